@@ -1,0 +1,50 @@
+/** The one place that decides what an error of an outside system means and whether trying again helps. */
+import { ApplicationFailure, CancelledFailure } from '@temporalio/common';
+import { isGrpcServiceError } from '@temporalio/client';
+import { failureTypes, type FailureType } from '../contract/failures.ts';
+import { KubeconfigError, KubernetesError, KubernetesUnreachable } from './kubernetes/api.ts';
+
+/** Maps whatever an activity threw to a typed failure; failures that have a type stay as they are. */
+export function toFailure(error: unknown): Error {
+  if (error instanceof ApplicationFailure || error instanceof CancelledFailure) return error;
+  if (error instanceof Error && error.name === 'AbortError') {
+    return new CancelledFailure('The activity was cancelled.');
+  }
+  if (error instanceof KubernetesUnreachable) return retried(error);
+  // Nothing that a retry of the same worker would find different.
+  if (error instanceof KubeconfigError) return final(failureTypes.unreachable, error);
+  if (error instanceof KubernetesError) return kubernetesFailure(error);
+  if (isGrpcServiceError(error)) {
+    return retried(error, `Temporal does not answer: ${error.details || error.message}.`);
+  }
+  return final(failureTypes.rejectedBySystem, error, `Unexpected error: ${messageOf(error)}`);
+}
+
+function kubernetesFailure(error: KubernetesError): ApplicationFailure {
+  const said = `Kubernetes answers ${error.status}: ${error.message}`;
+  if (error.status === 401) {
+    return final(failureTypes.forbidden, error, `${said}. Renew the worker's credentials.`);
+  }
+  if (error.status === 403) {
+    return final(
+      failureTypes.forbidden,
+      error,
+      `${said}. Give the worker the role in deploy/kubernetes-role.yaml.`,
+    );
+  }
+  // Conflicts, throttling and a server that starts or changes its leader pass by themselves.
+  if ([409, 429].includes(error.status) || error.status >= 500) return retried(error, said);
+  return final(failureTypes.rejectedBySystem, error, said);
+}
+
+function retried(error: Error, message = error.message): ApplicationFailure {
+  return ApplicationFailure.retryable(message, failureTypes.unreachable);
+}
+
+function final(type: FailureType, error: unknown, message = messageOf(error)): ApplicationFailure {
+  return ApplicationFailure.nonRetryable(message, type);
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

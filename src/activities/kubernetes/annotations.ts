@@ -1,0 +1,77 @@
+/**
+ * What this project writes on a Deployment.
+ *
+ * While a rollout runs with a raised strategy, the earlier one is kept on the Deployment itself, so
+ * that whoever finds it there can put it back: this run, the next one, or `rollback doctor`.
+ *
+ * What a rollback restored stays noted, so that a second run that names no revision finds the work
+ * done; `kubectl rollout undo` would flip back to the bad version.
+ */
+import type { RunIdentity } from '../../contract/plan.ts';
+import type { Deployment } from './revisions.ts';
+
+export const strategyAnnotation = 'rollback-workflows/earlier-strategy';
+
+export const restoredAnnotation = 'rollback-workflows/restored';
+const ownPrefix = 'rollback-workflows/';
+
+type Strategy = NonNullable<NonNullable<Deployment['spec']>['strategy']>;
+
+/** Value of the annotation: the strategy to put back and the run that will do it. */
+export interface KeptStrategy {
+  strategy: Strategy;
+  run: RunIdentity;
+}
+
+/** Value of the annotation that notes a rollback; templates by digest. */
+export interface Restored {
+  from: { revision: number | null; template: string };
+  to: { template: string };
+  run: string;
+  /** ISO 8601. */
+  at: string;
+}
+
+/** What is raised for a rollout with all pods at once. */
+export const surgeStrategy = {
+  type: 'RollingUpdate',
+  rollingUpdate: { maxSurge: '100%', maxUnavailable: 0 },
+} as const satisfies Strategy;
+
+/** The strategy that a run left on `deployment`; undefined where none did. */
+export function keptStrategy(deployment: Deployment): KeptStrategy | undefined {
+  return readAnnotation<KeptStrategy>(deployment, strategyAnnotation);
+}
+
+/** The rollback that put the template there which stands now; undefined where none did. */
+export function standingRollback(deployment: Deployment, template: string): Restored | undefined {
+  const restored = readAnnotation<Restored>(deployment, restoredAnnotation);
+  return restored?.to?.template === template ? restored : undefined;
+}
+
+export function isOwnAnnotation(key: string): boolean {
+  return key.startsWith(ownPrefix);
+}
+
+function readAnnotation<T>(deployment: Deployment, key: string): T | undefined {
+  try {
+    return JSON.parse(deployment.metadata?.annotations?.[key] ?? '') as T;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Whether the Deployment still has the raised strategy, so that nobody else has set another since. */
+export function isSurged(deployment: Deployment): boolean {
+  const { type, rollingUpdate } = deployment.spec?.strategy ?? {};
+  return (
+    type === surgeStrategy.type &&
+    rollingUpdate?.maxSurge === surgeStrategy.rollingUpdate.maxSurge &&
+    rollingUpdate.maxUnavailable === surgeStrategy.rollingUpdate.maxUnavailable
+  );
+}
+
+/** `/metadata/annotations/...` of a JSON patch. */
+export function annotationPointer(key: string): string {
+  return `/metadata/annotations/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`;
+}

@@ -1,0 +1,30 @@
+import type { Clusters } from './api.ts';
+import { readTarget, type DeploymentMandate } from './deployment-change.ts';
+
+/** Whether what was left is measurably healthier than what was gone back to. */
+export interface Comparison {
+  beforeIsHealthier: boolean;
+  /** The figures, in words. */
+  text: string;
+}
+
+/**
+ * Compares the pods of the plan's before and after as they are now. Before is healthier only where
+ * it has pods that serve and after has none: putting a bad version back needs a better reason than
+ * one red check.
+ */
+export async function compareRevisions(
+  clusters: Clusters,
+  mandate: DeploymentMandate,
+): Promise<Comparison> {
+  const history = await readTarget(clusters.of(mandate.change.target.context), mandate);
+  const availableOf = (template: string) =>
+    history.revisions.find((entry) => entry.template === template)?.replicaSet.status
+      ?.availableReplicas ?? 0;
+  const before = availableOf(mandate.change.before.template);
+  const after = availableOf(mandate.change.after.template);
+  return {
+    beforeIsHealthier: before > 0 && after === 0,
+    text: `${before} available pods of the version that was left, ${after} of the one gone back to`,
+  };
+}

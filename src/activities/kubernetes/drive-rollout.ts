@@ -1,0 +1,214 @@
+import { ApplicationFailure } from '@temporalio/common';
+import { failureTypes } from '../../contract/failures.ts';
+import type { Effect } from '../../contract/plan.ts';
+import type { Progress } from '../progress.ts';
+import { isSurged, keptStrategy } from './annotations.ts';
+import type { Cluster, Clusters, ListOf } from './api.ts';
+import { ends, readTarget, stale, type DeploymentMandate } from './deployment-change.ts';
+import { follow } from './follow.ts';
+import { putStrategyBack } from './hand-back-deployment.ts';
+import { findObstacle, type Obstacle } from './obstacles.ts';
+import { podsPath, type Pod } from './pods.ts';
+import { podTemplateHash, selectorOf, templateDigest, type Deployment } from './revisions.ts';
+
+/** An obstacle counts once it has stood this long without any new pod getting available. */
+const obstacleMustLastMs = 5000;
+/** A ReplicaSet that was refused pods backs off for minutes; a change of it wakes it at once. */
+const wakeEveryMs = 2000;
+const wokenAnnotation = 'rollback-workflows/woken';
+
+/**
+ * Sees the rollout to the planned revision through to its end, by watch: complete as
+ * `kubectl rollout status` says it. On the way it wakes a ReplicaSet that backs off after it was
+ * refused pods, and gives up the raised strategy where the cluster turns out to have no room.
+ * @throws RolloutBlocked with the pod's own reason where it cannot finish.
+ * @throws PlanStale where somebody else changes the template meanwhile.
+ */
+export async function driveRollout(
+  clusters: Clusters,
+  mandate: DeploymentMandate,
+  progress: Progress,
+): Promise<Effect> {
+  const { context, namespace, name } = mandate.change.target;
+  const { to } = ends(mandate);
+  if (to.paused) return { changed: false, text: 'Paused as it was before: nothing rolls out.' };
+  const cluster = clusters.of(context);
+  const history = await readTarget(cluster, mandate);
+  const replicaSet = history.revisions.find(({ template }) => template === to.template)?.replicaSet;
+  const hash = replicaSet ? podTemplateHash(replicaSet) : '';
+
+  const stop = new AbortController();
+  const signal = AbortSignal.any([stop.signal, progress.cancelled]);
+  const deployments = new Map<string, Deployment>();
+  const pods = new Map<string, Pod>();
+  const events = new Events();
+  const query = { labelSelector: `${selectorOf(history.deployment)},pod-template-hash=${hash}` };
+  const watches = Promise.all([
+    follow(
+      cluster,
+      `/apis/apps/v1/namespaces/${namespace}/deployments`,
+      { fieldSelector: `metadata.name=${name}` },
+      deployments,
+      events.notify,
+      signal,
+    ),
+    follow(cluster, podsPath(namespace), query, pods, events.notify, signal),
+  ]);
+  const broken = watches.then(() => undefined);
+
+  try {
+    const pace = new Patience();
+    for (;;) {
+      await Promise.race([events.next(1000), broken]);
+      progress.cancelled.throwIfAborted();
+      const deployment = deployments.get(name);
+      if (!deployment && !pace.started) continue;
+      pace.started = true;
+      assertStillOurs(deployment, mandate);
+      const state = rolloutState(deployment);
+      progress.report(state.text, state.available, state.wanted);
+      if (state.complete) {
+        return { changed: true, text: `${state.wanted} of ${state.wanted} replicas are available.` };
+      }
+      if (!state.observed) continue;
+      const obstacle = findObstacle(deployment, [...pods.values()]);
+      pace.see(obstacle, state.available);
+      if (!obstacle) continue;
+      progress.report(`${state.text}; ${obstacle.text}`, state.available, state.wanted);
+      if (obstacle.kind === 'capacity' && replicaSet?.metadata?.name && pace.mayWake()) {
+        await wake(cluster, namespace, replicaSet.metadata.name);
+      }
+      if (!pace.isSpent(obstacle)) continue;
+      if (obstacle.kind === 'capacity') {
+        const surged = isSurged(deployment) && keptStrategy(deployment) !== undefined;
+        const { uid } = mandate.change.target;
+        if (surged && (await putStrategyBack(cluster, namespace, name, uid))) {
+          pace.restart();
+          continue;
+        }
+        if (await scaleUpIsOnItsWay(cluster, namespace, obstacle)) {
+          pace.restart();
+          continue;
+        }
+      }
+      throw ApplicationFailure.nonRetryable(
+        `The rollout of ${name} in ${namespace} cannot finish (${state.text}): ${obstacle.text}.`,
+        failureTypes.rolloutBlocked,
+      );
+    }
+  } finally {
+    stop.abort();
+    await watches.catch(() => undefined);
+  }
+}
+
+/** Wakes whoever waits after something changed. */
+class Events {
+  private wake: (() => void) | undefined;
+  private pending = false;
+  readonly notify = () => {
+    this.pending = true;
+    this.wake?.();
+  };
+  /** Resolves at the next notification, at once if one came since the last call, or after `ms`. */
+  async next(ms: number): Promise<void> {
+    if (!this.pending) {
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, ms);
+        this.wake = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+    }
+    this.wake = undefined;
+    this.pending = false;
+  }
+}
+
+/** Tells an obstacle that lasts from one that the rollout passes. */
+class Patience {
+  started = false;
+  private since: number | undefined;
+  private available = 0;
+  private woken = 0;
+
+  see(obstacle: Obstacle | undefined, available: number): void {
+    const progressed = available > this.available;
+    this.available = available;
+    if (!obstacle) this.since = undefined;
+    else if (this.since === undefined || progressed) this.since = Date.now();
+  }
+  isSpent({ kind }: Obstacle): boolean {
+    if (kind === 'deadline' || kind === 'paused') return true;
+    return this.since !== undefined && Date.now() - this.since >= obstacleMustLastMs;
+  }
+  mayWake(): boolean {
+    if (Date.now() - this.woken < wakeEveryMs) return false;
+    this.woken = Date.now();
+    return true;
+  }
+  restart(): void {
+    this.since = undefined;
+  }
+}
+
+interface RolloutState {
+  /** Whether the controller has seen the newest spec, so that its status speaks of it. */
+  observed: boolean;
+  complete: boolean;
+  available: number;
+  wanted: number;
+  text: string;
+}
+
+/** Same conditions as `kubectl rollout status`. */
+function rolloutState({ metadata, spec, status }: Deployment): RolloutState {
+  const wanted = spec?.replicas ?? 1;
+  const updated = status?.updatedReplicas ?? 0;
+  const total = status?.replicas ?? 0;
+  const observed = (metadata?.generation ?? 0) <= (status?.observedGeneration ?? 0);
+  // Until all old pods are gone, `availableReplicas` counts old ones too.
+  const old = Math.max(0, total - updated);
+  const available = observed ? Math.min(updated, Math.max(0, (status?.availableReplicas ?? 0) - old)) : 0;
+  const complete =
+    observed && updated >= wanted && old === 0 && (status?.availableReplicas ?? 0) >= updated;
+  const text = `${available} of ${wanted} new pods available${old > 0 ? `, ${old} old ones to go` : ''}`;
+  return { observed, complete, available, wanted, text };
+}
+
+function assertStillOurs(
+  deployment: Deployment | undefined,
+  mandate: DeploymentMandate,
+): asserts deployment is Deployment {
+  const { name, namespace, uid } = mandate.change.target;
+  if (!deployment || deployment.metadata?.uid !== uid) {
+    throw stale(`Deployment ${name} in ${namespace} was deleted while it rolled out.`);
+  }
+  if (templateDigest(deployment.spec?.template) !== ends(mandate).to.template) {
+    const images = deployment.spec?.template.spec?.containers.map(({ image }) => image).join(', ');
+    throw stale(
+      `Somebody else changed Deployment ${name} in ${namespace} while it rolled out (it now asks for ${images}): their change stays; find out whose it is before you start again.`,
+    );
+  }
+}
+
+async function wake(cluster: Cluster, namespace: string, replicaSet: string): Promise<void> {
+  const path = `/apis/apps/v1/namespaces/${namespace}/replicasets/${replicaSet}`;
+  const pointer = `/metadata/annotations/${wokenAnnotation.replace('/', '~1')}`;
+  await cluster.patch(path, [{ op: 'add', path: pointer, value: new Date().toISOString() }]);
+}
+
+/** Whether a cluster autoscaler has said that it makes room for the pod. */
+async function scaleUpIsOnItsWay(
+  cluster: Cluster,
+  namespace: string,
+  { pod }: Obstacle,
+): Promise<boolean> {
+  if (!pod) return false;
+  const events = await cluster.get<ListOf<{ reason?: string }>>(
+    `/api/v1/namespaces/${namespace}/events`,
+    { fieldSelector: `involvedObject.name=${pod}` },
+  );
+  return events.items.some(({ reason }) => reason === 'TriggeredScaleUp');
+}

@@ -1,0 +1,24 @@
+/** Activities on Kubernetes, under the names that follow `kubernetes.` in the contract. */
+import type { LoadedSettings } from '../../config/settings.ts';
+import type { InputOf } from '../../contract/input.ts';
+import { activityProgress } from '../progress.ts';
+import type { Clusters } from './api.ts';
+import { compareRevisions } from './compare-revisions.ts';
+import type { DeploymentMandate } from './deployment-change.ts';
+import { driveRollout } from './drive-rollout.ts';
+import { handBackDeployment } from './hand-back-deployment.ts';
+import { planDeploymentRollback } from './plan-deployment-rollback.ts';
+import { restoreTemplate } from './restore-template.ts';
+
+export function kubernetesActivities(clusters: Clusters, settings: LoadedSettings) {
+  return {
+    planDeploymentRollback: (input: InputOf<'deployment'>) =>
+      planDeploymentRollback(clusters, settings, input),
+    compareRevisions: (mandate: DeploymentMandate) => compareRevisions(clusters, mandate),
+    restoreTemplate: (mandate: DeploymentMandate) => restoreTemplate(clusters, mandate),
+    driveRollout: (mandate: DeploymentMandate) =>
+      driveRollout(clusters, mandate, activityProgress()),
+    handBackDeployment: (mandate: DeploymentMandate) => handBackDeployment(clusters, mandate),
+  };
+}
+export type KubernetesActivities = ReturnType<typeof kubernetesActivities>;

@@ -1,0 +1,81 @@
+/** Why a rollout does not get on, in the words of the pod or the controller. */
+import type { Pod } from './pods.ts';
+import type { Deployment } from './revisions.ts';
+
+export interface Obstacle {
+  /** `capacity`: no room for more pods; `deadline`: the Deployment's own progress deadline. */
+  kind: 'capacity' | 'pod' | 'paused' | 'deadline';
+  text: string;
+  /** The pod it was found on, where there is one. */
+  pod?: string;
+}
+
+/** Reasons of a waiting container that do not pass by themselves within a start. */
+const stuckReasons = new Set([
+  'CrashLoopBackOff',
+  'ImagePullBackOff',
+  'ErrImagePull',
+  'ErrImageNeverPull',
+  'InvalidImageName',
+  'CreateContainerConfigError',
+  'CreateContainerError',
+  'RunContainerError',
+]);
+
+/** The first obstacle in the way of the new pods of a rollout; undefined where none is seen. */
+export function findObstacle(deployment: Deployment, newPods: Pod[]): Obstacle | undefined {
+  if (deployment.spec?.paused) {
+    return { kind: 'paused', text: 'the Deployment was paused while it rolled out' };
+  }
+  const condition = (type: string, status: string) =>
+    deployment.status?.conditions?.find((c) => c.type === type && c.status === status);
+  const found =
+    newPods.map(stuckContainer).find(Boolean) ?? newPods.map(unschedulable).find(Boolean);
+  if (found) return found;
+  const failure = condition('ReplicaFailure', 'True');
+  if (failure) return { kind: 'capacity', text: `${failure.reason}: ${failure.message}` };
+  const progressing = condition('Progressing', 'False');
+  if (progressing?.reason === 'ProgressDeadlineExceeded') {
+    const waiting = newPods.map(notReady).find(Boolean);
+    return {
+      kind: 'deadline',
+      text: `no progress within the Deployment's progressDeadlineSeconds${waiting ? `; ${waiting}` : ''}`,
+    };
+  }
+  return undefined;
+}
+
+function stuckContainer(pod: Pod): Obstacle | undefined {
+  const { containerStatuses = [], initContainerStatuses = [] } = pod.status ?? {};
+  for (const { name, state, lastState } of [...initContainerStatuses, ...containerStatuses]) {
+    const waiting = state?.waiting;
+    if (!waiting?.reason || !stuckReasons.has(waiting.reason)) continue;
+    const last = lastState?.terminated;
+    const details = [
+      waiting.message,
+      last && `last exit code ${last.exitCode}${last.reason ? ` (${last.reason})` : ''}`,
+    ].filter(Boolean);
+    return {
+      kind: 'pod',
+      pod: pod.metadata?.name,
+      text: `pod ${pod.metadata?.name}, container ${name}: ${[waiting.reason, ...details].join(': ')}`,
+    };
+  }
+  return undefined;
+}
+
+function unschedulable(pod: Pod): Obstacle | undefined {
+  const scheduled = pod.status?.conditions?.find(({ type }) => type === 'PodScheduled');
+  if (scheduled?.status !== 'False' || scheduled.reason !== 'Unschedulable') return undefined;
+  return {
+    kind: 'capacity',
+    pod: pod.metadata?.name,
+    text: `pod ${pod.metadata?.name}: Unschedulable: ${scheduled.message}`,
+  };
+}
+
+function notReady(pod: Pod): string | undefined {
+  const ready = pod.status?.conditions?.find(({ type }) => type === 'Ready');
+  if (ready?.status === 'True') return undefined;
+  return `pod ${pod.metadata?.name} is not ready${ready?.message ? `: ${ready.message}` : ''}`;
+}

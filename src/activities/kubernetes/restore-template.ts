@@ -1,0 +1,152 @@
+import type { Effect } from '../../contract/plan.ts';
+import {
+  isOwnAnnotation,
+  keptStrategy,
+  restoredAnnotation,
+  strategyAnnotation,
+  surgeStrategy,
+  type KeptStrategy,
+  type Restored,
+} from './annotations.ts';
+import { KubernetesError, type Clusters, type JsonPatchOperation } from './api.ts';
+import { ends, readTarget, stale, standing, type DeploymentMandate } from './deployment-change.ts';
+import {
+  changeCauseAnnotation,
+  cleanTemplate,
+  deploymentPath,
+  imagesOf,
+  revisionAnnotation,
+  type Deployment,
+  type ReplicaSet,
+  type RevisionHistory,
+} from './revisions.ts';
+
+/** Annotations of a ReplicaSet that say something about itself, as kubectl skips them on undo. */
+const ofTheReplicaSet = new Set([
+  'kubectl.kubernetes.io/last-applied-configuration',
+  revisionAnnotation,
+  'deployment.kubernetes.io/revision-history',
+  'deployment.kubernetes.io/desired-replicas',
+  'deployment.kubernetes.io/max-replicas',
+  'deprecated.deployment.rollback.to',
+]);
+
+/** A Deployment whose spec changes all the time is somebody else's work in progress. */
+const attempts = 10;
+
+/**
+ * Makes the template of the planned ReplicaSet the Deployment's own, in one patch with the raised
+ * strategy where the plan has it, and with the resume of a paused Deployment. Takes no template
+ * from its input: only ReplicaSets that the Deployment owns, known by UID and template hash.
+ * @throws PlanStale where the Deployment has neither the template of the plan's before nor its after.
+ */
+export async function restoreTemplate(
+  clusters: Clusters,
+  mandate: DeploymentMandate,
+): Promise<Effect> {
+  const { context, namespace, name } = mandate.change.target;
+  const cluster = clusters.of(context);
+  const { from, to } = ends(mandate);
+  for (let attempt = 1; ; attempt++) {
+    const history = await readTarget(cluster, mandate);
+    const paused = history.deployment.spec?.paused === true;
+    if (history.template === to.template && paused === to.paused) {
+      return { changed: false, text: `Already at ${standing(history)}.` };
+    }
+    if (history.template !== from.template || paused !== from.paused) {
+      throw stale(
+        `Deployment ${name} in ${namespace} was changed after the plan was made: it stands at ${standing(history)}${paused ? ' and is paused' : ''}. Look at it, and start again if it still needs a rollback.`,
+      );
+    }
+    const target = findReplicaSet(history, mandate);
+    try {
+      const patched = await cluster.patch<Deployment>(
+        deploymentPath(namespace, name),
+        patchTo(mandate, history, target),
+      );
+      return {
+        changed: true,
+        text: `Template of revision ${to.revision} restored (${imagesOf(patched.spec?.template).join(', ')}).`,
+      };
+    } catch (error) {
+      // 422: a `test` failed, so the spec changed since it was read: read again and look.
+      const raced = error instanceof KubernetesError && [409, 422].includes(error.status);
+      if (!raced || attempt === attempts) throw error;
+    }
+  }
+}
+
+function findReplicaSet(history: RevisionHistory, mandate: DeploymentMandate): ReplicaSet {
+  const { to } = ends(mandate);
+  const found = history.revisions.find(
+    ({ replicaSet, template }) =>
+      replicaSet.metadata?.uid === to.replicaSet && template === to.template,
+  );
+  if (found) return found.replicaSet;
+  const { name, namespace } = mandate.change.target;
+  throw stale(
+    `Revision ${to.revision} of Deployment ${name} in ${namespace} is no longer in its history (revisionHistoryLimit ${history.deployment.spec?.revisionHistoryLimit ?? 10}): nothing was changed; see rollback history deployment/${name} -n ${namespace}.`,
+  );
+}
+
+function patchTo(
+  mandate: DeploymentMandate,
+  { deployment }: RevisionHistory,
+  replicaSet: ReplicaSet,
+): JsonPatchOperation[] {
+  const { to } = ends(mandate);
+  const surge = mandate.change.after.surge && !mandate.undo;
+  const operations: JsonPatchOperation[] = [
+    // The generation counts every change of the spec and none of the status.
+    { op: 'test', path: '/metadata/uid', value: deployment.metadata?.uid },
+    { op: 'test', path: '/metadata/generation', value: deployment.metadata?.generation },
+    { op: 'replace', path: '/spec/template', value: cleanTemplate(replicaSet.spec?.template) },
+    {
+      op: deployment.metadata?.annotations ? 'replace' : 'add',
+      path: '/metadata/annotations',
+      value: annotationsAfter(mandate, deployment, replicaSet, surge),
+    },
+  ];
+  if (surge) operations.push({ op: 'replace', path: '/spec/strategy', value: surgeStrategy });
+  if ((deployment.spec?.paused === true) !== to.paused) {
+    operations.push({ op: 'add', path: '/spec/paused', value: to.paused });
+  }
+  return operations;
+}
+
+/**
+ * The ReplicaSet's annotations win over the Deployment's, as with `kubectl rollout undo`; unlike
+ * there, annotations that others added since (trackers, owners) stay.
+ */
+function annotationsAfter(
+  mandate: DeploymentMandate,
+  deployment: Deployment,
+  replicaSet: ReplicaSet,
+  surge: boolean,
+): Record<string, string> {
+  const annotations = { ...deployment.metadata?.annotations };
+  delete annotations[changeCauseAnnotation];
+  for (const [key, value] of Object.entries(replicaSet.metadata?.annotations ?? {})) {
+    if (!ofTheReplicaSet.has(key) && !isOwnAnnotation(key)) annotations[key] = value;
+  }
+  delete annotations[restoredAnnotation];
+  if (!mandate.undo) {
+    const { before, after } = mandate.change;
+    annotations[restoredAnnotation] = JSON.stringify({
+      from: { revision: before.revision, template: before.template },
+      to: { template: after.template },
+      run: mandate.run.workflowId,
+      at: new Date().toISOString(),
+    } satisfies Restored);
+  }
+  if (surge) {
+    // What a terminated run kept is older than the strategy that stands there now.
+    const strategy = keptStrategy(deployment)?.strategy ?? deployment.spec?.strategy ?? {};
+    annotations[strategyAnnotation] = JSON.stringify({
+      strategy,
+      run: mandate.run,
+    } satisfies KeptStrategy);
+  }
+  return annotations;
+}
+

@@ -1,0 +1,107 @@
+/** A Deployment with the ReplicaSets that are its history. */
+import type { V1Deployment, V1PodTemplateSpec, V1ReplicaSet } from '@kubernetes/client-node';
+import { hashOf } from '../../contract/digest.ts';
+import type { Cluster, ListOf, Wire } from './api.ts';
+
+export type Deployment = Wire<V1Deployment>;
+export type ReplicaSet = Wire<V1ReplicaSet>;
+export type PodTemplate = Wire<V1PodTemplateSpec>;
+
+export const revisionAnnotation = 'deployment.kubernetes.io/revision';
+export const changeCauseAnnotation = 'kubernetes.io/change-cause';
+const templateHashLabel = 'pod-template-hash';
+
+/** One entry of `kubectl rollout history`. */
+export interface Revision {
+  revision: number;
+  replicaSet: ReplicaSet;
+  /** SHA-256 of the pod template without the controller's own label. */
+  template: string;
+}
+
+export interface RevisionHistory {
+  deployment: Deployment;
+  /** SHA-256 of the Deployment's current template. */
+  template: string;
+  /** Newest first. */
+  revisions: Revision[];
+  /** The revision that the current template is; none until the controller has seen it. */
+  current: Revision | undefined;
+}
+
+export function deploymentPath(namespace: string, name: string): string {
+  return `/apis/apps/v1/namespaces/${namespace}/deployments/${name}`;
+}
+
+/** Reads a Deployment's revisions; undefined where there is no such Deployment. */
+export async function readHistory(
+  cluster: Cluster,
+  namespace: string,
+  name: string,
+): Promise<RevisionHistory | undefined> {
+  const deployment = await cluster.find<Deployment>(deploymentPath(namespace, name));
+  if (!deployment) return undefined;
+  const { items } = await cluster.get<ListOf<ReplicaSet>>(
+    `/apis/apps/v1/namespaces/${namespace}/replicasets`,
+    { labelSelector: selectorOf(deployment) },
+  );
+  return historyOf(deployment, items);
+}
+
+/** Orders the ReplicaSets that `deployment` owns into its history. */
+export function historyOf(deployment: Deployment, replicaSets: ReplicaSet[]): RevisionHistory {
+  const template = templateDigest(deployment.spec?.template);
+  const revisions = replicaSets
+    .filter((set) => isOwnedBy(set, deployment.metadata?.uid))
+    .map((replicaSet) => ({
+      replicaSet,
+      revision: revisionOf(replicaSet),
+      template: templateDigest(replicaSet.spec?.template),
+    }))
+    .filter(({ revision }) => revision > 0)
+    .sort((one, other) => other.revision - one.revision);
+  const current = revisions.find((entry) => entry.template === template);
+  return { deployment, template, revisions, current };
+}
+
+function isOwnedBy(replicaSet: ReplicaSet, uid: string | undefined): boolean {
+  const owners = replicaSet.metadata?.ownerReferences ?? [];
+  return owners.some((owner) => owner.controller === true && owner.uid === uid);
+}
+
+function revisionOf(replicaSet: ReplicaSet): number {
+  return Number.parseInt(replicaSet.metadata?.annotations?.[revisionAnnotation] ?? '0', 10) || 0;
+}
+
+/** The pod template as the user wrote it: without the label that the controller adds. */
+export function cleanTemplate(template: PodTemplate | undefined): PodTemplate {
+  const { [templateHashLabel]: _hash, ...labels } = template?.metadata?.labels ?? {};
+  return { ...template, metadata: { ...template?.metadata, labels } };
+}
+
+/** Two templates are the same revision exactly if their digests are equal. */
+export function templateDigest(template: PodTemplate | undefined): string {
+  return hashOf(cleanTemplate(template));
+}
+
+/** Value of the label that every pod of this ReplicaSet carries. */
+export function podTemplateHash(replicaSet: ReplicaSet): string {
+  return replicaSet.metadata?.labels?.[templateHashLabel] ?? '';
+}
+
+/** The Deployment's label selector in the form of a query. */
+export function selectorOf(deployment: Deployment): string {
+  const { matchLabels = {}, matchExpressions = [] } = deployment.spec?.selector ?? {};
+  const equals = Object.entries(matchLabels).map(([key, value]) => `${key}=${value}`);
+  const expressions = matchExpressions.map(({ key, operator, values = [] }) => {
+    if (operator === 'Exists') return key;
+    if (operator === 'DoesNotExist') return `!${key}`;
+    return `${key} ${operator.toLowerCase()} (${values.join(',')})`;
+  });
+  return [...equals, ...expressions].join(',');
+}
+
+/** Images of a template, in the order of its containers. */
+export function imagesOf(template: PodTemplate | undefined): string[] {
+  return (template?.spec?.containers ?? []).map(({ image }) => image ?? '(none)');
+}

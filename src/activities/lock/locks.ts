@@ -1,0 +1,147 @@
+/**
+ * Two runs must never change one target. A target's lock is a lease that Temporal itself keeps: a
+ * workflow named after the target on a queue that nobody polls, with its owner in the memo and an
+ * execution time-out as the end of the lease. Being there is all it does.
+ */
+import {
+  ApplicationFailure,
+  type Client,
+  WorkflowExecutionAlreadyStartedError,
+  WorkflowNotFoundError,
+} from '@temporalio/client';
+import { failureTypes } from '../../contract/failures.ts';
+import { targetKey, targetName, type RunIdentity, type Target } from '../../contract/plan.ts';
+
+/** Type of the workflows that are locks; lists of runs leave it out. */
+export const lockWorkflowType = 'targetLock';
+const lockQueue = 'rollback-locks';
+/** A lease this long outlives every run that still acts; every effect takes a lapsed one again. */
+const lease = '24 hours';
+/**
+ * A run that was closed may have an activity that still acts, until it misses its heartbeat. The
+ * longest heartbeat time-out of `src/workflows/run/proxies.ts`, with room for clocks that differ.
+ */
+const lastActivityMayLiveMs = 6000;
+
+interface Held {
+  owner: RunIdentity;
+  /** Run id of the lock workflow, so that what is ended is what was looked at. */
+  lockRunId: string;
+}
+
+function lockId(target: Target): string {
+  return `lock:${targetKey(target)}`;
+}
+
+export class Locks {
+  private readonly client: Client;
+
+  constructor(client: Client) {
+    this.client = client;
+  }
+
+  /**
+   * Makes `owner` hold the lock of `target`. Passes where it already does; takes over from a run
+   * that has ended once its last activity must have stopped.
+   * @throws TargetBusy naming the run that holds it.
+   */
+  async hold(target: Target, owner: RunIdentity): Promise<void> {
+    for (;;) {
+      const held = await this.find(target);
+      if (!held) {
+        if (await this.start(target, owner)) return;
+        continue;
+      }
+      if (isSame(held.owner, owner)) return;
+      const closed = await this.closedAt(held.owner);
+      if (closed === undefined) {
+        throw ApplicationFailure.nonRetryable(
+          `${targetName(target)} is held by run ${held.owner.workflowId}: follow it with rollback watch ${held.owner.workflowId}, or start again with --wait 10m.`,
+          failureTypes.targetBusy,
+          held.owner,
+        );
+      }
+      const rest = closed.getTime() + lastActivityMayLiveMs - Date.now();
+      if (rest > 0) await new Promise((resolve) => setTimeout(resolve, rest));
+      await this.end(target, held, `taken over by ${owner.workflowId}`);
+    }
+  }
+
+  /** Frees the lock of `target` where `owner` holds it. */
+  async release(target: Target, owner: RunIdentity): Promise<void> {
+    const held = await this.find(target);
+    if (held && isSame(held.owner, owner)) await this.end(target, held, 'released');
+  }
+
+  /** Resolves when the lock of `target` is free, or `signal` aborts. */
+  async untilFree(target: Target, signal: AbortSignal): Promise<void> {
+    const aborted = new Promise<void>((resolve) => {
+      signal.addEventListener('abort', () => resolve(), { once: true });
+    });
+    const ended = this.client.workflow
+      .getHandle(lockId(target))
+      .result()
+      .then(
+        () => undefined,
+        () => undefined,
+      );
+    await Promise.race([ended, aborted]);
+  }
+
+  private async start(target: Target, owner: RunIdentity): Promise<boolean> {
+    try {
+      await this.client.workflow.start(lockWorkflowType, {
+        workflowId: lockId(target),
+        taskQueue: lockQueue,
+        workflowExecutionTimeout: lease,
+        workflowIdConflictPolicy: 'FAIL',
+        memo: { owner },
+        staticSummary: `Lock of ${targetName(target)}, held by ${owner.workflowId}`,
+        staticDetails: 'Ends as Terminated when it is released: that is no failure.',
+      });
+      return true;
+    } catch (error) {
+      if (error instanceof WorkflowExecutionAlreadyStartedError) return false;
+      throw error;
+    }
+  }
+
+  private async find(target: Target): Promise<Held | undefined> {
+    try {
+      const found = await this.client.workflow.getHandle(lockId(target)).describe();
+      if (found.status.name !== 'RUNNING') return undefined;
+      const owner = found.memo?.owner as RunIdentity;
+      return { owner, lockRunId: found.runId };
+    } catch (error) {
+      if (error instanceof WorkflowNotFoundError) return undefined;
+      throw error;
+    }
+  }
+
+  /** When the run ended; undefined while it is open. A run that Temporal has forgotten ended long ago. */
+  private async closedAt({ workflowId, firstRunId }: RunIdentity): Promise<Date | undefined> {
+    try {
+      const run = await this.client.workflow.getHandle(workflowId).describe();
+      const open = run.status.name === 'RUNNING';
+      const isThatRun = run.raw.workflowExecutionInfo?.firstRunId === firstRunId;
+      if (open && isThatRun) return undefined;
+      // A later run with the same id can only have started after the one that holds the lock ended.
+      return isThatRun ? (run.closeTime ?? new Date(0)) : run.startTime;
+    } catch (error) {
+      if (error instanceof WorkflowNotFoundError) return new Date(0);
+      throw error;
+    }
+  }
+
+  private async end(target: Target, { lockRunId }: Held, why: string): Promise<void> {
+    try {
+      await this.client.workflow.getHandle(lockId(target), lockRunId).terminate(why);
+    } catch (error) {
+      if (!(error instanceof WorkflowNotFoundError)) throw error;
+    }
+  }
+}
+
+function isSame(one: RunIdentity, other: RunIdentity): boolean {
+  return one.workflowId === other.workflowId && one.firstRunId === other.firstRunId;
+}

@@ -1,0 +1,25 @@
+import pg from 'pg';
+
+/** How many more connections ordinary users may open on the server of `url`, within two seconds. */
+export async function freeConnections(url: string): Promise<number> {
+  const client = new pg.Client({
+    connectionString: url,
+    connectionTimeoutMillis: 2000,
+    query_timeout: 2000,
+    application_name: 'rollback-workflows',
+  });
+  // A connection that breaks after the answer must not end the worker.
+  client.on('error', () => undefined);
+  await client.connect();
+  try {
+    const { rows } = await client.query<{ free: number }>(
+      `select current_setting('max_connections')::int
+            - current_setting('superuser_reserved_connections')::int
+            - (select count(*) from pg_stat_activity where backend_type = 'client backend' or backend_type is null)::int
+            as free`,
+    );
+    return rows[0]?.free ?? 0;
+  } finally {
+    await client.end();
+  }
+}

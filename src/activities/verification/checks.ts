@@ -1,0 +1,92 @@
+/** R5: the checks of the verify phase. Each measures once and says in words what it found. */
+import { execa, ExecaError } from 'execa';
+import type { HealthCheck, LogsCheck, SmokeCheck } from '../../config/schema.ts';
+import type { Cluster, ListOf } from "../kubernetes/api.ts";
+import { podsPath, readySince, type Pod } from '../kubernetes/pods.ts';
+
+export interface Measurement {
+  green: boolean;
+  text: string;
+}
+
+/** Asks the health address `requests` times at once; green if at most `maxFailed` fail. */
+export async function measureHealth(check: HealthCheck, signal: AbortSignal): Promise<Measurement> {
+  const answers = await Promise.all(
+    Array.from({ length: check.requests }, async () => {
+      try {
+        const timeout = AbortSignal.timeout(check.timeout);
+        const answer = await fetch(check.url, { signal: AbortSignal.any([signal, timeout]) });
+        await answer.body?.cancel();
+        return answer.ok ? undefined : `HTTP ${answer.status}`;
+      } catch (error) {
+        signal.throwIfAborted();
+        const { name, cause } = error as { name: string; cause?: { code?: string } };
+        return name === 'TimeoutError' ? `no answer in ${check.timeout} ms` : (cause?.code ?? name);
+      }
+    }),
+  );
+  const failures = answers.filter((answer) => answer !== undefined);
+  const why = failures.length > 0 ? ` (${[...new Set(failures)].join(', ')})` : '';
+  return {
+    green: failures.length <= check.maxFailed,
+    text: `health: ${failures.length} of ${check.requests} requests to ${check.url} failed${why}, at most ${check.maxFailed} may`,
+  };
+}
+
+/**
+ * Counts the lines that contain the searched text in the logs of the restored revision's pods,
+ * since each became ready: what the bad version wrote is not held against the good one. The lines
+ * themselves are not told, since logs may hold what must not leave them.
+ */
+export async function measureLogs(
+  check: LogsCheck,
+  cluster: Cluster,
+  namespace: string,
+  templateHash: string,
+): Promise<Measurement> {
+  const labelSelector = `${check.selector},pod-template-hash=${templateHash}`;
+  const pods = await cluster.get<ListOf<Pod>>(podsPath(namespace), { labelSelector });
+  const counts = await Promise.all(
+    pods.items.map(async (pod) => {
+      const sinceTime = readySince(pod);
+      if (!sinceTime) return 0;
+      const log = await cluster.text(`${podsPath(namespace)}/${pod.metadata?.name}/log`, {
+        container: check.container ?? pod.spec?.containers[0]?.name,
+        tailLines: check.lines,
+        sinceTime,
+      });
+      return log.split('\n').filter((line) => line.includes(check.contains)).length;
+    }),
+  );
+  const found = counts.reduce((sum, count) => sum + count, 0);
+  return {
+    green: found <= check.max,
+    text: `logs: ${found} lines with ${check.contains} in the last ${check.lines} of ${counts.length} new pods, at most ${check.max} may be`,
+  };
+}
+
+/** Runs the smoke command; green if it ends with 0 in time. */
+export async function measureSmoke(
+  check: SmokeCheck,
+  folder: string,
+  signal: AbortSignal,
+): Promise<Measurement> {
+  const [program = '', ...args] = check.command;
+  const name = check.command.join(' ');
+  try {
+    await execa(program, args, {
+      cwd: folder,
+      timeout: check.timeout,
+      cancelSignal: signal,
+      stdin: 'ignore',
+      all: true,
+      maxBuffer: 1_000_000,
+    });
+    return { green: true, text: `smoke: ${name} passed` };
+  } catch (error) {
+    signal.throwIfAborted();
+    if (!(error instanceof ExecaError)) throw error;
+    const last = String(error.all ?? '').trim().split('\n').at(-1)?.slice(0, 200);
+    return { green: false, text: `smoke: ${name}: ${error.shortMessage}${last ? ` (${last})` : ''}` };
+  }
+}

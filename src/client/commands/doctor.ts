@@ -1,0 +1,3 @@
+export async function doctor(_flags: Record<string, unknown>): Promise<number> {
+  return 0;
+}

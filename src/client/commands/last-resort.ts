@@ -1,0 +1,38 @@
+import type { DeploymentChange } from '../../activities/kubernetes/deployment-change.ts';
+import { revisionAnnotation } from '../../activities/kubernetes/revisions.ts';
+import type { Plan } from '../../contract/plan.ts';
+
+/**
+ * The plan as shell commands for the night when Temporal itself is down. Each change stands behind
+ * a test of the object's UID and revision, so that running them twice, or after somebody else's
+ * change, changes nothing.
+ */
+export function lastResortCommands(plan: Plan): string[] {
+  if (plan.changes.length === 0) return [`# ${plan.summary}`];
+  return [`# ${plan.summary}`, ...(plan.changes as DeploymentChange[]).flatMap(deploymentCommands)];
+}
+
+function deploymentCommands({ target, before, after }: DeploymentChange): string[] {
+  const { context, namespace, name, uid } = target;
+  const kubectl = `kubectl --context ${quote(context)} -n ${quote(namespace)}`;
+  const revision = revisionAnnotation.replaceAll('.', '\\.');
+  const seen = `{.metadata.uid} {.metadata.annotations.${revision}}`;
+  const undo = `${kubectl} rollout undo deployment/${quote(name)} --to-revision=${after.revision}`;
+  const lines = [
+    `if [ "$(${kubectl} get deployment ${quote(name)} -o jsonpath='${seen}')" = '${uid} ${before.revision ?? ''}' ]; then`,
+    // kubectl refuses to undo a paused Deployment, and resuming first would roll the bad version out.
+    ...(before.paused
+      ? [`  echo 'It is paused: set its image back by hand, then kubectl rollout resume.' >&2; exit 1`]
+      : [`  ${undo}`]),
+    'else',
+    `  echo 'Deployment ${name} is no longer at revision ${before.revision ?? '(none)'}: nothing is changed.' >&2`,
+    'fi',
+    `${kubectl} rollout status deployment/${quote(name)} --timeout=10m`,
+  ];
+  return lines;
+}
+
+/** Names are validated before; quoting keeps the commands right for contexts with odd characters. */
+function quote(word: string): string {
+  return /^[\w./:@-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
+}

@@ -1,0 +1,30 @@
+import { Clusters } from '../../activities/kubernetes/api.ts';
+import { planDeploymentRollback } from '../../activities/kubernetes/plan-deployment-rollback.ts';
+import { loadSettings } from '../../config/settings.ts';
+import { parseInput, type Procedure } from '../../contract/input.ts';
+import type { Plan } from '../../contract/plan.ts';
+import { printJson, printLine } from '../output.ts';
+import { planLines } from '../view.ts';
+import { lastResortCommands } from './last-resort.ts';
+import { validate } from './start.ts';
+
+export interface PlanOptions {
+  json?: boolean;
+  commands?: boolean;
+}
+
+/** Makes the plan of a procedure here, without Temporal, and prints it, or the commands that do it. */
+export async function plan(
+  procedure: Procedure,
+  input: Record<string, unknown>,
+  options: PlanOptions,
+): Promise<number> {
+  validate(procedure, input);
+  const settings = loadSettings();
+  const clusters = new Clusters(settings.settings.kubernetes.context);
+  const made: Plan = await planDeploymentRollback(clusters, settings, parseInput(procedure, input));
+  const lines = options.commands ? lastResortCommands(made) : planLines(made);
+  if (options.json) printJson(options.commands ? { ...made, commands: lines } : made);
+  else for (const line of lines) printLine(line);
+  return 0;
+}

@@ -1,0 +1,91 @@
+import type { WorkflowHandle } from '@temporalio/client';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Plan } from '../contract/plan.ts';
+import type { RunResult, RunStatus } from '../contract/run.ts';
+import { paint, printJson, printLine } from './output.ts';
+import { type OpenRun, lookAt, resultOf } from './run-status.ts';
+import type { Temporal } from './temporal.ts';
+import { endLines, planLines, runLines, stepLine } from './view.ts';
+
+const lookEveryMs = 250;
+
+/** Shows a run while it goes. */
+interface View {
+  show(run: OpenRun): void;
+  end(result: RunResult): void;
+}
+
+/** Follows a run to its end: redrawn on a terminal, lines elsewhere, JSON lines with `json`. */
+export async function follow(
+  temporal: Temporal,
+  handle: WorkflowHandle,
+  json: boolean,
+): Promise<RunResult> {
+  const view = json ? jsonView() : process.stdout.isTTY ? await liveView() : plainView();
+  const ended = resultOf(handle);
+  const over = ended.then(
+    () => true,
+    () => true,
+  );
+  while (!(await Promise.race([over, delay(lookEveryMs, false)]))) {
+    // A look that fails is no reason to stop following: the end is awaited apart from it.
+    const run = await Promise.race([over, lookAt(temporal, handle).catch(() => undefined)]);
+    if (typeof run === 'object') view.show(run);
+  }
+  const result = await ended;
+  view.end(result);
+  return result;
+}
+
+function jsonView(): View {
+  let last = '';
+  const print = (status: RunStatus) => {
+    const text = JSON.stringify(status);
+    if (text !== last) printJson(status);
+    last = text;
+  };
+  return { show: ({ status }) => status && print(status), end: print };
+}
+
+async function liveView(): Promise<View> {
+  const { default: logUpdate } = await import('log-update');
+  return {
+    show({ status, progress, retrying }) {
+      if (status) logUpdate(runLines(status, progress, retrying).join('\n'));
+      else logUpdate(paint('yellow', 'No worker answers: the run goes on as soon as one does.'));
+    },
+    end(result) {
+      logUpdate([...runLines(result), '', ...endLines(result)].join('\n'));
+      logUpdate.done();
+    },
+  };
+}
+
+function plainView(): View {
+  let plan: Plan | undefined;
+  const printed = new Set<string>();
+  let lastNote = '';
+  const steps = (status: RunStatus) => {
+    if (status.plan && plan?.digest !== status.plan.digest) {
+      plan = status.plan;
+      for (const line of planLines(plan)) printLine(line);
+    }
+    for (const [index, step] of status.steps.entries()) {
+      const key = `${index} ${step.state}`;
+      if (!printed.has(key)) printLine(stepLine(step));
+      printed.add(key);
+    }
+  };
+  return {
+    show({ status, progress, retrying }) {
+      if (status) steps(status);
+      const note = status ? (retrying ?? progress?.text ?? '') : 'No worker answers: the run goes on as soon as one does.';
+      if (note && note !== lastNote) printLine(`         ${note}`);
+      lastNote = note;
+    },
+    end(result) {
+      steps(result);
+      for (const line of endLines(result)) printLine(line);
+    },
+  };
+}

@@ -1,0 +1,154 @@
+/** The commands of the CLI. What a command needs is imported when it runs, so that each starts fast. */
+import { Command, Option } from 'commander';
+import { addInputFlags, inputOf } from './flags.ts';
+
+type Flags = Record<string, unknown>;
+
+/** Builds the CLI; `ended` gets the exit code of the command that ran. */
+export function program(ended: (exitCode: number) => void): Command {
+  const cli = new Command('rollback')
+    .description('Rolls production back: plans first, changes only what the plan names, and can be killed at any instant.')
+    .showSuggestionAfterError()
+    .configureHelp({ showGlobalOptions: true })
+    .exitOverride()
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ rollback deployment wakala-api -n production --reason "errors since 2.0.0"
+  $ rollback deployment wakala-api --to-revision 42 --dry-run
+  $ rollback plan deployment wakala-api --commands      # without Temporal
+  $ rollback history deployment/wakala-api
+  $ rollback list --open
+  $ rollback watch ID
+
+Exit codes: 0 rolled back or nothing to do, 1 failed or gone back, 2 wrong use or refused,
+4 another run holds the target, 5 Temporal, cluster or worker not reachable.
+Settings: rollback.yaml (ROLLBACK_CONFIG); Temporal: its profile file and TEMPORAL_*.`,
+    );
+  addDeployment(cli, ended);
+  addPlan(cli, ended);
+  addRuns(cli, ended);
+  addCluster(cli, ended);
+  cli
+    .command('doctor')
+    .description('check settings, Temporal, worker, cluster and permissions, and what runs left behind')
+    .option('--mend', 'put rollout strategies back that ended runs left raised')
+    .addOption(json())
+    .action(async (flags: Flags) => {
+      const { doctor } = await import('./commands/doctor.ts');
+      ended(await doctor(flags));
+    });
+  return cli;
+}
+
+const json = () => new Option('--json', 'print JSON: one document, or lines of it while following');
+
+function addDeployment(cli: Command, ended: (exitCode: number) => void): void {
+  const command = cli
+    .command('deployment')
+    .argument('[name]', 'name of the Deployment')
+    .description('roll a Deployment back to its previous or a given revision');
+  addInputFlags(command, 'deployment', 'deployment')
+    .option('--input <file>', 'take the input from a JSON file, or from - (standard input)')
+    .option('--id <id>', 'workflow id of the run (default: made from procedure, target and time)')
+    .option('--detach', 'print the id of the run and do not follow it')
+    .addOption(json())
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ rollback deployment wakala-api --reason "errors since 2.0.0"
+  $ rollback deployment wakala-api -n production --to-revision 42
+  $ rollback deployment wakala-api --dry-run
+  $ echo '{"deployment": "wakala-api"}' | rollback deployment --input - --json`,
+    )
+    .action(async (name: string | undefined, flags: Flags) => {
+      const { start } = await import('./commands/start.ts');
+      const input = await deploymentInput(name, flags);
+      ended(await start('deployment', input, String(input.deployment), flags));
+    });
+}
+
+async function deploymentInput(name: string | undefined, flags: Flags): Promise<Flags> {
+  const { readInput } = await import('./commands/start.ts');
+  const given = flags.input === undefined ? {} : readInput(String(flags.input));
+  const fromFlags = inputOf('deployment', flags);
+  return { ...given, ...(name === undefined ? {} : { deployment: name }), ...fromFlags };
+}
+
+function addPlan(cli: Command, ended: (exitCode: number) => void): void {
+  const command = cli
+    .command('plan')
+    .description('show what a procedure would do; needs no Temporal')
+    .addHelpText('after', '\nExample:\n  $ rollback plan deployment wakala-api --commands | sh');
+  addInputFlags(
+    command
+      .command('deployment')
+      .argument('[name]', 'name of the Deployment')
+      .description('plan the rollback of a Deployment'),
+    'deployment',
+    'deployment',
+  )
+    .option('--input <file>', 'take the input from a JSON file, or from - (standard input)')
+    .option('--commands', 'print the plan as kubectl commands that are safe to run twice')
+    .addOption(json())
+    .action(async (name: string | undefined, flags: Flags) => {
+      const { plan } = await import('./commands/plan.ts');
+      ended(await plan('deployment', await deploymentInput(name, flags), flags));
+    });
+}
+
+function addRuns(cli: Command, ended: (exitCode: number) => void): void {
+  cli
+    .command('list')
+    .description('list runs, newest first')
+    .option('--open', 'only those that have not ended')
+    .option('--limit <number>', 'at most this many', Number, 20)
+    .addOption(json())
+    .action(async (flags: { limit: number }) => {
+      const { list } = await import('./commands/runs.ts');
+      ended(await list(flags));
+    });
+  cli
+    .command('status')
+    .argument('<id>', 'workflow id of the run')
+    .description('show a run as it is now')
+    .addOption(json())
+    .action(async (id: string, flags: Flags) => {
+      const { status } = await import('./commands/runs.ts');
+      ended(await status(id, flags));
+    });
+  cli
+    .command('watch')
+    .argument('<id>', 'workflow id of the run')
+    .description('follow a run to its end; the exit code is that of its outcome')
+    .addOption(json())
+    .action(async (id: string, flags: Flags) => {
+      const { watch } = await import('./commands/runs.ts');
+      ended(await watch(id, flags));
+    });
+}
+
+function addCluster(cli: Command, ended: (exitCode: number) => void): void {
+  const placed = (command: Command) =>
+    command
+      .option('-n, --namespace <name>', 'namespace (default: from the settings)')
+      .option('--context <name>', 'kubeconfig context (default: from the settings)')
+      .addOption(json());
+  placed(cli.command('history'))
+    .argument('<target>', 'what to look at, such as deployment/wakala-api')
+    .description('list the revisions that could be gone back to')
+    .action(async (target: string, flags: Flags) => {
+      const { history } = await import('./commands/cluster.ts');
+      ended(await history(target, flags));
+    });
+  placed(cli.command('pods'))
+    .argument('<name>', 'name of the Deployment')
+    .option('-w, --watch', 'go on printing changes until interrupted')
+    .description('show the pods of a Deployment')
+    .action(async (name: string, flags: Flags) => {
+      const { pods } = await import('./commands/cluster.ts');
+      ended(await pods(name, flags));
+    });
+}

@@ -1,0 +1,61 @@
+import { Client, Connection, isGrpcServiceError } from '@temporalio/client';
+import { loadClientConnectConfig } from '@temporalio/envconfig';
+import { CliError, exitCodes, lastResort } from './errors.ts';
+
+/** A start or look-up that takes longer than this is told as slow. */
+export const answerWithinMs = 5000;
+/** gRPC status codes (grpc/grpc, statuscodes.md). */
+const deadlineExceeded = 4;
+const permissionDenied = 7;
+const unavailable = 14;
+const unauthenticated = 16;
+
+export interface Temporal {
+  client: Client;
+  address: string;
+  namespace: string;
+  close(): Promise<void>;
+}
+
+/**
+ * Connects as the Temporal profile file and TEMPORAL_* say.
+ * @throws {CliError} with exit code 5 where the server does not answer.
+ */
+export async function connectTemporal(): Promise<Temporal> {
+  const { connectionOptions, namespace = 'default' } = loadClientConnectConfig();
+  const { address = 'localhost:7233', tls, apiKey, metadata } = connectionOptions;
+  // The first call connects: one round trip less than asking the server first.
+  const connection = Connection.lazy({ address, tls, apiKey, metadata: metadata as Record<string, string> });
+  return {
+    client: new Client({ connection, namespace }),
+    address,
+    namespace,
+    close: () => connection.close(),
+  };
+}
+
+/** Turns a gRPC error into the sentence that helps; anything else stays as it is. */
+export function explain(error: unknown, { address, namespace }: Temporal): unknown {
+  const cause = error instanceof Error && isGrpcServiceError(error.cause) ? error.cause : error;
+  if (!isGrpcServiceError(cause)) return error;
+  const code = Number(cause.code);
+  if (code === unavailable || code === deadlineExceeded) {
+    return new CliError(
+      `Temporal at ${address} does not answer: start it, or set TEMPORAL_ADDRESS or a profile. ${lastResort}`,
+      exitCodes.unreachable,
+    );
+  }
+  if (code === permissionDenied || code === unauthenticated) {
+    return new CliError(
+      `Temporal at ${address} does not let you into namespace ${namespace}: check the profile's key or certificate.`,
+      exitCodes.unreachable,
+    );
+  }
+  return new CliError(`Temporal at ${address} answers: ${cause.details || cause.message}.`);
+}
+
+/** Whether the error says that the answer did not come in time. */
+export function isDeadline(error: unknown): boolean {
+  const cause = error instanceof Error && isGrpcServiceError(error.cause) ? error.cause : error;
+  return isGrpcServiceError(cause) && Number(cause.code) === deadlineExceeded;
+}

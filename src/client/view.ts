@@ -1,0 +1,63 @@
+/** A run in lines for people. */
+import type { ProgressDetails } from '../activities/progress.ts';
+import type { Plan } from '../contract/plan.ts';
+import type { RunResult, RunStatus, StepStatus } from '../contract/run.ts';
+import { paint } from './output.ts';
+
+const marks: Record<StepStatus['state'], string> = {
+  running: paint('cyan', '…'),
+  done: paint('green', '✓'),
+  failed: paint('red', '✗'),
+  undoing: paint('cyan', '…'),
+  undone: paint('yellow', '↩'),
+  'not-undone': paint('red', '✗'),
+};
+
+/** The plan: what changes, what differs, what to know. */
+export function planLines(plan: Plan): string[] {
+  const lines = [paint('bold', plan.summary)];
+  lines.push(...plan.differences.map((line) => `  ${paint('dim', '~')} ${line}`));
+  lines.push(...plan.warnings.map((line) => `  ${paint('yellow', '!')} ${line}`));
+  const checks = plan.checks.map(({ check }) => check);
+  if (plan.changes.length > 0) {
+    lines.push(
+      checks.length > 0
+        ? `  ${paint('dim', '=')} Verified afterwards by: ${checks.join(', ')}.`
+        : `  ${paint('dim', '=')} No checks are configured for this target: only its replicas are verified.`,
+      `  ${paint('dim', '=')} Expected to take about ${plan.estimateSeconds} s. Digest ${plan.digest.slice(0, 12)}.`,
+    );
+  }
+  return lines;
+}
+
+/** One line of a step; `progress` is that of the step that is running. */
+export function stepLine(step: StepStatus, progress?: ProgressDetails): string {
+  const ended = step.endedAt === undefined ? Date.now() : Date.parse(step.endedAt);
+  const seconds = ((ended - Date.parse(step.startedAt)) / 1000).toFixed(1);
+  const words = step.error ?? step.text ?? progress?.text ?? '';
+  const time = paint('dim', `${seconds}s`.padStart(6));
+  return `${marks[step.state]} ${time}  ${step.title}${words ? `: ${words}` : ''}`;
+}
+
+/** The whole run, redrawn while it goes. */
+export function runLines(status: RunStatus, progress?: ProgressDetails, retrying?: string): string[] {
+  const lines = status.plan ? [...planLines(status.plan), ''] : [];
+  const running = status.steps.filter(({ state }) => state === 'running');
+  lines.push(
+    ...status.steps.map((step) => stepLine(step, step === running.at(-1) ? progress : undefined)),
+  );
+  if (running.length === 0 && status.phase !== 'done') {
+    lines.push(`${paint('cyan', '…')} ${progress?.text ?? status.message}`);
+  }
+  if (retrying) lines.push(`  ${paint('yellow', '!')} ${retrying}`);
+  return lines;
+}
+
+/** How the run ended. */
+export function endLines(result: RunResult): string[] {
+  const good = ['rolled-back', 'no-op', 'dry-run'].includes(result.outcome);
+  const seconds = result.seconds ? ` in ${result.seconds.toFixed(1)} s` : '';
+  const head = paint(good ? ['green', 'bold'] : ['red', 'bold'], `${result.outcome}${seconds}`);
+  const message = good && result.outcome !== 'no-op' ? '' : `: ${result.message}`;
+  return [`${head}${message}`, ...result.next.map((line) => `  ${line}`)];
+}

@@ -1,0 +1,87 @@
+import { z } from 'zod';
+import { durationMs, durationPattern } from '../contract/duration.ts';
+import { namespaceName, objectName } from '../contract/input.ts';
+
+/** A duration as in run inputs, as milliseconds. */
+const duration = z
+  .string()
+  .regex(durationPattern, 'is not a duration such as 500ms, 30s or 5m')
+  .transform(durationMs);
+
+/** How often a red check is tried again before it counts, and how long all tries may take. */
+const patience = {
+  retries: z.int().min(0).max(100).default(3),
+  every: duration.default(1000),
+  limit: duration.default(60_000),
+};
+
+const healthCheck = z.strictObject({
+  url: z.url({ protocol: /^https?$/, message: 'is not an http or https address' }),
+  /** Requests of one try; more than one finds a service that fails some of them. */
+  requests: z.int().min(1).max(1000).default(5),
+  maxFailed: z.int().min(0).default(0),
+  timeout: duration.default(3000),
+  ...patience,
+});
+
+const logsCheck = z.strictObject({
+  /** Label selector of the service's pods; only those of the restored revision are read. */
+  selector: z.string().min(1),
+  container: z.string().optional(),
+  lines: z.int().min(1).max(100_000).default(1000),
+  contains: z.string().min(1).default('ERROR'),
+  max: z.int().min(0).default(0),
+  ...patience,
+});
+
+const smokeCheck = z.strictObject({
+  /** Program and arguments; never a shell line. A relative path is relative to the settings file. */
+  command: z.array(z.string().min(1)).min(1),
+  timeout: duration.default(60_000),
+  ...patience,
+});
+
+const service = z.strictObject({
+  namespace: namespaceName.optional(),
+  deployment: objectName,
+  /** Connections that each pod opens to `database`; a faster pace needs room for twice the pods. */
+  connectionsPerPod: z.int().min(1).optional(),
+  /** Address of the PostgreSQL database that the pods use, from the environment. */
+  database: z.string().min(1).optional(),
+  checks: z
+    .strictObject({
+      health: healthCheck.optional(),
+      logs: logsCheck.optional(),
+      smoke: smokeCheck.optional(),
+    })
+    .default({}),
+});
+
+export const settingsSchema = z.strictObject({
+  kubernetes: z
+    .strictObject({
+      /** Context that is used when a run names none; default: the kubeconfig's current one. */
+      context: z.string().min(1).optional(),
+      namespace: namespaceName.default('default'),
+    })
+    .default({ namespace: 'default' }),
+  services: z.record(z.string(), service).default({}),
+  /** Words that the CLI takes in place of a longer command. */
+  aliases: z.record(z.string().regex(/^[a-z][a-z0-9-]*$/), z.array(z.string().min(1))).default({}),
+  worker: z
+    .strictObject({
+      /** Address of the Prometheus endpoint, such as 127.0.0.1:9464; none without it. */
+      metricsAddress: z
+        .string()
+        .regex(/^[^\s:]+:\d{1,5}$/, 'is not an address such as 127.0.0.1:9464')
+        .optional(),
+      logLevel: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
+    })
+    .default({ logLevel: 'info' }),
+});
+
+export type Settings = z.output<typeof settingsSchema>;
+export type Service = z.output<typeof service>;
+export type HealthCheck = z.output<typeof healthCheck>;
+export type LogsCheck = z.output<typeof logsCheck>;
+export type SmokeCheck = z.output<typeof smokeCheck>;

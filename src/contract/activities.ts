@@ -1,0 +1,33 @@
+/**
+ * Every activity by the name that histories freeze, with its class. A class decides time limits,
+ * retries, and whether the guard stands before it (`mutate` and `drive`).
+ *
+ * - `observe`: reads, short.
+ * - `mutate`: makes one planned change true, short.
+ * - `drive`: sees a planned change through to its end, as long as that takes.
+ * - `check`: measures; a red check is a failure.
+ * - `lock`: takes and frees the locks of a plan.
+ */
+export const activityClasses = {
+  'kubernetes.planDeploymentRollback': 'observe',
+  'kubernetes.compareRevisions': 'observe',
+  'kubernetes.restoreTemplate': 'mutate',
+  'kubernetes.driveRollout': 'drive',
+  'kubernetes.handBackDeployment': 'mutate',
+  'verification.runCheck': 'check',
+  'lock.takeTargets': 'lock',
+  'lock.releaseTargets': 'lock',
+} as const;
+
+export type ActivityName = keyof typeof activityClasses;
+export type ActivityClass = (typeof activityClasses)[ActivityName];
+
+/** Whether an activity of this class changes the world and must pass the guard. */
+export function isGuarded(activityClass: ActivityClass): boolean {
+  return activityClass === 'mutate' || activityClass === 'drive';
+}
+
+/** Class of the named activity, or undefined for a name that is not in the contract. */
+export function classOf(name: string): ActivityClass | undefined {
+  return (activityClasses as Record<string, ActivityClass>)[name];
+}

@@ -1,0 +1,94 @@
+/**
+ * A plan says exactly what a run will change, by reference only: identities, revisions and hashes,
+ * never templates, manifests or secrets, which would fill and leak through workflow history.
+ */
+
+/** A Kubernetes object that a run changes, under the identity that the API server gave it. */
+export interface Target {
+  kind: 'deployment';
+  /** Name of the kubeconfig context that reaches the cluster. */
+  context: string;
+  namespace: string;
+  name: string;
+  uid: string;
+}
+
+/** Flat on purpose: a reference that needs nesting is on its way to becoming contents. */
+export type Reference = Readonly<Record<string, string | number | boolean | null>>;
+
+export interface Change<
+  Before extends Reference = Reference,
+  After extends Reference = Reference,
+> {
+  /** Unique within the plan; procedures ask for a change by it. */
+  id: string;
+  /** What is changed, for example `deployment/template`; authority rules look at it. */
+  kind: string;
+  target: Target;
+  before: Before;
+  after: After;
+}
+
+export interface PlannedCheck {
+  /** Name of the check in the settings, under its service. */
+  service: string;
+  check: 'health' | 'logs' | 'smoke';
+}
+
+export interface Plan {
+  procedure: string;
+  targets: Target[];
+  changes: Change[];
+  /** SHA-256 of each change, in the order of `changes`. */
+  changeHashes: string[];
+  /** SHA-256 over targets and change hashes; everything below it is for people and not covered. */
+  digest: string;
+  /** One sentence: what changes from what to what. */
+  summary: string;
+  /** A bounded list of differences in words. */
+  differences: string[];
+  warnings: string[];
+  /** Checks that the verify phase will run, by reference into the settings. */
+  checks: PlannedCheck[];
+  /** Expected duration of the steps in seconds. */
+  estimateSeconds: number;
+}
+
+/** The part of a plan that planners fill; hashes are added by `sealPlan`. */
+export type DraftPlan = Omit<Plan, 'changeHashes' | 'digest'>;
+
+/**
+ * What every activity that changes something gets as its only argument. It names a change of the
+ * plan and the run that acts; the guard around such activities checks both before the effect.
+ */
+export interface Mandate<C extends Change = Change> {
+  change: C;
+  /** True where a registered compensation runs: go from `after` to `before`. */
+  undo: boolean;
+  plan: Pick<Plan, 'targets' | 'changeHashes' | 'digest'>;
+  run: RunIdentity;
+}
+
+/** Identity of a run that survives resets and tells a later run with the same workflow id apart. */
+export interface RunIdentity {
+  workflowId: string;
+  firstRunId: string;
+}
+
+/** What an activity that changes something answers. */
+export interface Effect {
+  /** False where the world was already as the change wants it. */
+  changed: boolean;
+  /** What was found or done, in words. */
+  text: string;
+}
+
+/** A target as people name it: `deployment/production/wakala-api`. */
+export function targetName(target: Target): string {
+  return `${target.kind}/${target.namespace}/${target.name}`;
+}
+
+/** A target's identity over clusters and contexts, used as the key of its lock. */
+export function targetKey(target: Target): string {
+  return `${targetName(target)}/${target.uid}`;
+}

@@ -1,0 +1,74 @@
+/** What a run tells the outside: its phases, outcomes, status and result, the same for every procedure. */
+import type { Plan } from './plan.ts';
+
+/** Task queue of every workflow and activity but the guards' long ones. */
+export const taskQueue = 'rollback';
+
+export const phases = [
+  'planning',
+  'awaiting-approval',
+  'executing',
+  'paused',
+  'verifying',
+  'compensating',
+  'done',
+] as const;
+export type Phase = (typeof phases)[number];
+
+/**
+ * How each outcome ends the workflow (`failure: null` completes it) and the CLI (`exitCode`).
+ * `failure` is the `type` of the ApplicationFailure whose first detail is the RunResult.
+ */
+export const outcomes = {
+  'rolled-back': { failure: null, exitCode: 0 },
+  'no-op': { failure: null, exitCode: 0 },
+  'dry-run': { failure: null, exitCode: 0 },
+  compensated: { failure: 'Compensated', exitCode: 1 },
+  aborted: { failure: 'Aborted', exitCode: 1 },
+  failed: { failure: 'RollbackFailed', exitCode: 1 },
+  invalid: { failure: 'InvalidInput', exitCode: 2 },
+  refused: { failure: 'Refused', exitCode: 2 },
+  busy: { failure: 'TargetBusy', exitCode: 4 },
+  unreachable: { failure: 'Unreachable', exitCode: 5 },
+} as const;
+export type Outcome = keyof typeof outcomes;
+
+export type StepState = 'running' | 'done' | 'failed' | 'undoing' | 'undone' | 'not-undone';
+
+/** One step of a run. Times are ISO 8601; `text` is what the step found or did, in words. */
+export interface StepStatus {
+  title: string;
+  state: StepState;
+  startedAt: string;
+  endedAt?: string;
+  text?: string;
+  error?: string;
+}
+
+/** Answer of the query `status`. */
+export interface RunStatus {
+  workflowId: string;
+  runId: string;
+  procedure: string;
+  phase: Phase;
+  startedAt: string;
+  endedAt?: string;
+  requestedBy?: string;
+  reason?: string;
+  plan?: Plan;
+  steps: StepStatus[];
+  outcome?: Outcome;
+  /** One sentence: what the run does now, or how it ended. */
+  message: string;
+  /** What to do next, each a sentence or a command; filled when the run has ended. */
+  next: string[];
+  /** Seconds from the first step's start to the end; excludes planning. */
+  seconds?: number;
+}
+
+/** What a run ends with: the workflow's result, or the first detail of its failure. */
+export interface RunResult extends RunStatus {
+  phase: 'done';
+  outcome: Outcome;
+  endedAt: string;
+}

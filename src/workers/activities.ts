@@ -1,0 +1,53 @@
+import type { Client } from '@temporalio/client';
+import { kubernetesActivities } from '../activities/kubernetes/index.ts';
+import type { Clusters } from '../activities/kubernetes/api.ts';
+import { lockActivities } from '../activities/lock/index.ts';
+import type { Locks } from '../activities/lock/locks.ts';
+import { verificationActivities } from '../activities/verification/index.ts';
+import type { LoadedSettings } from '../config/settings.ts';
+import { activityClasses } from '../contract/activities.ts';
+
+/** What activities work with; made once in the worker. */
+export interface Connections {
+  temporal: Client;
+  clusters: Clusters;
+  locks: Locks;
+}
+
+type Activity = (...args: never[]) => Promise<unknown>;
+
+/**
+ * Every activity by its full name.
+ * @throws Error where implementations and contract do not have exactly the same names: an activity
+ *   that is not in the contract has no class, and so could pass the guard unseen.
+ */
+export function allActivities(
+  settings: LoadedSettings,
+  { clusters, locks }: Connections,
+): Record<string, Activity> {
+  const systems: Record<string, Record<string, Activity>> = {
+    kubernetes: kubernetesActivities(clusters, settings),
+    verification: verificationActivities(clusters, settings),
+    lock: lockActivities(locks),
+  };
+  const activities = Object.fromEntries(
+    Object.entries(systems).flatMap(([system, verbs]) =>
+      Object.entries(verbs).map(([verb, activity]) => [`${system}.${verb}`, activity]),
+    ),
+  );
+  assertSameNames(Object.keys(activities), Object.keys(activityClasses));
+  return activities;
+}
+
+/** @throws Error naming what is on one side only. */
+export function assertSameNames(implemented: string[], contracted: string[]): void {
+  const missing = contracted.filter((name) => !implemented.includes(name));
+  const unknown = implemented.filter((name) => !contracted.includes(name));
+  if (missing.length + unknown.length === 0) return;
+  throw new Error(
+    `Activities and src/contract/activities.ts differ: ${[
+      ...missing.map((name) => `${name} has no implementation`),
+      ...unknown.map((name) => `${name} is not in the contract`),
+    ].join(', ')}.`,
+  );
+}

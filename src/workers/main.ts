@@ -1,0 +1,84 @@
+/** The worker's process: `npm run worker`. */
+import { loadClientConnectConfig } from '@temporalio/envconfig';
+import { NativeConnection, Runtime } from '@temporalio/worker';
+import { loadSettings, SettingsError, type LoadedSettings } from '../config/settings.ts';
+import { createWorker } from './create-worker.ts';
+import { log, temporalLogger } from './log.ts';
+import { registerSearchAttributes, SearchAttributesMissing } from './register-search-attributes.ts';
+import { watchCluster } from './watch-cluster.ts';
+import { workflowBundle } from './workflow-bundle.ts';
+
+const retryEveryMs = 2000;
+
+async function main(): Promise<void> {
+  const settings = loadSettings();
+  log.level = settings.settings.worker.logLevel;
+  installRuntime(settings);
+  const { connectionOptions, namespace = 'default' } = loadClientConnectConfig();
+  const address = connectionOptions.address ?? 'localhost:7233';
+  const stop = new AbortController();
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop.abort());
+
+  const [bundle, connection] = await Promise.all([
+    workflowBundle(temporalLogger),
+    connect(() => NativeConnection.connect(connectionOptions), address, stop.signal),
+  ]);
+  if (!connection) return;
+  try {
+    await registerSearchAttributes(connection, namespace);
+    const worker = await createWorker(connection, namespace, settings, bundle);
+    const running = worker.run();
+    log.info({ address, namespace, settings: settings.file }, 'worker is ready');
+    void watchCluster(settings, log, stop.signal);
+    await running;
+    log.info('worker has stopped');
+  } finally {
+    stop.abort();
+    await connection.close();
+  }
+}
+
+function installRuntime({ settings }: LoadedSettings): void {
+  const { metricsAddress, logLevel } = settings.worker;
+  const coreLevel = logLevel === 'debug' ? 'INFO' : 'WARN';
+  Runtime.install({
+    logger: temporalLogger,
+    telemetryOptions: {
+      logging: { forward: {}, filter: { core: coreLevel, other: coreLevel } },
+      ...(metricsAddress ? { metrics: { prometheus: { bindAddress: metricsAddress } } } : {}),
+    },
+  });
+}
+
+/** Connects as soon as the server answers, saying once that it does not; undefined where stopped first. */
+async function connect(
+  attempt: () => Promise<NativeConnection>,
+  address: string,
+  stop: AbortSignal,
+): Promise<NativeConnection | undefined> {
+  for (let told = false; !stop.aborted; told = true) {
+    try {
+      const connection = await attempt();
+      if (told) log.info({ address }, 'Temporal answers again');
+      return connection;
+    } catch (error) {
+      if (!told) {
+        log.warn(
+          { address, error: (error as Error).message },
+          `Temporal at ${address} cannot be reached: start it, or set TEMPORAL_ADDRESS; trying again every ${retryEveryMs / 1000} s`,
+        );
+      }
+      await new Promise((resolve) => setTimeout(resolve, retryEveryMs));
+    }
+  }
+  return undefined;
+}
+
+try {
+  await main();
+} catch (error) {
+  const expected = error instanceof SettingsError || error instanceof SearchAttributesMissing;
+  for (const line of (error as Error).message.split('\n')) log.fatal(line);
+  if (!expected) log.fatal({ stack: (error as Error).stack }, 'worker ends');
+  process.exitCode = 1;
+}

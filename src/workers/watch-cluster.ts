@@ -1,0 +1,34 @@
+import type { Logger } from 'pino';
+import { Clusters } from '../activities/kubernetes/api.ts';
+import type { LoadedSettings } from '../config/settings.ts';
+
+const lookEveryMs = 15_000;
+
+/** Says in the log when the default cluster cannot be reached, and when it can again. */
+export async function watchCluster(
+  { settings }: LoadedSettings,
+  log: Logger,
+  stop: AbortSignal,
+): Promise<void> {
+  const clusters = new Clusters(settings.kubernetes.context);
+  for (let wasDown = false; !stop.aborted; ) {
+    try {
+      const cluster = clusters.of(undefined);
+      await cluster.get('/version');
+      if (wasDown) log.info({ context: cluster.context }, 'Kubernetes answers again');
+      wasDown = false;
+    } catch (error) {
+      if (!wasDown) log.warn((error as Error).message);
+      wasDown = true;
+    }
+    await new Promise<void>((resolve) => {
+      const done = () => {
+        clearTimeout(timer);
+        stop.removeEventListener('abort', done);
+        resolve();
+      };
+      const timer = setTimeout(done, lookEveryMs);
+      stop.addEventListener('abort', done, { once: true });
+    });
+  }
+}

@@ -1,0 +1,2 @@
+/** Every workflow that the worker runs, by the name that histories freeze. */
+export { rollbackDeployment } from './rollback-deployment.ts';

@@ -1,0 +1,45 @@
+/** From what went wrong to how the run ends. */
+import { ActivityFailure, ApplicationFailure, isCancellation, TemporalFailure } from '@temporalio/workflow';
+import { type FailureType, failureTypes } from '../../contract/failures.ts';
+import { type Outcome, outcomes, type RunResult } from '../../contract/run.ts';
+
+/** The failure with a type that lies under whatever wraps it; undefined for anything else. */
+export function typedCause(error: unknown): ApplicationFailure | undefined {
+  for (let cause = error; cause instanceof Error; cause = cause.cause as Error | undefined) {
+    if (cause instanceof ApplicationFailure) return cause;
+  }
+  return undefined;
+}
+
+/** The words of the failing system, without those of what wraps it. */
+export function messageOf(error: unknown): string {
+  const cause = typedCause(error);
+  if (cause) return cause.message;
+  if (isCancellation(error)) return 'cancelled';
+  if (error instanceof ActivityFailure && error.cause) return error.cause.message;
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** How a run ends that fails before anything was changed. */
+const beforeAnyChange: Partial<Record<FailureType, Outcome>> = {
+  [failureTypes.invalidInput]: 'invalid',
+  [failureTypes.unreachable]: 'unreachable',
+  [failureTypes.targetBusy]: 'busy',
+};
+
+export function outcomeBeforeAnyChange(error: unknown): Outcome {
+  if (isCancellation(error)) return 'aborted';
+  return beforeAnyChange[typedCause(error)?.type as FailureType] ?? 'refused';
+}
+
+/** A bug is no outcome: it must go on failing the workflow task until it is mended, losing nothing. */
+export function isOutcome(error: unknown): boolean {
+  return error instanceof TemporalFailure;
+}
+
+/** Ends the workflow as the outcome says: with the result, or failed with the result as detail. */
+export function finish(result: RunResult): RunResult {
+  const { failure } = outcomes[result.outcome];
+  if (failure === null) return result;
+  throw ApplicationFailure.nonRetryable(result.message, failure, result);
+}

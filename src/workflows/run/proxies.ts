@@ -1,0 +1,40 @@
+/**
+ * Activities as workflow code calls them: `kubernetes.restoreTemplate(...)`. The contract's class of
+ * an activity decides its time limits; nothing else in workflow code does.
+ */
+import { ActivityCancellationType, type ActivityOptions, scheduleActivity } from '@temporalio/workflow';
+import type { KubernetesActivities } from '../../activities/kubernetes/index.ts';
+import type { LockActivities } from '../../activities/lock/index.ts';
+import type { VerificationActivities } from '../../activities/verification/index.ts';
+import { type ActivityClass, classOf } from '../../contract/activities.ts';
+
+/** Retries have no end of their own after something was changed: the cluster comes back, or a person decides. */
+const retry = { initialInterval: '500ms', backoffCoefficient: 2, maximumInterval: '5s' } as const;
+const cancellation = { cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED };
+
+const optionsOf: Record<ActivityClass, ActivityOptions> = {
+  // Before anything was changed, a minute without an answer ends the run as unreachable.
+  observe: { startToCloseTimeout: '20s', scheduleToCloseTimeout: '60s', retry },
+  // The heartbeat time-outs are how long a killed worker's step waits to be taken up again.
+  mutate: { startToCloseTimeout: '2m', heartbeatTimeout: '5s', retry, ...cancellation },
+  drive: { startToCloseTimeout: '24h', heartbeatTimeout: '5s', retry, ...cancellation },
+  check: { startToCloseTimeout: '24h', heartbeatTimeout: '5s', retry, ...cancellation },
+  lock: { startToCloseTimeout: '24h', heartbeatTimeout: '5s', retry, ...cancellation },
+};
+
+type Activities = Record<string, (...args: never[]) => Promise<unknown>>;
+
+function activitiesOf<A extends Activities>(system: string): A {
+  return new Proxy({} as A, {
+    get: (_, verb) => {
+      const name = `${system}.${String(verb)}`;
+      const activityClass = classOf(name);
+      if (!activityClass) throw new Error(`Activity ${name} is not in the contract.`);
+      return (...args: unknown[]) => scheduleActivity(name, args, optionsOf[activityClass]);
+    },
+  });
+}
+
+export const kubernetes = activitiesOf<KubernetesActivities>('kubernetes');
+export const verification = activitiesOf<VerificationActivities>('verification');
+export const lock = activitiesOf<LockActivities>('lock');

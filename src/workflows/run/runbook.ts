@@ -1,0 +1,136 @@
+/**
+ * The life of a run, the same for every procedure: validate, plan, lock, steps, verify, and in
+ * every case an end that says what stands. A procedure only says what to plan and which steps to
+ * take, so that it cannot forget a safeguard.
+ */
+import {
+  ApplicationFailure,
+  CancellationScope,
+  isCancellation,
+  workflowInfo,
+} from '@temporalio/workflow';
+import { durationMs } from '../../contract/duration.ts';
+import { failureTypes } from '../../contract/failures.ts';
+import { type InputOf, InvalidInputError, parseInput, type Procedure } from '../../contract/input.ts';
+import type { Plan, RunIdentity } from '../../contract/plan.ts';
+import type { Outcome, RunResult } from '../../contract/run.ts';
+import { finish, isOutcome, messageOf, outcomeBeforeAnyChange, typedCause } from './outcome.ts';
+import { lock, verification } from './proxies.ts';
+import { StatusBoard } from './status.ts';
+import { Run } from './steps.ts';
+
+export interface Runbook<P extends Procedure> {
+  /** One read-only activity that resolves everything which may be ambiguous later. */
+  plan: (input: InputOf<P>) => Promise<Plan>;
+  steps: (run: Run, input: InputOf<P>) => Promise<void>;
+  /** What to do by hand where the run could not finish, from its plan. */
+  byHand: (plan: Plan) => string[];
+}
+
+/** Makes a procedure a workflow that takes one JSON object and ends with a RunResult. */
+export function runbook<P extends Procedure>(procedure: P, definition: Runbook<P>) {
+  return async (input: unknown): Promise<RunResult> => {
+    const board = new StatusBoard(procedure);
+    const { workflowId, firstExecutionRunId } = workflowInfo();
+    const identity: RunIdentity = { workflowId, firstRunId: firstExecutionRunId };
+    return finish(await live(procedure, definition, input, identity, board));
+  };
+}
+
+async function live<P extends Procedure>(
+  procedure: P,
+  definition: Runbook<P>,
+  rawInput: unknown,
+  identity: RunIdentity,
+  board: StatusBoard,
+): Promise<RunResult> {
+  let input: InputOf<P>;
+  let plan: Plan;
+  try {
+    input = validate(procedure, rawInput);
+    board.accept(input);
+    plan = await definition.plan(input);
+    board.planned(plan);
+    if (plan.changes.length === 0) return board.end('no-op', plan.summary, []);
+    if (input.dryRun) return board.end('dry-run', `Dry run, nothing changed. ${plan.summary}`, []);
+    const waitMs = input.wait === undefined ? 0 : durationMs(input.wait);
+    await lock.takeTargets({ targets: plan.targets, run: identity, waitMs });
+  } catch (error) {
+    if (!isOutcome(error)) throw error;
+    return board.end(outcomeBeforeAnyChange(error), messageOf(error), ['Nothing was changed.']);
+  }
+
+  const run = new Run(plan, identity, board);
+  let result: RunResult;
+  try {
+    board.enter('executing', plan.summary);
+    await definition.steps(run, input);
+    await run.close();
+    await verify(run, plan, board);
+    result = board.end('rolled-back', plan.summary, []);
+  } catch (error) {
+    if (!isOutcome(error)) throw error;
+    const onFailure = input.onFailure ?? (input.trigger === 'automatic' ? 'compensate' : 'pause');
+    result = await settle(definition, run, error, onFailure, board);
+  }
+  await CancellationScope.nonCancellable(() =>
+    lock.releaseTargets({ targets: plan.targets, run: identity }),
+  );
+  return result;
+}
+
+function validate<P extends Procedure>(procedure: P, input: unknown): InputOf<P> {
+  try {
+    return parseInput(procedure, input);
+  } catch (error) {
+    if (!(error instanceof InvalidInputError)) throw error;
+    throw ApplicationFailure.nonRetryable(error.message, failureTypes.invalidInput);
+  }
+}
+
+async function verify(run: Run, plan: Plan, board: StatusBoard): Promise<void> {
+  if (plan.checks.length === 0) return;
+  board.enter('verifying', 'Verifying by measuring.');
+  const change = plan.changes[0];
+  if (!change) return;
+  const checks = plan.checks.map((check) =>
+    run.step(`Check ${check.check}`, { do: () => verification.runCheck({ check, change }) }),
+  );
+  // All of them are told, also where the first is red.
+  const ended = await Promise.allSettled(checks);
+  const red = ended.find((check) => check.status === 'rejected');
+  if (red) throw red.reason;
+}
+
+/** A run whose steps failed or were cancelled: goes back where that is wanted and safe, and says what stands. */
+async function settle<P extends Procedure>(
+  definition: Runbook<P>,
+  run: Run,
+  error: unknown,
+  onFailure: 'pause' | 'compensate',
+  board: StatusBoard,
+): Promise<RunResult> {
+  const cause = messageOf(error);
+  // Somebody else's work stands there now: neither finished over nor undone.
+  const stale = typedCause(error)?.type === failureTypes.planStale;
+  const cancelled = isCancellation(error);
+  let left = ['The steps were left as they are (on-failure is pause).'];
+  let outcome: Outcome = 'failed';
+  if (stale) {
+    left = ['The change of somebody else was left as it is.'];
+    if (!run.changedAnything) outcome = 'refused';
+  } else if (cancelled || onFailure === 'compensate') {
+    board.enter('compensating', `Going back: ${cause}`);
+    left = await run.compensate();
+    if (left.length === 0) outcome = cancelled ? 'aborted' : 'compensated';
+  }
+  try {
+    await run.close();
+  } catch (closing) {
+    if (!isOutcome(closing)) throw closing;
+    outcome = 'failed';
+    left.push(messageOf(closing));
+  }
+  const next = outcome === 'failed' ? [...left, ...definition.byHand(run.plan)] : left;
+  return board.end(outcome, cause, next);
+}
