@@ -27,7 +27,7 @@ const last = ['kube-apiserver', 'etcd'];
 
 /**
  * Ends every server that was started for a sandbox, whatever state it is in, and removes its data.
- * @returns the names of the servers that were running
+ * @returns the names of the servers that were running, for people
  */
 export async function down(
   dir: string = defaultFolder(),
@@ -47,9 +47,9 @@ export async function down(
         if (record) await stopServer(folder, record);
       }
       if (only) return running;
-      await stopUnrecorded(folder, []);
+      const strays = await stopUnrecorded(folder);
       if (!keepData) await removeData(folder);
-      return running;
+      return strays > 0 ? [...running, `${strays} processes without a record`] : running;
     },
     { onWait: (pid) => onLine(`Waiting for process ${pid}, which starts or stops this sandbox.`) },
   );

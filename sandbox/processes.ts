@@ -70,18 +70,19 @@ export async function stopServer(dir: string, record: ServerRecord): Promise<voi
 }
 
 /**
- * Ends processes that carry the mark of a sandbox and stand in no record: started by a command
- * that was killed before it could write, left by a server that died, or of a folder that was
- * deleted by hand. Looks in /proc, and so does nothing on systems without it.
+ * Ends all processes that carry the mark of a sandbox, once those that stand in a record are
+ * ended: started by a command that was killed before it could write, left by a server that died,
+ * or of a folder that was deleted by hand. Looks in /proc, and so does nothing without it.
+ * @returns how many there were
  */
-export async function stopUnrecorded(dir: string, records: readonly ServerRecord[]): Promise<void> {
-  const recorded = new Set(records.map(({ pid }) => pid));
-  const strays = markedProcesses(dir).filter((pid) => !recorded.has(pid));
+export async function stopUnrecorded(dir: string): Promise<number> {
+  const strays = markedProcesses(dir);
   for (const pid of strays) send(pid, 'SIGTERM');
   const alive = () => markedProcesses(dir).filter((pid) => strays.includes(pid));
   if (strays.length > 0 && !(await ended(() => alive().length === 0, graceMs))) {
     for (const pid of alive()) send(pid, 'SIGKILL');
   }
+  return strays.length;
 }
 
 function markedProcesses(dir: string): number[] {

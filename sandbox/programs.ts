@@ -26,6 +26,6 @@ export function linkPrograms(dir: string, paths: ServerPaths): void {
   // Not a link: following one would cost the CLI another process at each start.
   const rollback = join(folder, 'rollback');
   const target = join(repository, 'bin', 'rollback').replaceAll("'", `'\\''`);
-  writeFileSync(rollback, `#!/bin/sh\n. '${target}'\n`);
+  writeFileSync(rollback, `#!/bin/sh\nexec '${target}' "$@"\n`);
   chmodSync(rollback, 0o755);
 }

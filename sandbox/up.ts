@@ -73,7 +73,7 @@ async function prepare(dir: string, readyMs: number | undefined): Promise<Sandbo
   if (!found) {
     // Whatever still runs here belongs to a folder that was deleted or damaged by hand.
     await Promise.all(readRecords(dir).map((record) => stopServer(dir, record)));
-    await stopUnrecorded(dir, []);
+    await stopUnrecorded(dir);
   }
   const sandbox = found ?? (await createSandbox(dir));
   if (readyMs === undefined || readyMs === sandbox.readyMs) return sandbox;
@@ -103,7 +103,7 @@ async function startEverything(
   run.signal.throwIfAborted();
 }
 
-/** Deploys Wakala, where it is not there, as soon as the API server is ready, and waits until its pods are. */
+/** Deploys Wakala once the API server is ready, if it is not there, and waits for its pods. */
 async function deploy(
   ready: ReadonlyMap<string, Promise<void>>,
   sandbox: Sandbox,

@@ -124,7 +124,7 @@ function scheduler({ dir, ports }: Sandbox, paths: ServerPaths): Server {
   };
 }
 
-/** What controllers and scheduler have in common: a single one of each, and no way in from outside. */
+/** What controllers and scheduler have in common: one of each, and no way in from outside. */
 function clientOf(dir: string): string[] {
   return [
     `--kubeconfig=${join(kubernetesFolder(dir), 'kubeconfig')}`,

@@ -15,7 +15,7 @@ import { startOf } from './process-identity.mjs';
 
 /**
  * @typedef {object} LockOptions
- * @property {(pid: number) => void} [onWait] called once, with the holder, when it must be waited for
+ * @property {(pid: number) => void} [onWait] called once with the holder, when it is waited for
  * @property {AbortSignal} [signal] ends the waiting
  */
 

@@ -31,7 +31,12 @@ async function install(wanted) {
     writeFileSync(log, '');
     const [file, ...args] = npm();
     const flags = ['ci', '--include=dev', '--loglevel=error', '--no-audit', '--no-fund'];
-    await runLogged(file, [...args, ...flags], { cwd: repository, env: environment(), log });
+    await runLogged(file, [...args, ...flags], {
+      cwd: repository,
+      env: environment(),
+      log,
+      reasonFirst: true,
+    });
   });
   if (!existsSync(join(modules, 'node', 'bin', 'node'))) {
     throw new Error(

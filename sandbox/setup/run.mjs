@@ -3,13 +3,22 @@ import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
 /**
+ * @typedef {object} RunOptions
+ * @property {string} [cwd]
+ * @property {NodeJS.ProcessEnv} [env]
+ * @property {string} log
+ * @property {boolean} [reasonFirst] whether the command says first, not last, why it failed
+ */
+
+/**
  * Runs a command to its end, with all that it prints in a log.
  * @param {string} file
  * @param {string[]} args
- * @param {{cwd?: string, env?: NodeJS.ProcessEnv, log: string}} options
- * @returns {Promise<void>} rejects with the end of the log when the command fails
+ * @param {RunOptions} options
+ * @returns {Promise<void>} rejects with a part of the log when the command fails
  */
-export async function runLogged(file, args, { cwd, env, log }) {
+export async function runLogged(file, args, { cwd, env, log, reasonFirst }) {
+  const command = [file.replace(/^.*\//, ''), ...args.slice(0, 2)].join(' ');
   const output = openSync(log, 'a');
   const child = spawn(file, args, {
     cwd,
@@ -29,8 +38,9 @@ export async function runLogged(file, args, { cwd, env, log }) {
       child.on('close', (status, signal) => resolve(status ?? signal));
     });
     if (code !== 0) {
-      const end = readFileSync(log, 'utf8').trimEnd().split('\n').slice(-15).join('\n');
-      throw new Error(`\`${file} ${args[0]}\` failed (${code}); the end of ${log}:\n${end}`);
+      const lines = readFileSync(log, 'utf8').trim().split('\n');
+      const part = reasonFirst ? lines.slice(0, 6) : lines.slice(-15);
+      throw new Error(`\`${command}\` failed (${code}); from ${log}:\n${part.join('\n')}`);
     }
   } finally {
     process.off('SIGINT', stop).off('SIGTERM', stop).off('SIGHUP', stop);

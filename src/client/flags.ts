@@ -1,5 +1,5 @@
 /** The flags of a procedure's command, made from the schema of its input. */
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { z } from 'zod';
 import { inputs, type Procedure } from '../contract/input.ts';
 
@@ -7,7 +7,7 @@ interface FieldSchema {
   type?: string;
   enum?: string[];
   description?: string;
-  default?: unknown;
+  default?: string | number | boolean;
 }
 
 const shortFlags: Record<string, string> = { namespace: '-n' };
@@ -23,10 +23,14 @@ export function addInputFlags(command: Command, procedure: Procedure, positional
     if (field === positional) continue;
     const flag = `--${field.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
     const names = [shortFlags[field], flag].filter(Boolean).join(', ');
-    const shown = schema.default === undefined || schema.type === 'boolean' ? '' : ` (default: ${String(schema.default)})`;
+    const shown =
+      schema.default === undefined || schema.type === 'boolean'
+        ? ''
+        : ` (default: ${String(schema.default)})`;
     const words = `${schema.description ?? ''}${shown}`;
     if (schema.type === 'boolean') command.addOption(new Option(names, words));
-    else if (schema.enum) command.addOption(new Option(`${names} <word>`, words).choices(schema.enum));
+    else if (schema.enum)
+      command.addOption(new Option(`${names} <word>`, words).choices(schema.enum));
     else if (schema.type === 'integer') {
       command.addOption(new Option(`${names} <number>`, words).argParser(wholeNumber));
     } else command.addOption(new Option(`${names} <text>`, words));

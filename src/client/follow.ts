@@ -79,7 +79,9 @@ function plainView(): View {
   return {
     show({ status, progress, retrying }) {
       if (status) steps(status);
-      const note = status ? (retrying ?? progress?.text ?? '') : 'No worker answers: the run goes on as soon as one does.';
+      const note = status
+        ? (retrying ?? progress?.text ?? '')
+        : 'No worker answers: the run goes on as soon as one does.';
       if (note && note !== lastNote) printLine(`         ${note}`);
       lastNote = note;
     },

@@ -7,7 +7,9 @@ type Flags = Record<string, unknown>;
 /** Builds the CLI; `ended` gets the exit code of the command that ran. */
 export function program(ended: (exitCode: number) => void): Command {
   const cli = new Command('rollback')
-    .description('Rolls production back: plans first, changes only what the plan names, and can be killed at any instant.')
+    .description(
+      'Rolls production back: plans first, changes only what the plan names, and can be killed at any instant.',
+    )
     .showSuggestionAfterError()
     .configureHelp({ showGlobalOptions: true })
     .exitOverride()
@@ -32,7 +34,9 @@ Settings: rollback.yaml (ROLLBACK_CONFIG); Temporal: its profile file and TEMPOR
   addCluster(cli, ended);
   cli
     .command('doctor')
-    .description('check settings, Temporal, worker, cluster and permissions, and what runs left behind')
+    .description(
+      'check settings, Temporal, worker, cluster and permissions, and what runs left behind',
+    )
     .option('--mend', 'put rollout strategies back that ended runs left raised')
     .addOption(json())
     .action(async (flags: Flags) => {
@@ -72,7 +76,7 @@ Examples:
 
 async function deploymentInput(name: string | undefined, flags: Flags): Promise<Flags> {
   const { readInput } = await import('./commands/start.ts');
-  const given = flags.input === undefined ? {} : readInput(String(flags.input));
+  const given = typeof flags.input === 'string' ? readInput(flags.input) : {};
   const fromFlags = inputOf('deployment', flags);
   return { ...given, ...(name === undefined ? {} : { deployment: name }), ...fromFlags };
 }

@@ -37,7 +37,9 @@ export async function lookAt(temporal: Temporal, handle: WorkflowHandle): Promis
   const activity = pending.find(({ heartbeatDetails }) => heartbeatDetails) ?? pending[0];
   const payload = activity?.heartbeatDetails?.payloads?.[0];
   const progress = payload
-    ? temporal.client.options.loadedDataConverter.payloadConverter.fromPayload<ProgressDetails>(payload)
+    ? temporal.client.options.loadedDataConverter.payloadConverter.fromPayload<ProgressDetails>(
+        payload,
+      )
     : undefined;
   const failure = activity?.lastFailure?.message;
   const retrying = failure ? `${failure} (attempt ${activity?.attempt}, trying again)` : undefined;

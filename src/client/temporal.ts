@@ -18,14 +18,18 @@ export interface Temporal {
 }
 
 /**
- * Connects as the Temporal profile file and TEMPORAL_* say.
- * @throws {CliError} with exit code 5 where the server does not answer.
+ * A client as the Temporal profile file and TEMPORAL_* say; its first call connects.
  */
-export async function connectTemporal(): Promise<Temporal> {
+export function connectTemporal(): Temporal {
   const { connectionOptions, namespace = 'default' } = loadClientConnectConfig();
   const { address = 'localhost:7233', tls, apiKey, metadata } = connectionOptions;
-  // The first call connects: one round trip less than asking the server first.
-  const connection = Connection.lazy({ address, tls, apiKey, metadata: metadata as Record<string, string> });
+  const connection = Connection.lazy({
+    connectTimeout: answerWithinMs,
+    address,
+    tls,
+    apiKey,
+    metadata: metadata as Record<string, string>,
+  });
   return {
     client: new Client({ connection, namespace }),
     address,

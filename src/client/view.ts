@@ -40,7 +40,11 @@ export function stepLine(step: StepStatus, progress?: ProgressDetails): string {
 }
 
 /** The whole run, redrawn while it goes. */
-export function runLines(status: RunStatus, progress?: ProgressDetails, retrying?: string): string[] {
+export function runLines(
+  status: RunStatus,
+  progress?: ProgressDetails,
+  retrying?: string,
+): string[] {
   const lines = status.plan ? [...planLines(status.plan), ''] : [];
   const running = status.steps.filter(({ state }) => state === 'running');
   lines.push(
@@ -58,6 +62,6 @@ export function endLines(result: RunResult): string[] {
   const good = ['rolled-back', 'no-op', 'dry-run'].includes(result.outcome);
   const seconds = result.seconds ? ` in ${result.seconds.toFixed(1)} s` : '';
   const head = paint(good ? ['green', 'bold'] : ['red', 'bold'], `${result.outcome}${seconds}`);
-  const message = good && result.outcome !== 'no-op' ? '' : `: ${result.message}`;
+  const message = good ? '' : `: ${result.message}`;
   return [`${head}${message}`, ...result.next.map((line) => `  ${line}`)];
 }

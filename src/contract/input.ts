@@ -63,7 +63,7 @@ const deployment = z.strictObject({
   namespace: namespaceName.optional().describe('its namespace (default: from the settings)'),
   context: line(253).optional().describe('kubeconfig context (default: from the settings)'),
   toRevision: z
-    .int('is not a whole number')
+    .int()
     .min(1, 'must be 1 or more')
     .optional()
     .describe('revision to go back to (default: the previous one)'),
@@ -106,7 +106,7 @@ export class InvalidInputError extends Error {}
  */
 export function parseInput<P extends Procedure>(procedure: P, input: unknown): InputOf<P> {
   const parsed = inputs[procedure].safeParse(input);
-  if (parsed.success) return parsed.data as InputOf<P>;
+  if (parsed.success) return parsed.data;
   throw new InvalidInputError(sentenceOf(procedure, parsed.error.issues[0]));
 }
 
@@ -123,7 +123,7 @@ function sentenceOf(procedure: Procedure, issue: z.core.$ZodIssue | undefined): 
   if (issue.code === 'invalid_type') {
     return /received undefined/.test(issue.message)
       ? `${field} is missing: ${procedure} needs it.`
-      : `${field} is of the wrong type: ${issue.expected} is expected.`;
+      : `${field} is of the wrong type: ${issue.expected === 'int' ? 'a whole number' : issue.expected} is expected.`;
   }
   if (issue.code === 'invalid_value') {
     return `${field} must be one of ${issue.values.join(', ')}.`;

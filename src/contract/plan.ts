@@ -16,10 +16,7 @@ export interface Target {
 /** Flat on purpose: a reference that needs nesting is on its way to becoming contents. */
 export type Reference = Readonly<Record<string, string | number | boolean | null>>;
 
-export interface Change<
-  Before extends Reference = Reference,
-  After extends Reference = Reference,
-> {
+export interface Change<Before extends Reference = Reference, After extends Reference = Reference> {
   /** Unique within the plan; procedures ask for a change by it. */
   id: string;
   /** What is changed, for example `deployment/template`; authority rules look at it. */

@@ -1,6 +1,10 @@
 import { ApplicationFailure } from '@temporalio/common';
 import type { Context } from '@temporalio/activity';
-import type { ActivityExecuteInput, ActivityInboundCallsInterceptor, Next } from '@temporalio/worker';
+import type {
+  ActivityExecuteInput,
+  ActivityInboundCallsInterceptor,
+  Next,
+} from '@temporalio/worker';
 import type { Locks } from '../activities/lock/locks.ts';
 import { classOf, isGuarded } from '../contract/activities.ts';
 import { hashOf, planDigest } from '../contract/digest.ts';
@@ -48,7 +52,9 @@ export function assertMandate(
   const { change, plan, run } = mandate;
   const name = `change ${change.id} of ${targetKey(change.target)}`;
   if (!plan.changeHashes.includes(hashOf(change))) {
-    throw notMandated(`The ${name} is not in the plan that its mandate names: nothing was changed.`);
+    throw notMandated(
+      `The ${name} is not in the plan that its mandate names: nothing was changed.`,
+    );
   }
   if (planDigest(plan.targets, plan.changeHashes) !== plan.digest) {
     throw notMandated(`The plan of the ${name} does not have the digest that its mandate names.`);
@@ -57,7 +63,9 @@ export function assertMandate(
     throw notMandated(`The ${name} is not about a target of its plan: nothing was changed.`);
   }
   if (run.workflowId !== workflowId) {
-    throw notMandated(`The mandate for the ${name} is of run ${run.workflowId}, not of ${workflowId}.`);
+    throw notMandated(
+      `The mandate for the ${name} is of run ${run.workflowId}, not of ${workflowId}.`,
+    );
   }
 }
 

@@ -11,7 +11,7 @@ export async function watchCluster(
   stop: AbortSignal,
 ): Promise<void> {
   const clusters = new Clusters(settings.kubernetes.context);
-  for (let wasDown = false; !stop.aborted; ) {
+  for (let wasDown = false; !stop.aborted;) {
     try {
       const cluster = clusters.of(undefined);
       await cluster.get('/version');

@@ -8,7 +8,7 @@
  * done; `kubectl rollout undo` would flip back to the bad version.
  */
 import type { RunIdentity } from '../../contract/plan.ts';
-import type { Deployment } from './revisions.ts';
+import type { Deployment, RevisionHistory } from './revisions.ts';
 
 export const strategyAnnotation = 'rollback-workflows/earlier-strategy';
 
@@ -26,7 +26,8 @@ export interface KeptStrategy {
 /** Value of the annotation that notes a rollback; templates by digest. */
 export interface Restored {
   from: { revision: number | null; template: string };
-  to: { template: string };
+  /** `revision` is the number that the controller gives to the restored template. */
+  to: { revision: number; template: string };
   run: string;
   /** ISO 8601. */
   at: string;
@@ -43,10 +44,14 @@ export function keptStrategy(deployment: Deployment): KeptStrategy | undefined {
   return readAnnotation<KeptStrategy>(deployment, strategyAnnotation);
 }
 
-/** The rollback that put the template there which stands now; undefined where none did. */
-export function standingRollback(deployment: Deployment, template: string): Restored | undefined {
-  const restored = readAnnotation<Restored>(deployment, restoredAnnotation);
-  return restored?.to?.template === template ? restored : undefined;
+/**
+ * The rollback that put the template there which stands now; undefined where none did. A version
+ * that was gone back to and is deployed anew later has another revision, and was not put there by it.
+ */
+export function standingRollback({ deployment, current }: RevisionHistory): Restored | undefined {
+  const to = readAnnotation<Restored>(deployment, restoredAnnotation)?.to;
+  if (!current || to?.template !== current.template || to.revision !== current.revision) return;
+  return readAnnotation<Restored>(deployment, restoredAnnotation);
 }
 
 export function isOwnAnnotation(key: string): boolean {

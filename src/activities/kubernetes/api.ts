@@ -3,9 +3,10 @@
  * know, and a restored template must equal the recorded one field by field; so this speaks REST
  * itself and takes from @kubernetes/client-node what is hard: kubeconfig, TLS and authentication.
  */
+import type { AgentOptions, RequestOptions } from 'node:https';
 import { KubeConfig } from '@kubernetes/client-node';
 import { HttpMethod, RequestContext } from '@kubernetes/client-node/dist/gen/http/http.js';
-import { fetch, type Dispatcher, type RequestInit, type Response } from 'undici';
+import { Agent, fetch, type Dispatcher, type RequestInit, type Response } from 'undici';
 
 /** An object of the client's types as it looks on the wire: times are strings. */
 export type Wire<T> = T extends Date
@@ -58,6 +59,8 @@ export const fieldManager = 'rollback-workflows';
 const requestTimeoutMs = 10_000;
 /** Connections are kept this long before certificates and proxies are read anew. */
 const dispatcherLifeMs = 300_000;
+/** A worker that waits for work keeps its connection: a new one costs more than a request. */
+const keepAliveMs = 60_000;
 
 export class Cluster {
   readonly context: string;
@@ -165,16 +168,13 @@ export class Cluster {
     }
     const authentication = new RequestContext(url.toString(), HttpMethod.GET);
     await this.config.applySecurityAuthentication(authentication);
-    const now = Date.now();
-    if (!this.dispatcher || now - this.dispatcher.made > dispatcherLifeMs) {
-      this.dispatcher = { made: now, it: authentication.getDispatcher() };
-    }
+    const dispatcher = await this.currentDispatcher(authentication);
     let response: Response;
     try {
       response = await fetch(url, {
         ...init,
         headers: { ...authentication.getHeaders(), ...(init.headers as Record<string, string>) },
-        dispatcher: this.dispatcher.it,
+        dispatcher,
         signal: signal ?? AbortSignal.timeout(requestTimeoutMs),
       });
     } catch (error) {
@@ -187,6 +187,30 @@ export class Cluster {
     }
     if (response.ok) return response;
     throw await errorOf(response);
+  }
+
+  /**
+   * One HTTP/2 connection for all requests and watches. The client library makes a dispatcher for
+   * every request, each with a TLS handshake of its own; it is taken only where there is a proxy.
+   */
+  private async currentDispatcher(authentication: RequestContext): Promise<Dispatcher | undefined> {
+    const now = Date.now();
+    if (this.dispatcher && now - this.dispatcher.made < dispatcherLifeMs) return this.dispatcher.it;
+    const tls: AgentOptions & RequestOptions = {};
+    await this.config.applyToHTTPSOptions(tls);
+    const options = this.config.createDispatcherOptions(this.config.getCurrentCluster(), tls);
+    const it =
+      options.type === 'agent'
+        ? new Agent({
+            connect: { ...options.connect, preferH2: true },
+            allowH2: true,
+            connections: 1,
+            pipelining: 100,
+            keepAliveTimeout: keepAliveMs,
+          })
+        : authentication.getDispatcher();
+    this.dispatcher = { made: now, it };
+    return it;
   }
 }
 

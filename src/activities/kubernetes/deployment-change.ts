@@ -24,7 +24,10 @@ export type DeploymentChange = Change<
 export type DeploymentMandate = Mandate<DeploymentChange>;
 
 /** Where a mandate comes from and goes to: the other way round for an undo. */
-export function ends(mandate: DeploymentMandate): { from: RevisionReference; to: RevisionReference } {
+export function ends(mandate: DeploymentMandate): {
+  from: RevisionReference;
+  to: RevisionReference;
+} {
   const { before, after } = mandate.change;
   return mandate.undo ? { from: after, to: before } : { from: before, to: after };
 }
@@ -45,7 +48,9 @@ export async function readTarget(
   const { namespace, name, uid } = mandate.change.target;
   const history = await readHistory(cluster, namespace, name);
   if (!history) {
-    throw stale(`Deployment ${name} in ${namespace} was deleted after the plan was made: nothing is left to roll back.`);
+    throw stale(
+      `Deployment ${name} in ${namespace} was deleted after the plan was made: nothing is left to roll back.`,
+    );
   }
   if (history.deployment.metadata?.uid !== uid) {
     throw stale(
@@ -59,5 +64,7 @@ export async function readTarget(
 export function standing(history: RevisionHistory): string {
   const { deployment, current } = history;
   const images = deployment.spec?.template.spec?.containers.map(({ image }) => image).join(', ');
-  return current ? `revision ${current.revision} (${images})` : `a template without a revision (${images})`;
+  return current
+    ? `revision ${current.revision} (${images})`
+    : `a template without a revision (${images})`;
 }

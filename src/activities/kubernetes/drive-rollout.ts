@@ -68,7 +68,10 @@ export async function driveRollout(
       const state = rolloutState(deployment);
       progress.report(state.text, state.available, state.wanted);
       if (state.complete) {
-        return { changed: true, text: `${state.wanted} of ${state.wanted} replicas are available.` };
+        return {
+          changed: true,
+          text: `${state.wanted} of ${state.wanted} replicas are available.`,
+        };
       }
       if (!state.observed) continue;
       const obstacle = findObstacle(deployment, [...pods.values()]);
@@ -170,7 +173,9 @@ function rolloutState({ metadata, spec, status }: Deployment): RolloutState {
   const observed = (metadata?.generation ?? 0) <= (status?.observedGeneration ?? 0);
   // Until all old pods are gone, `availableReplicas` counts old ones too.
   const old = Math.max(0, total - updated);
-  const available = observed ? Math.min(updated, Math.max(0, (status?.availableReplicas ?? 0) - old)) : 0;
+  const available = observed
+    ? Math.min(updated, Math.max(0, (status?.availableReplicas ?? 0) - old))
+    : 0;
   const complete =
     observed && updated >= wanted && old === 0 && (status?.availableReplicas ?? 0) >= updated;
   const text = `${available} of ${wanted} new pods available${old > 0 ? `, ${old} old ones to go` : ''}`;

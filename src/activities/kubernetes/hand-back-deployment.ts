@@ -12,7 +12,7 @@ import {
 import type { DeploymentMandate } from './deployment-change.ts';
 import { deploymentPath, type Deployment } from './revisions.ts';
 
-type ManagedFields = Wire<V1ManagedFieldsEntry>;
+type ManagedFields = Omit<Wire<V1ManagedFieldsEntry>, 'fieldsV1'> & { fieldsV1?: object };
 
 const attempts = 10;
 
@@ -76,7 +76,7 @@ async function returnFields(
 ): Promise<boolean> {
   const deployment = await cluster.find<Deployment>(deploymentPath(namespace, name));
   if (!deployment || deployment.metadata?.uid !== uid) return false;
-  const entries: ManagedFields[] = deployment.metadata.managedFields ?? [];
+  const entries = (deployment.metadata.managedFields ?? []) as ManagedFields[];
   const isOurs = (entry: ManagedFields) => entry.manager === fieldManager && !entry.subresource;
   const taken = entries.filter(isOurs);
   if (taken.length === 0) return false;
@@ -84,7 +84,10 @@ async function returnFields(
   const owner = others.find(({ operation, subresource }) => operation === 'Apply' && !subresource);
   const returned = others.map((entry) =>
     entry === owner
-      ? { ...entry, fieldsV1: taken.reduce((all, { fieldsV1 }) => merge(all, fieldsV1), entry.fieldsV1) }
+      ? {
+          ...entry,
+          fieldsV1: taken.reduce((all, { fieldsV1 }) => merge(all, fieldsV1), entry.fieldsV1),
+        }
       : entry,
   );
   await cluster.patch(deploymentPath(namespace, name), [

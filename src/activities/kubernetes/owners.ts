@@ -12,14 +12,20 @@ export interface Owners {
 
 interface Referring {
   metadata?: { name?: string };
-  spec?: { targetRef?: { kind?: string; name?: string }; workloadRef?: { kind?: string; name?: string } };
+  spec?: {
+    targetRef?: { kind?: string; name?: string };
+    workloadRef?: { kind?: string; name?: string };
+  };
 }
 
 /** Finds the owners of `deployment`: Helm, Argo CD, Flux, Flagger, Argo Rollouts, an HPA, an operator. */
 export async function findOwners(cluster: Cluster, deployment: Deployment): Promise<Owners> {
   const { name = '', namespace = '', labels = {}, annotations = {} } = deployment.metadata ?? {};
   const [autoscalers, canaries, rollouts] = await Promise.all([
-    referring<Wire<V2HorizontalPodAutoscaler>>(cluster, `/apis/autoscaling/v2/namespaces/${namespace}/horizontalpodautoscalers`),
+    referring<Wire<V2HorizontalPodAutoscaler>>(
+      cluster,
+      `/apis/autoscaling/v2/namespaces/${namespace}/horizontalpodautoscalers`,
+    ),
     referring<Referring>(cluster, `/apis/flagger.app/v1beta1/namespaces/${namespace}/canaries`),
     referring<Referring>(cluster, `/apis/argoproj.io/v1alpha1/namespaces/${namespace}/rollouts`),
   ]);
@@ -32,7 +38,8 @@ export async function findOwners(cluster: Cluster, deployment: Deployment): Prom
     );
   }
   const application =
-    annotations['argocd.argoproj.io/tracking-id']?.split(':')[0] ?? labels['argocd.argoproj.io/instance'];
+    annotations['argocd.argoproj.io/tracking-id']?.split(':')[0] ??
+    labels['argocd.argoproj.io/instance'];
   if (application) {
     warnings.push(
       `Argo CD owns this Deployment (application ${application}): with self-heal on it puts the version from git back within minutes. Turn auto-sync off first (argocd app set ${application} --sync-policy none), and revert in git.`,

@@ -17,7 +17,10 @@ export interface Pace {
   why: string;
 }
 
-const steady = (why: string): Pace => ({ surge: false, why: `The strategy stays as it is: ${why}.` });
+const steady = (why: string): Pace => ({
+  surge: false,
+  why: `The strategy stays as it is: ${why}.`,
+});
 
 /** Decides the pace of a rollback of `deployment` to `template`. Reads only. */
 export async function choosePace(
@@ -133,7 +136,11 @@ async function nodeObstacle(
       cluster.get<ListOf<Wire<V1Pod>>>('/api/v1/pods', { resourceVersion: 0 }),
       cluster.get<ListOf<Wire<V1LimitRange>>>(`/api/v1/namespaces/${namespace}/limitranges`),
     ]);
-    const perPod = podRequests(template.spec, 'requests', limitRangeDefaults(ranges.items, 'requests'));
+    const perPod = podRequests(
+      template.spec,
+      'requests',
+      limitRangeDefaults(ranges.items, 'requests'),
+    );
     perPod.set('pods', 1);
     const used = new Map<string, Resources>();
     for (const { spec, status } of pods.items) {
@@ -146,7 +153,11 @@ async function nodeObstacle(
     let room = 0;
     for (const node of nodes.items) {
       if (accepts(node, template)) {
-        room += podsThatFit(node, perPod, used.get(node.metadata?.name ?? '') ?? new Map());
+        room += podsThatFit(
+          node,
+          perPod,
+          used.get(node.metadata?.name ?? '') ?? new Map<string, number>(),
+        );
       }
     }
     return room >= extra
@@ -168,7 +179,9 @@ function accepts(node: Wire<V1Node>, template: PodTemplate): boolean {
       tolerations.some(
         ({ key, operator, value, effect }) =>
           (!effect || effect === taint.effect) &&
-          (operator === 'Exists' ? !key || key === taint.key : key === taint.key && value === taint.value),
+          (operator === 'Exists'
+            ? !key || key === taint.key
+            : key === taint.key && value === taint.value),
       ),
     );
 }

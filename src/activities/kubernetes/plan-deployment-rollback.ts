@@ -154,7 +154,8 @@ function chooseRevision(history: RevisionHistory, toRevision: number | undefined
     );
   }
   // Going back twice must not bring the bad version back, as kubectl's "previous revision" would.
-  if (history.current && standingRollback(history.deployment, history.template)) return history.current;
+  if (history.current && standingRollback(history.deployment, history.template))
+    return history.current;
   const previous = history.revisions.find((entry) => entry !== history.current);
   if (previous) return previous;
   throw refused(

@@ -24,7 +24,10 @@ export function podRequests(
     // A container with a limit and no request gets the limit as its request.
     const fallback = kind === 'requests' ? container.resources?.limits : undefined;
     const stated = Object.entries({ ...fallback, ...own });
-    return new Map([...defaults, ...stated.map(([name, value]) => [name, parseQuantity(value)] as const)]);
+    return new Map([
+      ...defaults,
+      ...stated.map(([name, value]) => [name, parseQuantity(value)] as const),
+    ]);
   };
   const inits = spec?.initContainers ?? [];
   const running = [

@@ -43,6 +43,7 @@ export function estimateSeconds(deployment: Deployment, pods: Pod[], surge: bool
   const wave =
     resolvePercentage(rolling?.maxSurge, replicas, 'up') +
     resolvePercentage(rolling?.maxUnavailable, replicas, 'down');
-  const waves = surge || strategy?.type === 'Recreate' ? 1 : Math.ceil(replicas / Math.max(1, wave));
+  const waves =
+    surge || strategy?.type === 'Recreate' ? 1 : Math.ceil(replicas / Math.max(1, wave));
   return Math.max(1, Math.round(start * waves + 1));
 }

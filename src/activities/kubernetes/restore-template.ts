@@ -149,4 +149,3 @@ function annotationsAfter(
   }
   return annotations;
 }
-

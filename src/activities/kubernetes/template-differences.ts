@@ -16,7 +16,7 @@ export function templateDifferences(from: PodTemplate, to: PodTemplate): string[
     .filter((place) => before.get(place) !== after.get(place))
     .map((place) => {
       const [old, now] = [before.get(place), after.get(place)];
-      if (shownValues.test(place)) return `${place}: ${old ?? '(none)'} -> ${now ?? '(none)'}`;
+      if (shownValues.test(place)) return `${place}: ${shown(old)} -> ${shown(now)}`;
       if (old === undefined) return `${place}: added`;
       return now === undefined ? `${place}: removed` : `${place}: changed`;
     });
@@ -24,21 +24,26 @@ export function templateDifferences(from: PodTemplate, to: PodTemplate): string[
   return [...lines.slice(0, mostDifferences), `and ${lines.length - mostDifferences} more`];
 }
 
+function shown(value: string | undefined): string {
+  return value === undefined ? '(none)' : String(JSON.parse(value));
+}
+
 /** Leaves of an object by their place; items of a list go by their name where they have one. */
-function flatten(value: unknown, place = '', into = new Map<string, string>()) {
-  if (typeof value !== 'object' || value === null) {
-    if (value !== undefined && value !== null) into.set(place, String(value));
-    return into;
-  }
+function flatten(
+  value: unknown,
+  place = '',
+  into = new Map<string, string>(),
+): Map<string, string> {
+  if (value === undefined || value === null) return into;
+  if (typeof value !== 'object') return into.set(place, JSON.stringify(value));
   for (const [key, item] of Object.entries(value)) {
-    const name = Array.isArray(value) && isNamed(item) ? `[${item.name}]` : key;
-    const separator = place === '' || name.startsWith('[') ? '' : '.';
-    if (name.startsWith('[') && key !== 'name') flatten({ ...item, name: undefined }, place + name, into);
-    else flatten(item, place + separator + name, into);
+    flatten(item, placeOf(place, key, item, Array.isArray(value)), into);
   }
   return into;
 }
 
-function isNamed(item: unknown): item is { name: string } {
-  return typeof item === 'object' && item !== null && typeof (item as { name?: unknown }).name === 'string';
+function placeOf(place: string, key: string, item: unknown, inList: boolean): string {
+  if (!inList) return place === '' ? key : `${place}.${key}`;
+  const { name } = (item ?? {}) as { name?: unknown };
+  return `${place}[${typeof name === 'string' ? name : key}]`;
 }

@@ -1,7 +1,9 @@
 /** R5: the checks of the verify phase. Each measures once and says in words what it found. */
 import { execa, ExecaError } from 'execa';
 import type { HealthCheck, LogsCheck, SmokeCheck } from '../../config/schema.ts';
-import type { Cluster, ListOf } from "../kubernetes/api.ts";
+import type { Cluster, ListOf } from '../kubernetes/api.ts';
+import type { Target } from '../../contract/plan.ts';
+import { podTemplateHash, readHistory } from '../kubernetes/revisions.ts';
 import { podsPath, readySince, type Pod } from '../kubernetes/pods.ts';
 
 export interface Measurement {
@@ -41,10 +43,11 @@ export async function measureHealth(check: HealthCheck, signal: AbortSignal): Pr
 export async function measureLogs(
   check: LogsCheck,
   cluster: Cluster,
-  namespace: string,
-  templateHash: string,
+  { namespace, name }: Target,
 ): Promise<Measurement> {
-  const labelSelector = `${check.selector},pod-template-hash=${templateHash}`;
+  const current = (await readHistory(cluster, namespace, name))?.current;
+  const hash = current ? podTemplateHash(current.replicaSet) : '';
+  const labelSelector = `${check.selector},pod-template-hash=${hash}`;
   const pods = await cluster.get<ListOf<Pod>>(podsPath(namespace), { labelSelector });
   const counts = await Promise.all(
     pods.items.map(async (pod) => {
@@ -86,7 +89,14 @@ export async function measureSmoke(
   } catch (error) {
     signal.throwIfAborted();
     if (!(error instanceof ExecaError)) throw error;
-    const last = String(error.all ?? '').trim().split('\n').at(-1)?.slice(0, 200);
-    return { green: false, text: `smoke: ${name}: ${error.shortMessage}${last ? ` (${last})` : ''}` };
+    const last = String(error.all ?? '')
+      .trim()
+      .split('\n')
+      .at(-1)
+      ?.slice(0, 200);
+    return {
+      green: false,
+      text: `smoke: ${name}: ${error.shortMessage}${last ? ` (${last})` : ''}`,
+    };
   }
 }

@@ -1,10 +1,11 @@
 /** Activities that verify, under the names that follow `verification.` in the contract. */
+import { setTimeout as delay } from 'node:timers/promises';
 import { ApplicationFailure } from '@temporalio/common';
+import type { Service } from '../../config/schema.ts';
 import type { LoadedSettings } from '../../config/settings.ts';
 import { failureTypes } from '../../contract/failures.ts';
 import type { Change, PlannedCheck } from '../../contract/plan.ts';
 import type { Clusters } from '../kubernetes/api.ts';
-import { podTemplateHash, readHistory } from '../kubernetes/revisions.ts';
 import { activityProgress } from '../progress.ts';
 import { measureHealth, measureLogs, measureSmoke, type Measurement } from './checks.ts';
 
@@ -22,48 +23,56 @@ export function verificationActivities(clusters: Clusters, { settings, folder }:
      */
     async runCheck({ check: planned, change }: CheckRequest): Promise<string> {
       const progress = activityProgress();
-      const signal = progress.cancelled;
-      const checks = settings.services[planned.service]?.checks ?? {};
-      const check = checks[planned.check];
+      const check = prepare(planned, change, settings.services, clusters, folder);
       if (!check) {
-        throw ApplicationFailure.nonRetryable(
+        throw checkFailed(
           `The settings no longer have the check ${planned.check} of service ${planned.service}, which the plan names.`,
-          failureTypes.checkFailed,
         );
       }
-      const measure = (): Promise<Measurement> => {
-        if (planned.check === 'health' && checks.health) return measureHealth(checks.health, signal);
-        if (planned.check === 'logs' && checks.logs) {
-          const { context, namespace, name } = change.target;
-          const cluster = clusters.of(context);
-          const logs = checks.logs;
-          return readHistory(cluster, namespace, name).then((history) =>
-            measureLogs(
-              logs,
-              cluster,
-              namespace,
-              history?.current ? podTemplateHash(history.current.replicaSet) : '',
-            ),
-          );
-        }
-        if (checks.smoke) return measureSmoke(checks.smoke, folder, signal);
-        throw new Error(`No check ${planned.check}.`);
-      };
       const giveUp = Date.now() + check.limit;
-      for (let attempt = 0; ; attempt++) {
-        const { green, text } = await measure();
+      for (let attempt = 1; ; attempt++) {
+        const { green, text } = await check.measure(progress.cancelled);
         if (green) return text;
-        if (attempt === check.retries || Date.now() + check.every > giveUp) {
-          throw ApplicationFailure.nonRetryable(
-            `${text}; ${attempt + 1} tries.`,
-            failureTypes.checkFailed,
-          );
+        if (attempt > check.retries || Date.now() + check.every > giveUp) {
+          throw checkFailed(`${text}; ${attempt} tries.`);
         }
         progress.report(`${text}; trying again`);
-        await new Promise((resolve) => setTimeout(resolve, check.every));
-        signal.throwIfAborted();
+        await delay(check.every, undefined, { signal: progress.cancelled });
       }
     },
   };
 }
 export type VerificationActivities = ReturnType<typeof verificationActivities>;
+
+interface PreparedCheck {
+  retries: number;
+  /** Milliseconds between tries, and for all of them. */
+  every: number;
+  limit: number;
+  measure: (signal: AbortSignal) => Promise<Measurement>;
+}
+
+/** The planned check with its settings; undefined where the settings no longer have it. */
+function prepare(
+  { service, check }: PlannedCheck,
+  { target }: Change,
+  services: Record<string, Service>,
+  clusters: Clusters,
+  folder: string,
+): PreparedCheck | undefined {
+  const { health, logs, smoke } = services[service]?.checks ?? {};
+  switch (check) {
+    case 'health':
+      return health && { ...health, measure: (signal) => measureHealth(health, signal) };
+    case 'smoke':
+      return smoke && { ...smoke, measure: (signal) => measureSmoke(smoke, folder, signal) };
+    case 'logs':
+      return (
+        logs && { ...logs, measure: () => measureLogs(logs, clusters.of(target.context), target) }
+      );
+  }
+}
+
+function checkFailed(message: string): ApplicationFailure {
+  return ApplicationFailure.nonRetryable(message, failureTypes.checkFailed);
+}

@@ -67,18 +67,25 @@ export async function pods(
   const stop = new AbortController();
   process.once('SIGINT', () => stop.abort());
   if (!options.json) printLine(paint('bold', podHead.join('  ')));
-  await follow(cluster, podsPath(namespace), query, items, () => {
-    const rows = new Map([...items].map(([pod, item]) => [pod, podLine(item)]));
-    for (const [pod, line] of rows) {
-      if (printed.get(pod) === line) continue;
-      if (options.json) printJson(podRow(items.get(pod) as Pod));
-      else printLine(line);
-    }
-    for (const pod of printed.keys()) {
-      if (!rows.has(pod) && !options.json) printLine(`${pod}  gone`);
-    }
-    printed = rows;
-  }, stop.signal);
+  await follow(
+    cluster,
+    podsPath(namespace),
+    query,
+    items,
+    () => {
+      const rows = new Map([...items].map(([pod, item]) => [pod, podLine(item)]));
+      for (const [pod, line] of rows) {
+        if (printed.get(pod) === line) continue;
+        if (options.json) printJson(podRow(items.get(pod) as Pod));
+        else printLine(line);
+      }
+      for (const pod of printed.keys()) {
+        if (!rows.has(pod) && !options.json) printLine(`${pod}  gone`);
+      }
+      printed = rows;
+    },
+    stop.signal,
+  );
   return 0;
 }
 
@@ -100,7 +107,14 @@ function podRow(pod: Pod) {
 function podCells(pod: Pod): string[] {
   const row = podRow(pod);
   const ready = row.ready ? 'yes' : 'no';
-  return [row.pod, row.state, ready, String(row.restarts), age(row.createdAt), row.images.join(', ')];
+  return [
+    row.pod,
+    row.state,
+    ready,
+    String(row.restarts),
+    age(row.createdAt),
+    row.images.join(', '),
+  ];
 }
 
 function podLine(pod: Pod): string {

@@ -1,3 +1,195 @@
-export async function doctor(_flags: Record<string, unknown>): Promise<number> {
-  return 0;
+/** `rollback doctor`: whether everything is there that a rollback will need, before it is needed. */
+import { WorkflowNotFoundError } from '@temporalio/client';
+import { Clusters, type Cluster, type ListOf } from '../../activities/kubernetes/api.ts';
+import { keptStrategy } from '../../activities/kubernetes/annotations.ts';
+import { putStrategyBack } from '../../activities/kubernetes/hand-back-deployment.ts';
+import type { Deployment } from '../../activities/kubernetes/revisions.ts';
+import { type LoadedSettings, loadSettings } from '../../config/settings.ts';
+import type { RunIdentity } from '../../contract/plan.ts';
+import { taskQueue } from '../../contract/run.ts';
+import { searchAttributes } from '../../contract/search-attributes.ts';
+import { CliError } from '../errors.ts';
+import { explainFailure } from '../explain-failure.ts';
+import { paint, printJson, printLine } from '../output.ts';
+import { answerWithinMs, connectTemporal, explain, type Temporal } from '../temporal.ts';
+
+export interface DoctorOptions {
+  mend?: boolean;
+  json?: boolean;
+}
+
+interface Finding {
+  what: string;
+  ok: boolean;
+  text: string;
+}
+
+const day = 86_400;
+/** Statistics and reports look back this long. */
+const retentionDays = 30;
+/** What the plan and the steps of a rollback ask of the cluster; deploy/kubernetes-role.yaml grants it. */
+const permissions = [
+  { verb: 'patch', group: 'apps', resource: 'deployments' },
+  { verb: 'watch', group: 'apps', resource: 'deployments' },
+  { verb: 'patch', group: 'apps', resource: 'replicasets' },
+  { verb: 'watch', group: '', resource: 'pods' },
+  { verb: 'get', group: '', resource: 'pods', subresource: 'log' },
+  { verb: 'list', group: '', resource: 'resourcequotas' },
+];
+
+/** Checks and prints, a line each; exit code 1 where something is missing. */
+export async function doctor(options: DoctorOptions): Promise<number> {
+  const findings: Finding[] = [];
+  const settings = await look(findings, 'settings', () => {
+    const loaded = loadSettings();
+    const services = Object.keys(loaded.settings.services);
+    return Promise.resolve([loaded, `${loaded.file}: services ${services.join(', ') || 'none'}`]);
+  });
+  const temporal = connectTemporal();
+  try {
+    await checkTemporal(findings, temporal);
+    if (settings) await checkCluster(findings, settings, temporal, options.mend === true);
+  } finally {
+    await temporal.close();
+  }
+  if (options.json) printJson(findings);
+  else {
+    for (const { what, ok, text } of findings) {
+      printLine(`${ok ? paint('green', '✓') : paint('red', '✗')} ${what.padEnd(18)} ${text}`);
+    }
+  }
+  return findings.every(({ ok }) => ok) ? 0 : 1;
+}
+
+/** Runs one check; what it throws is its finding. */
+async function look<T>(
+  findings: Finding[],
+  what: string,
+  check: () => Promise<[T, string]>,
+): Promise<T | undefined> {
+  try {
+    const [found, text] = await check();
+    findings.push({ what, ok: true, text });
+    return found;
+  } catch (error) {
+    findings.push({ what, ok: false, text: explainFailure(error).message });
+    return undefined;
+  }
+}
+
+async function checkTemporal(findings: Finding[], temporal: Temporal): Promise<void> {
+  const { client, address, namespace } = temporal;
+  const service = client.connection.workflowService;
+  const within = <T>(call: () => Promise<T>) =>
+    client.withDeadline(Date.now() + answerWithinMs, call).catch((error: unknown) => {
+      throw explain(error, temporal);
+    });
+  const reached = await look(findings, 'temporal', async () => {
+    const { config } = await within(() => service.describeNamespace({ namespace }));
+    const days = Number(config?.workflowExecutionRetentionTtl?.seconds ?? 0) / day;
+    if (days < retentionDays) {
+      throw new CliError(
+        `${address} keeps closed runs of namespace ${namespace} for ${days} days only; run temporal operator namespace update --namespace ${namespace} --retention ${retentionDays * 24}h`,
+      );
+    }
+    return [true, `${address}, namespace ${namespace}, keeps closed runs for ${days} days`];
+  });
+  if (!reached && findings.at(-1)?.text.includes('does not answer')) return;
+  await look(findings, 'search attributes', async () => {
+    const { customAttributes } = await within(() =>
+      client.connection.operatorService.listSearchAttributes({ namespace }),
+    );
+    const missing = Object.values(searchAttributes)
+      .map(({ name }) => name)
+      .filter((name) => !customAttributes?.[name]);
+    if (missing.length === 0) return [true, 'registered'];
+    throw new CliError(
+      `${missing.join(', ')} are missing: start a worker, which adds them or says how`,
+    );
+  });
+  await look(findings, 'worker', async () => {
+    const { pollers } = await within(() =>
+      service.describeTaskQueue({ namespace, taskQueue: { name: taskQueue }, taskQueueType: 1 }),
+    );
+    if (!pollers?.length)
+      throw new CliError(`none polls task queue ${taskQueue}: start one with npm run worker`);
+    return [true, `${pollers.map(({ identity }) => identity).join(', ')}`];
+  });
+}
+
+async function checkCluster(
+  findings: Finding[],
+  { settings }: LoadedSettings,
+  temporal: Temporal,
+  mend: boolean,
+): Promise<void> {
+  const cluster = await look(findings, 'kubernetes', async () => {
+    const found = new Clusters(settings.kubernetes.context).of(undefined);
+    const { gitVersion } = await found.get<{ gitVersion: string }>('/version');
+    return [found, `${found.server}, context ${found.context}, ${gitVersion}`];
+  });
+  if (!cluster) return;
+  const services = Object.values(settings.services);
+  const namespaces = new Set([
+    settings.kubernetes.namespace,
+    ...services.map(({ namespace }) => namespace ?? settings.kubernetes.namespace),
+  ]);
+  for (const namespace of namespaces) {
+    await look(findings, 'permissions', async () => {
+      const refused = await refusedIn(cluster, namespace);
+      if (refused.length === 0) return [true, `all that is needed in namespace ${namespace}`];
+      throw new CliError(
+        `missing in namespace ${namespace}: ${refused.join(', ')}; apply deploy/kubernetes-role.yaml`,
+      );
+    });
+    await look(findings, 'left behind', () => leftBehind(cluster, namespace, temporal, mend));
+  }
+}
+
+async function refusedIn(cluster: Cluster, namespace: string): Promise<string[]> {
+  const reviews = await Promise.all(
+    permissions.map(async (attributes) => {
+      const review = await cluster.create<{ status?: { allowed?: boolean } }>(
+        '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews',
+        { spec: { resourceAttributes: { namespace, ...attributes } } },
+      );
+      return review.status?.allowed ? undefined : `${attributes.verb} ${attributes.resource}`;
+    }),
+  );
+  return reviews.filter((refused) => refused !== undefined);
+}
+
+/** Deployments whose raised rollout strategy a run left there that has ended since. */
+async function leftBehind(
+  cluster: Cluster,
+  namespace: string,
+  temporal: Temporal,
+  mend: boolean,
+): Promise<[true, string]> {
+  const { items } = await cluster.get<ListOf<Deployment>>(
+    `/apis/apps/v1/namespaces/${namespace}/deployments`,
+  );
+  const left: string[] = [];
+  for (const deployment of items) {
+    const kept = keptStrategy(deployment);
+    const { name = '', uid = '' } = deployment.metadata ?? {};
+    if (kept && !(await isOpen(temporal, kept.run))) {
+      if (!mend || !(await putStrategyBack(cluster, namespace, name, uid))) left.push(name);
+    }
+  }
+  if (left.length === 0) return [true, `nothing in namespace ${namespace}`];
+  throw new CliError(
+    `a raised rollout strategy in namespace ${namespace} on ${left.join(', ')}: put it back with rollback doctor --mend`,
+  );
+}
+
+async function isOpen(temporal: Temporal, run: RunIdentity): Promise<boolean> {
+  try {
+    const { status, raw } = await temporal.client.workflow.getHandle(run.workflowId).describe();
+    return status.name === 'RUNNING' && raw.workflowExecutionInfo?.firstRunId === run.firstRunId;
+  } catch (error) {
+    // A run that Temporal has forgotten is over; one that it cannot tell about may still act.
+    if (error instanceof WorkflowNotFoundError) return false;
+    throw explain(error, temporal);
+  }
 }

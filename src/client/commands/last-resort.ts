@@ -22,7 +22,9 @@ function deploymentCommands({ target, before, after }: DeploymentChange): string
     `if [ "$(${kubectl} get deployment ${quote(name)} -o jsonpath='${seen}')" = '${uid} ${before.revision ?? ''}' ]; then`,
     // kubectl refuses to undo a paused Deployment, and resuming first would roll the bad version out.
     ...(before.paused
-      ? [`  echo 'It is paused: set its image back by hand, then kubectl rollout resume.' >&2; exit 1`]
+      ? [
+          `  echo 'It is paused: set its image back by hand, then kubectl rollout resume.' >&2; exit 1`,
+        ]
       : [`  ${undo}`]),
     'else',
     `  echo 'Deployment ${name} is no longer at revision ${before.revision ?? '(none)'}: nothing is changed.' >&2`,

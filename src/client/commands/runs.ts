@@ -27,7 +27,9 @@ export async function list(options: ListOptions): Promise<number> {
         targets: run.typedSearchAttributes.get(targets) ?? [],
         phase: run.typedSearchAttributes.get(phase),
         // A run that was ended from outside never said how it ended.
-        outcome: run.typedSearchAttributes.get(outcome) ?? (run.closeTime ? run.status.name.toLowerCase() : undefined),
+        outcome:
+          run.typedSearchAttributes.get(outcome) ??
+          (run.closeTime ? run.status.name.toLowerCase() : undefined),
         requestedBy: run.typedSearchAttributes.get(requestedBy),
         startedAt: run.startTime.toISOString(),
       });
@@ -93,7 +95,7 @@ function notFound(workflowId: string) {
 }
 
 async function withTemporal(command: (temporal: Temporal) => Promise<number>): Promise<number> {
-  const temporal = await connectTemporal();
+  const temporal = connectTemporal();
   try {
     return await command(temporal);
   } catch (error) {

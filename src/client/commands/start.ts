@@ -12,7 +12,13 @@ import { outcomes, taskQueue } from '../../contract/run.ts';
 import { CliError, exitCodes, lastResort } from '../errors.ts';
 import { follow } from '../follow.ts';
 import { printJson, printLine, printNote } from '../output.ts';
-import { answerWithinMs, connectTemporal, explain, isDeadline, type Temporal } from '../temporal.ts';
+import {
+  answerWithinMs,
+  connectTemporal,
+  explain,
+  isDeadline,
+  type Temporal,
+} from '../temporal.ts';
 
 export interface StartOptions {
   id?: string;
@@ -29,7 +35,7 @@ export async function start(
 ): Promise<number> {
   validate(procedure, input);
   const workflowId = options.id ?? defaultWorkflowId(procedure, target, new Date());
-  const temporal = await connectTemporal();
+  const temporal = connectTemporal();
   try {
     const handle = await accept(temporal, procedure, workflowId, {
       requestedBy: userName(),
@@ -74,6 +80,8 @@ async function accept(
   workflowId: string,
   input: Record<string, unknown>,
 ): Promise<WorkflowHandle> {
+  // A server that cannot be reached has accepted nothing; only a slow answer leaves that open.
+  await client.connection.ensureConnected();
   try {
     return await client.withDeadline(Date.now() + answerWithinMs, () =>
       client.workflow.start(workflowTypes[procedure], {
@@ -83,10 +91,7 @@ async function accept(
         // Starting again with the same id follows the run that is there and never makes a second.
         workflowIdReusePolicy: 'REJECT_DUPLICATE',
         workflowIdConflictPolicy: 'FAIL',
-        staticSummary: ['Rollback', procedure, input[procedure], input.reason && `(${String(input.reason)})`]
-          .filter(Boolean)
-          .join(' ')
-          .slice(0, 200),
+        staticSummary: summaryOf(procedure, input),
       }),
     );
   } catch (error) {
@@ -102,6 +107,12 @@ async function accept(
     }
     throw error;
   }
+}
+
+/** One line for lists of runs in the Temporal UI. */
+function summaryOf(procedure: Procedure, input: Record<string, unknown>): string {
+  const words = [input[procedure], input.reason].filter((word) => typeof word === 'string');
+  return `Rollback of ${procedure} ${words.join(': ')}`.slice(0, 200);
 }
 
 /** The JSON object in a file, or on standard input for `-`. */

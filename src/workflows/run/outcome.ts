@@ -1,5 +1,10 @@
 /** From what went wrong to how the run ends. */
-import { ActivityFailure, ApplicationFailure, isCancellation, TemporalFailure } from '@temporalio/workflow';
+import {
+  ActivityFailure,
+  ApplicationFailure,
+  isCancellation,
+  TemporalFailure,
+} from '@temporalio/workflow';
 import { type FailureType, failureTypes } from '../../contract/failures.ts';
 import { type Outcome, outcomes, type RunResult } from '../../contract/run.ts';
 

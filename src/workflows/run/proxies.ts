@@ -2,7 +2,11 @@
  * Activities as workflow code calls them: `kubernetes.restoreTemplate(...)`. The contract's class of
  * an activity decides its time limits; nothing else in workflow code does.
  */
-import { ActivityCancellationType, type ActivityOptions, scheduleActivity } from '@temporalio/workflow';
+import {
+  ActivityCancellationType,
+  type ActivityOptions,
+  scheduleActivity,
+} from '@temporalio/workflow';
 import type { KubernetesActivities } from '../../activities/kubernetes/index.ts';
 import type { LockActivities } from '../../activities/lock/index.ts';
 import type { VerificationActivities } from '../../activities/verification/index.ts';

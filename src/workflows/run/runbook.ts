@@ -11,7 +11,12 @@ import {
 } from '@temporalio/workflow';
 import { durationMs } from '../../contract/duration.ts';
 import { failureTypes } from '../../contract/failures.ts';
-import { type InputOf, InvalidInputError, parseInput, type Procedure } from '../../contract/input.ts';
+import {
+  type InputOf,
+  InvalidInputError,
+  parseInput,
+  type Procedure,
+} from '../../contract/input.ts';
 import type { Plan, RunIdentity } from '../../contract/plan.ts';
 import type { Outcome, RunResult } from '../../contract/run.ts';
 import { finish, isOutcome, messageOf, outcomeBeforeAnyChange, typedCause } from './outcome.ts';

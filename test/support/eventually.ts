@@ -1,0 +1,17 @@
+/**
+ * Asks `look` every 50 ms until it answers something other than undefined or false, and answers
+ * that. For states that nobody announces; `what` is said where it does not come.
+ */
+export async function eventually<T>(
+  what: string,
+  look: () => Promise<T | undefined | false>,
+  withinMs = 15_000,
+): Promise<T> {
+  const giveUp = Date.now() + withinMs;
+  for (;;) {
+    const found = await look();
+    if (found !== undefined && found !== false) return found;
+    if (Date.now() > giveUp) throw new Error(`Not within ${withinMs / 1000} s: ${what}.`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}

@@ -1,0 +1,192 @@
+import { afterAll, beforeAll } from '@jest/globals';
+import { ApplicationFailure, type Client, WorkflowFailedError } from '@temporalio/client';
+import { TestWorkflowEnvironment } from '@temporalio/testing';
+import { NativeConnection, Runtime, Worker, type WorkflowBundleOption } from '@temporalio/worker';
+import { execa } from 'execa';
+import { randomBytes } from 'node:crypto';
+import { findServers } from '../../sandbox/setup/servers.mjs';
+import { temporalDevFlags } from '../../sandbox/temporal-dev.ts';
+import { settingsSchema } from '../../src/config/schema.ts';
+import type { LoadedSettings } from '../../src/config/settings.ts';
+import { taskQueue, type Phase, type RunResult, type RunStatus } from '../../src/contract/run.ts';
+import { createWorker } from '../../src/workers/create-worker.ts';
+import { registerSearchAttributes } from '../../src/workers/register-search-attributes.ts';
+import { workflowBundle } from '../../src/workers/workflow-bundle.ts';
+import { TestCluster } from './cluster.ts';
+import { eventually } from './eventually.ts';
+import { FakeOwner } from './fake-owner.ts';
+import { silentLogger } from './silent-logger.ts';
+
+/** Input of a run as a person gives it. */
+type Input = Record<string, unknown> & { deployment?: string };
+
+/**
+ * What a test file works with: a Temporal server and a worker of its own, and a namespace of its
+ * own on the cluster. At the end, the history of every run is replayed.
+ */
+export class RollbackEnvironment {
+  cluster!: TestCluster;
+  temporal!: TestWorkflowEnvironment;
+  private bundle!: WorkflowBundleOption;
+  private worker: { it: Worker; running: Promise<void>; connection: NativeConnection } | undefined;
+  private readonly started: string[] = [];
+  private readonly settings: object;
+
+  constructor(settings: object) {
+    this.settings = settings;
+  }
+
+  get client(): Client {
+    return this.temporal.client;
+  }
+
+  async open(): Promise<void> {
+    const namespace = `test-${randomBytes(4).toString('hex')}`;
+    this.cluster = new TestCluster(namespace);
+    const [{ temporal: path }] = await Promise.all([
+      findServers(),
+      execa('kubectl', ['create', 'namespace', namespace]),
+    ]);
+    this.temporal = await TestWorkflowEnvironment.createLocal({
+      server: { executable: { type: 'existing-path', path }, extraArgs: temporalDevFlags() },
+    });
+    this.bundle = await workflowBundle(silentLogger);
+    await this.startWorker();
+  }
+
+  async close(): Promise<void> {
+    try {
+      await this.replayHistories();
+    } finally {
+      await this.stopWorker();
+      await this.temporal.teardown();
+      await execa('kubectl', ['delete', 'namespace', this.cluster.namespace, '--wait=false']);
+    }
+  }
+
+  async startWorker(): Promise<void> {
+    const connection = await NativeConnection.connect({ address: this.temporal.address });
+    await registerSearchAttributes(connection, 'default');
+    const settings: LoadedSettings = {
+      settings: settingsSchema.parse(this.settings),
+      file: 'rollback.yaml',
+      folder: process.cwd(),
+    };
+    const it = await createWorker(connection, 'default', settings, this.bundle);
+    this.worker = { it, running: it.run(), connection };
+  }
+
+  async stopWorker(): Promise<void> {
+    if (!this.worker) return;
+    const { it, running, connection } = this.worker;
+    this.worker = undefined;
+    if (it.getState() === 'RUNNING') it.shutdown();
+    await running;
+    await connection.close();
+  }
+
+  /** Starts a run in this file's namespace and answers its id. */
+  async start(input: Input, workflowId = `run-${randomBytes(4).toString('hex')}`): Promise<string> {
+    const args = [{ namespace: this.cluster.namespace, ...input }];
+    await this.client.workflow.start('rollbackDeployment', { workflowId, taskQueue, args });
+    this.started.push(workflowId);
+    return workflowId;
+  }
+
+  /** Waits for the end of a run and answers its result, whatever the outcome. */
+  async result(workflowId: string): Promise<RunResult> {
+    try {
+      return (await this.client.workflow.getHandle(workflowId).result()) as RunResult;
+    } catch (error) {
+      return failureOf(error).details?.[0] as RunResult;
+    }
+  }
+
+  /** Starts a run with an input as it is, and answers the failure that it ends with. */
+  async failure(input: unknown): Promise<ApplicationFailure> {
+    const workflowId = `run-${randomBytes(4).toString('hex')}`;
+    const args = [input];
+    await this.client.workflow.start('rollbackDeployment', { workflowId, taskQueue, args });
+    this.started.push(workflowId);
+    try {
+      await this.client.workflow.getHandle(workflowId).result();
+    } catch (error) {
+      return failureOf(error);
+    }
+    throw new Error(`Run ${workflowId} did not fail.`);
+  }
+
+  /** Starts a run and waits for its end. */
+  async run(input: Input): Promise<RunResult> {
+    return this.result(await this.start(input));
+  }
+
+  async status(workflowId: string): Promise<RunStatus> {
+    return this.client.workflow.getHandle(workflowId).query<RunStatus>('status');
+  }
+
+  /** Waits until a run is in `phase`. */
+  async until(workflowId: string, phase: Phase): Promise<RunStatus> {
+    return eventually(`run ${workflowId} is ${phase}`, async () => {
+      const status = await this.status(workflowId);
+      return status.phase === phase && status;
+    });
+  }
+
+  /** Makes a run that does nothing hold the Deployment. */
+  async occupy(deployment: string): Promise<FakeOwner> {
+    const { metadata } = await this.cluster.deployment(deployment);
+    return FakeOwner.of(this.client, {
+      kind: 'deployment',
+      context: 'not part of the key',
+      namespace: this.cluster.namespace,
+      name: deployment,
+      uid: metadata?.uid ?? '',
+    });
+  }
+
+  /**
+   * Starts a run, and does `meanwhile` when it has made its plan and before it changes anything:
+   * the Deployment is held until then. Answers the run's id.
+   */
+  async startInterrupted(input: Input, meanwhile: () => Promise<unknown>): Promise<string> {
+    const owner = await this.occupy(input.deployment ?? '');
+    const id = await this.start({ wait: '30s', ...input });
+    await eventually(`run ${id} has a plan`, async () => (await this.status(id)).plan);
+    await meanwhile();
+    await owner.free();
+    return id;
+  }
+
+  private async replayHistories(): Promise<void> {
+    const histories = await Promise.all(
+      this.started.map(async (workflowId) => ({
+        workflowId,
+        history: await this.client.workflow.getHandle(workflowId).fetchHistory(),
+      })),
+    );
+    for await (const { workflowId, error } of Worker.runReplayHistories(
+      { workflowBundle: this.bundle },
+      histories,
+    )) {
+      if (error) throw new Error(`The history of ${workflowId} does not replay.`, { cause: error });
+    }
+  }
+}
+
+function failureOf(error: unknown): ApplicationFailure {
+  const cause = error instanceof WorkflowFailedError ? error.cause : undefined;
+  if (cause instanceof ApplicationFailure) return cause;
+  throw error;
+}
+
+/** Opens an environment before the tests of a file and closes it after them. */
+export function useRollbackEnvironment(settings: object = {}): RollbackEnvironment {
+  const environment = new RollbackEnvironment(settings);
+  beforeAll(() => {
+    Runtime.install({ logger: silentLogger });
+    return environment.open();
+  });
+  afterAll(() => environment.close());
+  return environment;
+}
