@@ -88,9 +88,9 @@ try {
   await demo();
 } catch (error) {
   failed = true;
-  const cause = interrupted.signal.aborted ? interrupted.signal.reason : error;
+  const cause: unknown = interrupted.signal.aborted ? interrupted.signal.reason : error;
   console.error(
-    `\n${styled('red', 'The demo failed.')} ${cause instanceof Error ? cause.message : cause}`,
+    `\n${styled('red', 'The demo failed.')} ${cause instanceof Error ? cause.message : String(cause)}`,
   );
 }
 if (options.keep && !failed) {

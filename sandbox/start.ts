@@ -29,11 +29,19 @@ export function startServers(
   const begin = async (server: Server): Promise<void> => {
     // Every server has its promise in the map by the time that this goes on.
     await Promise.resolve();
-    await Promise.all(server.after.map((name) => ready.get(name)));
+    await allReady(ready, server.after);
     await startServer(start, server);
   };
   for (const server of servers) ready.set(server.name, begin(server));
   return ready;
+}
+
+/** Waits for servers by name; one that is not among those that are started is not waited for. */
+export async function allReady(
+  ready: ReadonlyMap<string, Promise<void>>,
+  names: readonly string[],
+): Promise<void> {
+  await Promise.all(names.flatMap((name) => ready.get(name) ?? []));
 }
 
 async function startServer(start: Start, server: Server): Promise<void> {
@@ -71,6 +79,8 @@ async function awaitReady(
     }
     await sleep(50);
   }
+  // Something else may have answered, which holds the server's port.
+  if (!isAlive(record)) throw new Error(describeDeath(record));
 }
 
 /** Says that a server is dead, and the last lines of its log. */

@@ -6,7 +6,7 @@ import { readRecord, readRecords } from './records.ts';
 import { serversOf, type Part } from './servers/all.ts';
 import { withLock } from './setup/lock.mjs';
 import { findServers, type ServerPaths } from './setup/servers.mjs';
-import { startServers, type Start } from './start.ts';
+import { allReady, startServers, type Start } from './start.ts';
 import {
   canonicalFolder,
   createSandbox,
@@ -116,7 +116,7 @@ async function deploy(
   // One that a user deployed since then may never become available, and that is their business.
   if (!deployedNow && sandbox.wakalaDeployed) return;
   const others = ['kube-controller-manager', 'kube-scheduler', 'kwok'];
-  await Promise.all(others.map((name) => ready.get(name)));
+  await allReady(ready, others);
   await awaitWakala(sandbox, paths);
   writeSandbox({ ...sandbox, wakalaDeployed: true });
   onLine('Deployment wakala-api of namespace production is available.');

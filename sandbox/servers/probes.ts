@@ -1,6 +1,5 @@
 import { readFile } from 'node:fs/promises';
 import { request } from 'node:https';
-import { connect } from 'node:net';
 
 const timeoutMs = 1000;
 
@@ -13,20 +12,6 @@ export async function answers(url: string): Promise<boolean> {
   } catch {
     return false;
   }
-}
-
-/** Whether something accepts connections on a port of 127.0.0.1. */
-export function accepts(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect({ port, host: '127.0.0.1', timeout: timeoutMs });
-    const end = (connected: boolean) => {
-      socket.destroy();
-      resolve(connected);
-    };
-    socket.once('connect', () => end(true));
-    socket.once('timeout', () => end(false));
-    socket.once('error', () => end(false));
-  });
 }
 
 /**

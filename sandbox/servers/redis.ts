@@ -3,7 +3,6 @@ import { join } from 'node:path';
 import type { Server } from '../server.ts';
 import type { ServerPaths } from '../setup/servers.mjs';
 import type { Sandbox } from '../state.ts';
-import { accepts } from './probes.ts';
 
 /** Redis as a cache: it keeps nothing over a restart. */
 export function redis({ dir, ports }: Sandbox, paths: ServerPaths): Server {
@@ -20,6 +19,6 @@ export function redis({ dir, ports }: Sandbox, paths: ServerPaths): Server {
       const args = ['--bind', '127.0.0.1', '--port', port, '--dir', cwd, ...nothingKept];
       return { file: paths['redis-server'], cwd, args };
     },
-    isReady: () => accepts(ports.redis),
+    isReady: (log) => log.includes('Ready to accept connections'),
   };
 }

@@ -4,7 +4,6 @@ import type { Server } from '../server.ts';
 import { cacheFolder, repository } from '../setup/folders.mjs';
 import type { Sandbox } from '../state.ts';
 import { databaseName } from './postgres.ts';
-import { accepts } from './probes.ts';
 
 /** The Node that comes with the npm packages: the one that runs TypeScript as it is. */
 export const runtime = join(repository, 'node_modules', 'node', 'bin', 'node');
@@ -33,6 +32,6 @@ export function wakala({ dir, ports, wakalaAdminToken }: Sandbox): Server {
         WAKALA_KWOK_PORT: String(ports.kwok),
       },
     }),
-    isReady: async () => (await accepts(ports.wakala)) && (await accepts(ports.kubelet)),
+    isReady: (log) => log.includes('wakala is ready'),
   };
 }

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { z } from 'zod';
 import { watchCluster } from './cluster.ts';
 import { Features } from './features.ts';
@@ -40,8 +41,10 @@ const kubelet = createKubelet({
   key: settings.WAKALA_KUBELET_KEY,
   kwokPort: settings.WAKALA_KWOK_PORT,
 });
-kubelet.listen(settings.WAKALA_KUBELET_PORT, '127.0.0.1');
 
 const adminToken = settings.WAKALA_ADMIN_TOKEN;
 const service = createService({ cluster, logs, window, features, adminToken });
+kubelet.listen(settings.WAKALA_KUBELET_PORT, '127.0.0.1');
 service.listen(settings.WAKALA_PORT, '127.0.0.1');
+await Promise.all([once(kubelet, 'listening'), once(service, 'listening')]);
+console.log('wakala is ready');

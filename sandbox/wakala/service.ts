@@ -1,4 +1,5 @@
 import { timingSafeEqual } from 'node:crypto';
+import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createOutcomes, versionOf } from './behaviour.ts';
@@ -115,7 +116,8 @@ function send(response: ServerResponse, { status, body, headers }: Answer): void
 
 async function readJson(request: IncomingMessage): Promise<unknown> {
   const chunks: Buffer[] = [];
-  for await (const chunk of request) chunks.push(Buffer.from(chunk));
+  request.on('data', (chunk: Buffer) => chunks.push(chunk));
+  await once(request, 'end');
   try {
     return JSON.parse(Buffer.concat(chunks).toString('utf8'));
   } catch {

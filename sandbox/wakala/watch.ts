@@ -58,7 +58,8 @@ function watchOnce<T extends KubernetesObject>(
       if (phase === 'DELETED') watcher.remove(object);
     };
     const onEnd = (error: unknown) => {
-      if (error) reject(error instanceof Error ? error : new Error(String(error)));
+      if (error)
+        reject(error instanceof Error ? error : new Error(`the watch of ${path} ended badly`));
       else resolve();
     };
     watch.watch(path, query, onEvent, onEnd).catch(reject);

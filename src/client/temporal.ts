@@ -38,17 +38,19 @@ export function connectTemporal(): Temporal {
   };
 }
 
-/** Turns a gRPC error into the sentence that helps; anything else stays as it is. */
+/** Turns what the Temporal client threw into the sentence that helps; anything else stays as it is. */
 export function explain(error: unknown, { address, namespace }: Temporal): unknown {
-  const cause = error instanceof Error && isGrpcServiceError(error.cause) ? error.cause : error;
-  if (!isGrpcServiceError(cause)) return error;
-  const code = Number(cause.code);
-  if (code === unavailable || code === deadlineExceeded) {
+  const cause = grpcCause(error);
+  const code = cause ? Number(cause.code) : undefined;
+  // The client tells a connection that never came about by its message alone.
+  const notConnected = error instanceof Error && error.message.startsWith('Failed to connect');
+  if (notConnected || code === unavailable || code === deadlineExceeded) {
     return new CliError(
       `Temporal at ${address} does not answer: start it, or set TEMPORAL_ADDRESS or a profile. ${lastResort}`,
       exitCodes.unreachable,
     );
   }
+  if (!cause) return error;
   if (code === permissionDenied || code === unauthenticated) {
     return new CliError(
       `Temporal at ${address} does not let you into namespace ${namespace}: check the profile's key or certificate.`,
@@ -60,6 +62,10 @@ export function explain(error: unknown, { address, namespace }: Temporal): unkno
 
 /** Whether the error says that the answer did not come in time. */
 export function isDeadline(error: unknown): boolean {
-  const cause = error instanceof Error && isGrpcServiceError(error.cause) ? error.cause : error;
-  return isGrpcServiceError(cause) && Number(cause.code) === deadlineExceeded;
+  return Number(grpcCause(error)?.code) === deadlineExceeded;
+}
+
+function grpcCause(error: unknown) {
+  const cause = error instanceof Error && error.cause ? error.cause : error;
+  return isGrpcServiceError(cause) ? cause : undefined;
 }

@@ -15,8 +15,11 @@ export class FakeOwner {
     this.identity = identity;
   }
 
-  static async of(client: Client, target: Target): Promise<FakeOwner> {
-    const workflowId = `fake-owner-${randomBytes(4).toString('hex')}`;
+  static async of(
+    client: Client,
+    target: Target,
+    workflowId = `fake-owner-${randomBytes(4).toString('hex')}`,
+  ): Promise<FakeOwner> {
     const run = await client.workflow.start('fakeOwner', { workflowId, taskQueue: 'nobody' });
     const identity = { workflowId, firstRunId: run.firstExecutionRunId };
     await new Locks(client).hold(target, identity);

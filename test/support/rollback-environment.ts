@@ -8,6 +8,7 @@ import { findServers } from '../../sandbox/setup/servers.mjs';
 import { temporalDevFlags } from '../../sandbox/temporal-dev.ts';
 import { settingsSchema } from '../../src/config/schema.ts';
 import type { LoadedSettings } from '../../src/config/settings.ts';
+import { targetKey, type Target } from '../../src/contract/plan.ts';
 import { taskQueue, type Phase, type RunResult, type RunStatus } from '../../src/contract/run.ts';
 import { createWorker } from '../../src/workers/create-worker.ts';
 import { registerSearchAttributes } from '../../src/workers/register-search-attributes.ts';
@@ -30,6 +31,7 @@ export class RollbackEnvironment {
   private bundle!: WorkflowBundleOption;
   private worker: { it: Worker; running: Promise<void>; connection: NativeConnection } | undefined;
   private readonly started: string[] = [];
+  private readonly namespaces: string[] = [];
   private readonly settings: object;
 
   constructor(settings: object) {
@@ -41,12 +43,8 @@ export class RollbackEnvironment {
   }
 
   async open(): Promise<void> {
-    const namespace = `test-${randomBytes(4).toString('hex')}`;
-    this.cluster = new TestCluster(namespace);
-    const [{ temporal: path }] = await Promise.all([
-      findServers(),
-      execa('kubectl', ['create', 'namespace', namespace]),
-    ]);
+    const { temporal: path } = findServers();
+    this.cluster = await this.anotherNamespace();
     this.temporal = await TestWorkflowEnvironment.createLocal({
       server: { executable: { type: 'existing-path', path }, extraArgs: temporalDevFlags() },
     });
@@ -60,8 +58,16 @@ export class RollbackEnvironment {
     } finally {
       await this.stopWorker();
       await this.temporal.teardown();
-      await execa('kubectl', ['delete', 'namespace', this.cluster.namespace, '--wait=false']);
+      await execa('kubectl', ['delete', 'namespace', '--wait=false', ...this.namespaces]);
     }
+  }
+
+  /** A new namespace, for what would disturb the others of the file; a run needs to be told its name. */
+  async anotherNamespace(): Promise<TestCluster> {
+    const name = `test-${randomBytes(4).toString('hex')}`;
+    await execa('kubectl', ['create', 'namespace', name]);
+    this.namespaces.push(name);
+    return new TestCluster(name);
   }
 
   async startWorker(): Promise<void> {
@@ -134,24 +140,28 @@ export class RollbackEnvironment {
   }
 
   /** Makes a run that does nothing hold the Deployment. */
-  async occupy(deployment: string): Promise<FakeOwner> {
-    const { metadata } = await this.cluster.deployment(deployment);
-    return FakeOwner.of(this.client, {
-      kind: 'deployment',
-      context: 'not part of the key',
-      namespace: this.cluster.namespace,
-      name: deployment,
-      uid: metadata?.uid ?? '',
-    });
+  async occupy(name: string, cluster = this.cluster, workflowId?: string): Promise<FakeOwner> {
+    return FakeOwner.of(this.client, await targetOf(cluster, name), workflowId);
+  }
+
+  /** Whether no run holds the Deployment. */
+  async isFree(name: string): Promise<boolean> {
+    const id = `lock:${targetKey(await targetOf(this.cluster, name))}`;
+    const { status } = await this.client.workflow.getHandle(id).describe();
+    return status.name !== 'RUNNING';
   }
 
   /**
    * Starts a run, and does `meanwhile` when it has made its plan and before it changes anything:
    * the Deployment is held until then. Answers the run's id.
    */
-  async startInterrupted(input: Input, meanwhile: () => Promise<unknown>): Promise<string> {
-    const owner = await this.occupy(input.deployment ?? '');
-    const id = await this.start({ wait: '30s', ...input });
+  async startInterrupted(
+    input: Input,
+    meanwhile: () => Promise<unknown>,
+    cluster = this.cluster,
+  ): Promise<string> {
+    const owner = await this.occupy(input.deployment ?? '', cluster);
+    const id = await this.start({ wait: '30s', namespace: cluster.namespace, ...input });
     await eventually(`run ${id} has a plan`, async () => (await this.status(id)).plan);
     await meanwhile();
     await owner.free();
@@ -172,6 +182,17 @@ export class RollbackEnvironment {
       if (error) throw new Error(`The history of ${workflowId} does not replay.`, { cause: error });
     }
   }
+}
+
+async function targetOf(cluster: TestCluster, name: string): Promise<Target> {
+  const { metadata } = await cluster.deployment(name);
+  return {
+    kind: 'deployment',
+    context: 'not part of the key',
+    namespace: cluster.namespace,
+    name,
+    uid: metadata?.uid ?? '',
+  };
 }
 
 function failureOf(error: unknown): ApplicationFailure {

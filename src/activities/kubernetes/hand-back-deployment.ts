@@ -1,6 +1,12 @@
 import type { V1ManagedFieldsEntry } from '@kubernetes/client-node';
 import type { Effect } from '../../contract/plan.ts';
-import { annotationPointer, isSurged, keptStrategy, strategyAnnotation } from './annotations.ts';
+import {
+  annotationPointer,
+  isOwnAnnotation,
+  isSurged,
+  keptStrategy,
+  strategyAnnotation,
+} from './annotations.ts';
 import {
   fieldManager,
   KubernetesError,
@@ -12,7 +18,11 @@ import {
 import type { DeploymentMandate } from './deployment-change.ts';
 import { deploymentPath, type Deployment } from './revisions.ts';
 
-type ManagedFields = Omit<Wire<V1ManagedFieldsEntry>, 'fieldsV1'> & { fieldsV1?: object };
+/** A set of fields in the API server's own notation: nested objects of `f:` keys. */
+interface Fields {
+  [key: string]: Fields | undefined;
+}
+type ManagedFields = Omit<Wire<V1ManagedFieldsEntry>, 'fieldsV1'> & { fieldsV1?: Fields };
 
 const attempts = 10;
 
@@ -42,7 +52,7 @@ export async function handBackDeployment(
 }
 
 /**
- * Puts the kept rollout strategy of a Deployment back; answers whether there was one. Where
+ * Puts the kept rollout strategy of a Deployment back; answers whether it was raised. Where
  * somebody has set another strategy since, theirs stays.
  */
 export async function putStrategyBack(
@@ -60,14 +70,18 @@ export async function putStrategyBack(
     { op: 'test', path: '/metadata/generation', value: deployment.metadata.generation },
     { op: 'remove', path: annotationPointer(strategyAnnotation) },
   ];
-  if (isSurged(deployment)) {
-    operations.push({ op: 'replace', path: '/spec/strategy', value: kept.strategy });
-  }
+  const surged = isSurged(deployment);
+  if (surged) operations.push({ op: 'replace', path: '/spec/strategy', value: kept.strategy });
   await cluster.patch(deploymentPath(namespace, name), operations);
-  return true;
+  return surged;
 }
 
-/** Gives the fields that this project's patches took to the manager that applies the Deployment. */
+/**
+ * Gives up the ownership of fields that this project's patches took. The template's go to the
+ * manager that applies it, so that what its next version no longer has is removed; the others, such
+ * as the strategy, to nobody, so that no manager removes what it never set. Its own annotations stay
+ * this project's.
+ */
 async function returnFields(
   cluster: Cluster,
   namespace: string,
@@ -78,18 +92,20 @@ async function returnFields(
   if (!deployment || deployment.metadata?.uid !== uid) return false;
   const entries = (deployment.metadata.managedFields ?? []) as ManagedFields[];
   const isOurs = (entry: ManagedFields) => entry.manager === fieldManager && !entry.subresource;
-  const taken = entries.filter(isOurs);
-  if (taken.length === 0) return false;
-  const others = entries.filter((entry) => !isOurs(entry));
-  const owner = others.find(({ operation, subresource }) => operation === 'Apply' && !subresource);
-  const returned = others.map((entry) =>
-    entry === owner
-      ? {
-          ...entry,
-          fieldsV1: taken.reduce((all, { fieldsV1 }) => merge(all, fieldsV1), entry.fieldsV1),
-        }
-      : entry,
+  const ours = entries.filter(isOurs);
+  if (ours.every(({ fieldsV1 }) => isSame(fieldsV1, ownFields(fieldsV1)))) return false;
+  const owner = entries.find(
+    ({ operation, fieldsV1 }) => operation === 'Apply' && fieldsV1?.['f:spec']?.['f:template'],
   );
+  const returned = entries.flatMap((entry): ManagedFields[] => {
+    if (entry === owner) {
+      const fieldsV1 = ours.map(templateFields).reduce(merge, entry.fieldsV1 ?? {});
+      return [{ ...entry, fieldsV1 }];
+    }
+    if (!isOurs(entry)) return [entry];
+    const fieldsV1 = ownFields(entry.fieldsV1);
+    return fieldsV1 ? [{ ...entry, fieldsV1 }] : [];
+  });
   await cluster.patch(deploymentPath(namespace, name), [
     { op: 'test', path: '/metadata/resourceVersion', value: deployment.metadata.resourceVersion },
     { op: 'replace', path: '/metadata/managedFields', value: returned },
@@ -97,12 +113,28 @@ async function returnFields(
   return true;
 }
 
-/** Union of two sets of fields in the API server's own notation: nested objects of `f:` keys. */
-function merge(one: object | undefined, other: object | undefined): object {
-  const merged: Record<string, unknown> = { ...one };
-  for (const [key, value] of Object.entries(other ?? {})) {
-    merged[key] = merge(merged[key] as object | undefined, value as object);
-  }
+function templateFields({ fieldsV1 }: ManagedFields): Fields {
+  const template = fieldsV1?.['f:spec']?.['f:template'];
+  return template ? { 'f:spec': { 'f:template': template } } : {};
+}
+
+/** This project's own annotations among the fields; undefined where there are none. */
+function ownFields(fields: Fields | undefined): Fields | undefined {
+  const annotations = Object.entries(fields?.['f:metadata']?.['f:annotations'] ?? {});
+  const own = annotations.filter(([key]) => isOwnAnnotation(key.replace(/^f:/, '')));
+  if (own.length === 0) return undefined;
+  return { 'f:metadata': { 'f:annotations': Object.fromEntries(own) } };
+}
+
+function isSame(one: Fields | undefined, other: Fields | undefined): boolean {
+  return JSON.stringify(one) === JSON.stringify(other);
+}
+
+/** Union of two sets of fields. */
+function merge(one: Fields, other: Fields): Fields {
+  const merged = { ...one };
+  for (const [key, value] of Object.entries(other))
+    merged[key] = merge(merged[key] ?? {}, value ?? {});
   return merged;
 }
 

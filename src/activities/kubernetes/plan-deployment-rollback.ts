@@ -12,7 +12,7 @@ import { findOwners } from './owners.ts';
 import { choosePace } from './pace.ts';
 import { estimateSeconds, readPods, secondsSince } from './pods.ts';
 import { imagesOf, readHistory, type Revision, type RevisionHistory } from './revisions.ts';
-import { keptStrategy, standingRollback } from './annotations.ts';
+import { isSurged, keptStrategy, standingRollback } from './annotations.ts';
 import { templateDifferences } from './template-differences.ts';
 
 /** A controller that has not seen the newest template yet needs a moment; more is said as a refusal. */
@@ -48,7 +48,7 @@ export async function planDeploymentRollback(
   const owners = await findOwners(cluster, deployment);
   if (owners.refusal) throw refused(owners.refusal);
 
-  const leftover = keptStrategy(deployment);
+  const leftover = isSurged(deployment) ? keptStrategy(deployment) : undefined;
   const already = wanted.template === history.template && !paused;
   const [serviceName, service] = findService(settings.services, namespace, name);
   const template = wanted.replicaSet.spec?.template ?? {};
@@ -85,7 +85,7 @@ export async function planDeploymentRollback(
       surge: pace.surge,
     },
   };
-  const earlier = already ? standingRollback(deployment, history.template) : undefined;
+  const earlier = already ? standingRollback(history) : undefined;
   const done = earlier
     ? `: run ${earlier.run} rolled it back from revision ${earlier.from.revision ?? 'unknown'} at ${earlier.at}; name a revision to go elsewhere`
     : ': nothing to do';
@@ -154,8 +154,7 @@ function chooseRevision(history: RevisionHistory, toRevision: number | undefined
     );
   }
   // Going back twice must not bring the bad version back, as kubectl's "previous revision" would.
-  if (history.current && standingRollback(history.deployment, history.template))
-    return history.current;
+  if (history.current && standingRollback(history)) return history.current;
   const previous = history.revisions.find((entry) => entry !== history.current);
   if (previous) return previous;
   throw refused(

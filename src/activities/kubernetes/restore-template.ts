@@ -1,6 +1,8 @@
 import type { Effect } from '../../contract/plan.ts';
 import {
+  annotationPointer,
   isOwnAnnotation,
+  isSurged,
   keptStrategy,
   restoredAnnotation,
   strategyAnnotation,
@@ -18,6 +20,7 @@ import {
   revisionAnnotation,
   type Deployment,
   type ReplicaSet,
+  type Revision,
   type RevisionHistory,
 } from './revisions.ts';
 
@@ -91,9 +94,10 @@ function findReplicaSet(history: RevisionHistory, mandate: DeploymentMandate): R
 
 function patchTo(
   mandate: DeploymentMandate,
-  { deployment }: RevisionHistory,
+  history: RevisionHistory,
   replicaSet: ReplicaSet,
 ): JsonPatchOperation[] {
+  const { deployment } = history;
   const { to } = ends(mandate);
   const surge = mandate.change.after.surge && !mandate.undo;
   const operations: JsonPatchOperation[] = [
@@ -101,11 +105,10 @@ function patchTo(
     { op: 'test', path: '/metadata/uid', value: deployment.metadata?.uid },
     { op: 'test', path: '/metadata/generation', value: deployment.metadata?.generation },
     { op: 'replace', path: '/spec/template', value: cleanTemplate(replicaSet.spec?.template) },
-    {
-      op: deployment.metadata?.annotations ? 'replace' : 'add',
-      path: '/metadata/annotations',
-      value: annotationsAfter(mandate, deployment, replicaSet, surge),
-    },
+    ...annotationChanges(
+      deployment.metadata?.annotations,
+      annotationsAfter(mandate, history, replicaSet, surge),
+    ),
   ];
   if (surge) operations.push({ op: 'replace', path: '/spec/strategy', value: surgeStrategy });
   if ((deployment.spec?.paused === true) !== to.paused) {
@@ -114,13 +117,27 @@ function patchTo(
   return operations;
 }
 
+/** One operation an annotation, so that what others write on the Deployment meanwhile stays. */
+function annotationChanges(
+  before: Record<string, string> | undefined,
+  after: Record<string, string>,
+): JsonPatchOperation[] {
+  if (!before) return [{ op: 'add', path: '/metadata/annotations', value: after }];
+  const changed = Object.entries(after).filter(([key, value]) => before[key] !== value);
+  const gone = Object.keys(before).filter((key) => after[key] === undefined);
+  return [
+    ...changed.map(([key, value]) => ({ op: 'add', path: annotationPointer(key), value }) as const),
+    ...gone.map((key) => ({ op: 'remove', path: annotationPointer(key) }) as const),
+  ];
+}
+
 /**
  * The ReplicaSet's annotations win over the Deployment's, as with `kubectl rollout undo`; unlike
  * there, annotations that others added since (trackers, owners) stay.
  */
 function annotationsAfter(
   mandate: DeploymentMandate,
-  deployment: Deployment,
+  { deployment, revisions }: RevisionHistory,
   replicaSet: ReplicaSet,
   surge: boolean,
 ): Record<string, string> {
@@ -134,18 +151,28 @@ function annotationsAfter(
     const { before, after } = mandate.change;
     annotations[restoredAnnotation] = JSON.stringify({
       from: { revision: before.revision, template: before.template },
-      to: { template: after.template },
+      to: { revision: nextRevision(revisions, replicaSet), template: after.template },
       run: mandate.run.workflowId,
       at: new Date().toISOString(),
     } satisfies Restored);
   }
   if (surge) {
-    // What a terminated run kept is older than the strategy that stands there now.
-    const strategy = keptStrategy(deployment)?.strategy ?? deployment.spec?.strategy ?? {};
+    // What a terminated run kept is older than the strategy that it raised; where somebody has set
+    // another since, what was kept is of no use.
+    const kept = isSurged(deployment) ? keptStrategy(deployment) : undefined;
+    const strategy = kept?.strategy ?? deployment.spec?.strategy ?? {};
     annotations[strategyAnnotation] = JSON.stringify({
       strategy,
       run: mandate.run,
     } satisfies KeptStrategy);
   }
   return annotations;
+}
+
+/** The number that the controller gives to a ReplicaSet when its template becomes the current one. */
+function nextRevision(revisions: Revision[], replicaSet: ReplicaSet): number {
+  const numbers = revisions.map((entry) =>
+    entry.replicaSet === replicaSet ? entry.revision : entry.revision + 1,
+  );
+  return Math.max(...numbers);
 }

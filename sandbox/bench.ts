@@ -1,0 +1,45 @@
+/**
+ * `npm run bench`: what design figures say, measured on a sandbox of its own, ours and kubectl's
+ * commands in turn. Prints medians and ratios and writes them to build/bench.json.
+ */
+import { chmodSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { cpus, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Command } from 'commander';
+import { benchDeployment } from './bench/deployment.ts';
+import { benchOrchestration } from './bench/orchestration.ts';
+import type { Row } from './bench/row.ts';
+import { benchStart } from './bench/start.ts';
+import { down, up } from './sandbox.ts';
+import { repository } from './setup/folders.mjs';
+
+const options = new Command('npm run bench --')
+  .description('Measures rollbacks against kubectl on a sandbox of its own.')
+  .option('--rounds <number>', 'rounds of each pair', Number, 5)
+  .parse()
+  .opts<{ rounds: number }>();
+
+const dir = mkdtempSync(join(tmpdir(), 'rollback-bench-'));
+// PostgreSQL does not run as root, and its own user must reach its data below.
+chmodSync(dir, 0o755);
+process.stderr.write('Starting a sandbox whose pods are ready after 3 s.\n');
+try {
+  Object.assign(process.env, await up({ dir, readyMs: 3000, worker: true }));
+  const rows: Row[] = [];
+  for (const measure of [benchStart, benchOrchestration, benchDeployment]) {
+    for await (const row of measure(options.rounds)) {
+      rows.push(row);
+      const mark = row.figure <= row.asked ? 'ok  ' : 'MISS';
+      process.stdout.write(
+        `${mark} ${row.what}: ${row.figure} ${row.unit}, asked ${row.asked}; ${row.details}\n`,
+      );
+    }
+  }
+  const file = join(repository, 'build', 'bench.json');
+  mkdirSync(join(repository, 'build'), { recursive: true });
+  const machine = { cores: cpus().length, cpu: cpus()[0]?.model, node: process.version };
+  writeFileSync(file, JSON.stringify({ at: new Date().toISOString(), machine, rows }, null, 2));
+  process.stderr.write(`Written to ${file}.\n`);
+} finally {
+  await down(dir);
+}
