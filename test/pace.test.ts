@@ -162,8 +162,9 @@ describe('without room, the strategy stays as it is and the plan says why', () =
     const affinity = {
       podAntiAffinity: { requiredDuringSchedulingIgnoredDuringExecution: [term] },
     };
-    await env.cluster.apply([deploymentManifest('apart', v1, { replicas: 1, pod: { affinity } })]);
-    await env.cluster.rollout('apart');
+    // Only one of the two pods finds a node; the plan needs no more.
+    await env.cluster.apply([deploymentManifest('apart', v1, { pod: { affinity } })]);
+    await env.cluster.pods('apart', v1);
     await env.cluster.release('apart', v2, false);
 
     const result = await env.run({ deployment: 'apart', dryRun: true });

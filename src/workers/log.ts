@@ -6,7 +6,9 @@ export const log = pino({
   base: undefined,
   timestamp: pino.stdTimeFunctions.isoTime,
   formatters: { level: (label) => ({ level: label }) },
-  redact: ['*.password', '*.token', '*.apiKey', '*.authorization'],
+  serializers: { error: pino.stdSerializers.err },
+  // Task tokens let whoever reads them answer for an activity.
+  redact: ['taskToken', '*.password', '*.token', '*.apiKey', '*.authorization'],
   hooks: {
     streamWrite: (line) => line.replace(/(\w+:\/\/[^\s:/@"]*):[^\s@"]+@/g, '$1:***@'),
   },

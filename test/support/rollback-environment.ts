@@ -8,8 +8,8 @@ import { findServers } from '../../sandbox/setup/servers.mjs';
 import { temporalDevFlags } from '../../sandbox/temporal-dev.ts';
 import { settingsSchema } from '../../src/config/schema.ts';
 import type { LoadedSettings } from '../../src/config/settings.ts';
-import { targetKey, type Target } from '../../src/contract/plan.ts';
-import { taskQueue, type Phase, type RunResult, type RunStatus } from '../../src/contract/run.ts';
+import { type Plan, type Target, targetKey } from '../../src/contract/plan.ts';
+import { taskQueue, type RunResult, type RunStatus } from '../../src/contract/run.ts';
 import { createWorker } from '../../src/workers/create-worker.ts';
 import { registerSearchAttributes } from '../../src/workers/register-search-attributes.ts';
 import { workflowBundle } from '../../src/workers/workflow-bundle.ts';
@@ -131,12 +131,12 @@ export class RollbackEnvironment {
     return this.client.workflow.getHandle(workflowId).query<RunStatus>('status');
   }
 
-  /** Waits until a run is in `phase`. */
-  async until(workflowId: string, phase: Phase): Promise<RunStatus> {
-    return eventually(`run ${workflowId} is ${phase}`, async () => {
-      const status = await this.status(workflowId);
-      return status.phase === phase && status;
-    });
+  /** Waits until a run has made its plan. */
+  async untilPlanned(workflowId: string): Promise<Plan> {
+    return eventually(
+      `run ${workflowId} has a plan`,
+      async () => (await this.status(workflowId)).plan,
+    );
   }
 
   /** Makes a run that does nothing hold the Deployment. */
@@ -162,7 +162,7 @@ export class RollbackEnvironment {
   ): Promise<string> {
     const owner = await this.occupy(input.deployment ?? '', cluster);
     const id = await this.start({ wait: '30s', namespace: cluster.namespace, ...input });
-    await eventually(`run ${id} has a plan`, async () => (await this.status(id)).plan);
+    await this.untilPlanned(id);
     await meanwhile();
     await owner.free();
     return id;

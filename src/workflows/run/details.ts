@@ -17,7 +17,7 @@ export function describeRun(status: RunStatus): string {
     parts.push(`**Plan.** ${plan.summary} Digest \`${plan.digest.slice(0, 12)}\`.`);
     parts.push(list([...plan.differences.map((line) => `\`${line}\``), ...plan.warnings]));
   }
-  parts.push(list(steps.map(describeStep)));
+  if (steps.length > 0) parts.push('**Steps**', list(steps.map(describeStep)));
   if (next.length > 0) parts.push('**Next**', list(next));
   return parts.filter(Boolean).join('\n\n');
 }

@@ -4,6 +4,7 @@
  */
 import {
   ActivityCancellationType,
+  AsyncLocalStorage,
   type ActivityOptions,
   scheduleActivity,
 } from '@temporalio/workflow';
@@ -26,6 +27,9 @@ const optionsOf: Record<ActivityClass, ActivityOptions> = {
   lock: { startToCloseTimeout: '24h', heartbeatTimeout: '5s', retry, ...cancellation },
 };
 
+/** Title of the step that is running, shown beside its activities in the Temporal UI. */
+export const stepTitle = new AsyncLocalStorage<string>();
+
 type Activities = Record<string, (...args: never[]) => Promise<unknown>>;
 
 function activitiesOf<A extends Activities>(system: string): A {
@@ -34,7 +38,11 @@ function activitiesOf<A extends Activities>(system: string): A {
       const name = `${system}.${String(verb)}`;
       const activityClass = classOf(name);
       if (!activityClass) throw new Error(`Activity ${name} is not in the contract.`);
-      return (...args: unknown[]) => scheduleActivity(name, args, optionsOf[activityClass]);
+      return (...args: unknown[]) =>
+        scheduleActivity(name, args, {
+          ...optionsOf[activityClass],
+          summary: stepTitle.getStore(),
+        });
     },
   });
 }

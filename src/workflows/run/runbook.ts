@@ -20,7 +20,7 @@ import {
 import type { Plan, RunIdentity } from '../../contract/plan.ts';
 import type { Outcome, RunResult } from '../../contract/run.ts';
 import { finish, isOutcome, messageOf, outcomeBeforeAnyChange, typedCause } from './outcome.ts';
-import { lock, verification } from './proxies.ts';
+import { lock, stepTitle, verification } from './proxies.ts';
 import { StatusBoard } from './status.ts';
 import { Run } from './steps.ts';
 
@@ -52,14 +52,18 @@ async function live<P extends Procedure>(
   let input: InputOf<P>;
   let plan: Plan;
   try {
-    input = validate(procedure, rawInput);
+    const accepted = validate(procedure, rawInput);
+    input = accepted;
     board.accept(input);
-    plan = await definition.plan(input);
+    plan = await stepTitle.run('Plan', () => definition.plan(accepted));
     board.planned(plan);
     if (plan.changes.length === 0) return board.end('no-op', plan.summary, []);
     if (input.dryRun) return board.end('dry-run', `Dry run, nothing changed. ${plan.summary}`, []);
     const waitMs = input.wait === undefined ? 0 : durationMs(input.wait);
-    await lock.takeTargets({ targets: plan.targets, run: identity, waitMs });
+    const { targets } = plan;
+    await stepTitle.run('Lock the targets', () =>
+      lock.takeTargets({ targets, run: identity, waitMs }),
+    );
   } catch (error) {
     if (!isOutcome(error)) throw error;
     return board.end(outcomeBeforeAnyChange(error), messageOf(error), ['Nothing was changed.']);
@@ -79,7 +83,9 @@ async function live<P extends Procedure>(
     result = await settle(definition, run, error, onFailure, board);
   }
   await CancellationScope.nonCancellable(() =>
-    lock.releaseTargets({ targets: plan.targets, run: identity }),
+    stepTitle.run('Free the targets', () =>
+      lock.releaseTargets({ targets: plan.targets, run: identity }),
+    ),
   );
   return result;
 }

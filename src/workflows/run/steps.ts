@@ -3,6 +3,7 @@ import { CancellationScope } from '@temporalio/workflow';
 import type { Change, Effect, Mandate, Plan, RunIdentity } from '../../contract/plan.ts';
 import type { StepStatus } from '../../contract/run.ts';
 import { messageOf } from './outcome.ts';
+import { stepTitle } from './proxies.ts';
 import type { StatusBoard } from './status.ts';
 
 /** What a step gives back: an effect with its words, words alone, or nothing. */
@@ -99,7 +100,7 @@ export class Run {
           status.state = 'undoing';
           this.board.show();
           try {
-            status.text = wordsOf(await undo());
+            status.text = wordsOf(await stepTitle.run(`Undo: ${status.title}`, undo));
             status.state = 'undone';
             continue;
           } catch (error) {
@@ -116,7 +117,7 @@ export class Run {
 
   private async attempt(status: StepStatus, action: Step['do']): Promise<void> {
     try {
-      const result = await action();
+      const result = await stepTitle.run(status.title, action);
       if (typeof result === 'object' && result.changed) this.changedAnything = true;
       status.text = wordsOf(result);
       status.state = 'done';

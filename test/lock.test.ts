@@ -1,0 +1,118 @@
+import { describe, expect, test } from '@jest/globals';
+import { useRollbackEnvironment } from './support/rollback-environment.ts';
+
+const env = useRollbackEnvironment();
+const [v1, v2] = ['wakala/api:1.0.0', 'wakala/api:2.0.0-bad'];
+
+describe('a target that another run holds', () => {
+  test.concurrent(
+    'is busy for a second run, which names the first and changes nothing',
+    async () => {
+      const never = 'wakala/api:1.0.0-broken';
+      await env.cluster.kubectl('create', 'deployment', 'busy', `--image=${never}`, '--replicas=1');
+      await env.cluster.release('busy', v2);
+      await env.cluster.release('busy', 'wakala/api:3.0.0');
+      const first = await env.start({ deployment: 'busy', toRevision: 1 });
+      await env.cluster.pods('busy', never);
+      const before = await env.cluster.deployment('busy');
+
+      const second = await env.run({ deployment: 'busy', toRevision: 2 });
+
+      expect(second.outcome).toBe('busy');
+      expect(second.message).toContain(`is held by run ${first}`);
+      expect(second.next).toEqual(['Nothing was changed.']);
+      const after = await env.cluster.deployment('busy');
+      expect(after.metadata?.generation).toBe(before.metadata?.generation);
+
+      // The first run was not hurt: it still answers to a cancel, and goes back.
+      await env.client.workflow.getHandle(first).cancel();
+      expect((await env.result(first)).outcome).toBe('aborted');
+      expect(await env.isFree('busy')).toBe(true);
+    },
+  );
+
+  test.concurrent('is waited for, as long as the second run says', async () => {
+    await env.cluster.history('awaited', 1, v1, v2);
+    const owner = await env.occupy('awaited');
+
+    const impatient = await env.run({ deployment: 'awaited', wait: '500ms' });
+    expect(impatient.outcome).toBe('busy');
+    expect(impatient.message).toContain(owner.identity.workflowId);
+
+    const id = await env.start({ deployment: 'awaited', wait: '30s' });
+    await env.untilPlanned(id);
+    expect(await env.cluster.image('awaited')).toBe(v2);
+    await owner.free();
+    expect((await env.result(id)).outcome).toBe('rolled-back');
+  });
+
+  test.concurrent('stays with its owner where the run that waits is cancelled', async () => {
+    await env.cluster.history('given-up', 1, v1, v2);
+    const owner = await env.occupy('given-up');
+    const id = await env.start({ deployment: 'given-up', wait: '10m' });
+    await env.untilPlanned(id);
+
+    await env.client.workflow.getHandle(id).cancel();
+    const result = await env.result(id);
+
+    expect(result.outcome).toBe('aborted');
+    expect(result.next).toEqual(['Nothing was changed.']);
+    expect(await env.isFree('given-up')).toBe(false);
+    expect(await env.cluster.image('given-up')).toBe(v2);
+    await owner.free();
+  });
+
+  test.concurrent('does not hold up another target', async () => {
+    await Promise.all([
+      env.cluster.history('one', 1, v1, v2),
+      env.cluster.history('other', 1, v1, v2),
+    ]);
+    const owner = await env.occupy('one');
+
+    expect((await env.run({ deployment: 'other' })).outcome).toBe('rolled-back');
+    await owner.free();
+  });
+});
+
+describe('a target is free again', () => {
+  test.concurrent('after success, and after failure', async () => {
+    const crash = 'wakala/api:1.0.0-crash';
+    await env.cluster.kubectl('create', 'deployment', 'freed', `--image=${crash}`);
+    await env.cluster.release('freed', v1);
+    await env.cluster.release('freed', v2);
+
+    expect((await env.run({ deployment: 'freed' })).outcome).toBe('rolled-back');
+    expect(await env.isFree('freed')).toBe(true);
+
+    expect((await env.run({ deployment: 'freed', toRevision: 1 })).outcome).toBe('failed');
+    expect(await env.isFree('freed')).toBe(true);
+  });
+
+  test.concurrent('soon after its owner was terminated', async () => {
+    await env.cluster.history('orphaned', 1, v1, v2);
+    const owner = await env.occupy('orphaned');
+    await owner.terminate();
+
+    const result = await env.run({ deployment: 'orphaned' });
+
+    expect(result.outcome).toBe('rolled-back');
+    expect(await env.isFree('orphaned')).toBe(true);
+  });
+
+  test.concurrent(
+    'for a later run with the id of its owner, once the earlier one is surely over',
+    async () => {
+      await env.cluster.history('named', 1, v1, v2);
+      const owner = await env.occupy('named', env.cluster, 'same-id');
+      await owner.terminate();
+      const began = Date.now();
+
+      const id = await env.start({ deployment: 'named' }, 'same-id');
+      const result = await env.result(id);
+
+      expect(result.outcome).toBe('rolled-back');
+      // It did not pass for the earlier one, whose last activity might still have acted.
+      expect(Date.now() - began).toBeGreaterThan(5000);
+    },
+  );
+});
