@@ -15,6 +15,7 @@ import { WorkerProcess } from './support/worker-process.ts';
 
 const servers = usePrivateCluster();
 const env = useRollbackEnvironment();
+afterAll(() => servers.down());
 const [v1, v2] = ['wakala/api:1.0.0', 'wakala/api:2.0.0-bad'];
 const usual = { maxSurge: '25%', maxUnavailable: '25%' };
 
@@ -53,17 +54,17 @@ describe('a rollback goes on', () => {
   });
 
   describe('with workers that are processes of their own', () => {
-    let worker: WorkerProcess;
+    let worker: WorkerProcess | undefined;
     beforeAll(async () => {
       await env.stopWorker();
       worker = await WorkerProcess.start(env.temporal.address);
     });
-    afterAll(() => worker.end('SIGKILL'));
+    afterAll(() => worker?.end('SIGKILL'));
 
     test('after its worker was killed in the middle, with one new revision', async () => {
       const id = await startSlow('killed', 4);
 
-      await worker.end('SIGKILL');
+      await worker?.end('SIGKILL');
       worker = await WorkerProcess.start(env.temporal.address);
 
       await expectRolledBackOnce(id, 'killed');
@@ -75,7 +76,7 @@ describe('a rollback goes on', () => {
 
       const [next] = await Promise.all([
         WorkerProcess.start(env.temporal.address),
-        worker.end('SIGTERM'),
+        worker?.end('SIGTERM'),
       ]);
       worker = next;
 

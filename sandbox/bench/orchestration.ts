@@ -63,27 +63,26 @@ function costsOf(events: Event[]): { steps: number[]; around: number } {
     event.activityTaskScheduledEventAttributes?.activityType?.name?.startsWith('kubernetes.') &&
     !event.activityTaskScheduledEventAttributes.activityType.name.startsWith('kubernetes.plan');
   const scheduled = events.filter(isStep);
-  const completedOf = (step: Event) =>
-    events.find(
-      ({ activityTaskCompletedEventAttributes: completed }) =>
-        completed && String(completed.scheduledEventId) === String(step.eventId),
-    );
-  const startedOf = (step: Event) =>
-    events.find(
-      ({ activityTaskStartedEventAttributes: started }) =>
-        started && String(started.scheduledEventId) === String(step.eventId),
-    );
+  const following = (
+    step: Event,
+    kind: 'activityTaskStartedEventAttributes' | 'activityTaskCompletedEventAttributes',
+  ) => events.find((event) => String(event[kind]?.scheduledEventId) === String(step.eventId));
   const steps = scheduled.map((step) => {
-    const completed = completedOf(step);
+    const completed = following(step, 'activityTaskCompletedEventAttributes');
     const decided = events.find(
       (event) => event.workflowTaskCompletedEventAttributes && timeOf(event) >= timeOf(completed),
     );
-    return timeOf(startedOf(step)) - timeOf(step) + timeOf(decided) - timeOf(completed);
+    return (
+      timeOf(following(step, 'activityTaskStartedEventAttributes')) -
+      timeOf(step) +
+      timeOf(decided) -
+      timeOf(completed)
+    );
   });
   const first = scheduled[0];
   const last = scheduled.at(-1);
   const end = events.at(-1);
-  const lastCompleted = last && completedOf(last);
+  const lastCompleted = last && following(last, 'activityTaskCompletedEventAttributes');
   return {
     steps,
     around: timeOf(first) - timeOf(events[0]) + timeOf(end) - timeOf(lastCompleted),

@@ -23,11 +23,13 @@ async function expandAlias(args: string[]): Promise<string[]> {
   if (first === '' || first.startsWith('-') || known || first === 'help') return args;
   const { loadSettings, SettingsError } = await import('../config/settings.ts');
   try {
-    const words = loadSettings().settings.aliases[first];
-    return words ? [...words, ...rest] : args;
+    const { aliases } = loadSettings().settings;
+    return Object.hasOwn(aliases, first) ? [...(aliases[first] ?? []), ...rest] : args;
   } catch (error) {
-    if (error instanceof SettingsError) return args;
-    throw error;
+    if (!(error instanceof SettingsError)) throw error;
+    // It may well be an alias of settings that cannot be read; a typing error is told below this.
+    printNote(error.message);
+    return args;
   }
 }
 

@@ -1,6 +1,6 @@
 /** The commands of the CLI. What a command needs is imported when it runs, so that each starts fast. */
 import { Command, Option } from 'commander';
-import { addInputFlags, inputOf } from './flags.ts';
+import { addInputFlags, inputOf, positiveNumber } from './flags.ts';
 
 type Flags = Record<string, unknown>;
 
@@ -108,7 +108,7 @@ function addRuns(cli: Command, ended: (exitCode: number) => void): void {
     .command('list')
     .description('list runs, newest first')
     .option('--open', 'only those that have not ended')
-    .option('--limit <number>', 'at most this many', Number, 20)
+    .option('--limit <number>', 'at most this many', positiveNumber, 20)
     .addOption(json())
     .action(async (flags: { limit: number }) => {
       const { list } = await import('./commands/runs.ts');

@@ -52,12 +52,12 @@ export function loadSettings(
   if (parsed.success) return { settings: parsed.data, file, folder: dirname(file) };
   throw new SettingsError(
     parsed.error.issues
-      .map((issue) => {
+      .flatMap((issue) => {
         const path = issue.path.map(String);
-        const extra = issue.code === 'unrecognized_keys' ? issue.keys[0] : undefined;
-        const where = extra === undefined ? path : [...path, extra];
-        const words = extra === undefined ? issue.message : 'is not a known setting';
-        return `${place(offsetOf(document, where))} ${where.join('.') || 'settings'}: ${words}`;
+        const tell = (where: string[], words: string) =>
+          `${place(offsetOf(document, where))} ${where.join('.') || 'settings'}: ${words}`;
+        if (issue.code !== 'unrecognized_keys') return tell(path, issue.message);
+        return issue.keys.map((key) => tell([...path, key], 'is not a known setting'));
       })
       .join('\n'),
   );

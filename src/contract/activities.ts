@@ -6,7 +6,8 @@
  * - `mutate`: makes one planned change true, short.
  * - `drive`: sees a planned change through to its end, as long as that takes.
  * - `check`: measures; a red check is a failure.
- * - `lock`: takes and frees the locks of a plan.
+ * - `wait`: waits for others, reading only.
+ * - `lock`: takes and frees the locks of a plan, at once.
  */
 export const activityClasses = {
   'kubernetes.planDeploymentRollback': 'observe',
@@ -17,6 +18,7 @@ export const activityClasses = {
   'verification.runCheck': 'check',
   'lock.takeTargets': 'lock',
   'lock.releaseTargets': 'lock',
+  'lock.awaitTargets': 'wait',
 } as const;
 
 export type ActivityName = keyof typeof activityClasses;
@@ -29,5 +31,5 @@ export function isGuarded(activityClass: ActivityClass): boolean {
 
 /** Class of the named activity, or undefined for a name that is not in the contract. */
 export function classOf(name: string): ActivityClass | undefined {
-  return (activityClasses as Record<string, ActivityClass>)[name];
+  return Object.hasOwn(activityClasses, name) ? activityClasses[name as ActivityName] : undefined;
 }

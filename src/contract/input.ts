@@ -85,9 +85,6 @@ export const workflowTypes = {
   deployment: 'rollbackDeployment',
 } as const satisfies Record<Procedure, string>;
 
-/** `requestedBy` when nobody said. */
-export const unknownRequester = 'unknown';
-
 /** Workflow id of a run that was given none: `rollback-deployment-wakala-api-2025-01-10T14-30-00Z`. */
 export function defaultWorkflowId(procedure: Procedure, target: string, now: Date): string {
   const time = now

@@ -51,6 +51,12 @@ export interface Plan {
   estimateSeconds: number;
 }
 
+/** What planning answers: the input with its defaults, and the plan made from it. */
+export interface Planned<Input> {
+  input: Input;
+  plan: Plan;
+}
+
 /** The part of a plan that planners fill; hashes are added by `sealPlan`. */
 export type DraftPlan = Omit<Plan, 'changeHashes' | 'digest'>;
 

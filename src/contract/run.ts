@@ -4,6 +4,9 @@ import type { Plan } from './plan.ts';
 /** Task queue of every workflow and activity but the guards' long ones. */
 export const taskQueue = 'rollback';
 
+/** `requestedBy` when nobody said. */
+export const unknownRequester = 'unknown';
+
 export const phases = [
   'planning',
   'awaiting-approval',

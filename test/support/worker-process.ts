@@ -2,6 +2,7 @@ import { execa } from 'execa';
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { createInterface } from 'node:readline';
 
 /** A worker as it runs in production: a process of its own, that can be killed. */
 export class WorkerProcess {
@@ -23,11 +24,20 @@ export class WorkerProcess {
   static async start(temporalAddress: string): Promise<WorkerProcess> {
     const worker = new WorkerProcess(temporalAddress);
     const said: string[] = [];
-    for await (const line of worker.process.iterable({ from: 'all', preserveNewlines: false })) {
-      said.push(line);
-      if (line.includes('worker is ready')) return worker;
-    }
-    throw new Error(`The worker ended before it was ready:\n${said.join('\n')}`);
+    const ready = new Promise<void>((resolve) => {
+      const lines = createInterface({ input: worker.process.all });
+      lines.on('line', (line) => {
+        said.push(line);
+        if (line.includes('worker is ready')) resolve();
+      });
+    });
+    const ended = worker.process.then(() => {
+      throw new Error(`The worker ended before it was ready:\n${said.join('\n')}`);
+    });
+    await Promise.race([ready, ended]);
+    // From here on its end is nothing unexpected.
+    ended.catch(() => undefined);
+    return worker;
   }
 
   /** Sends a signal and waits for the end of the process. */

@@ -44,14 +44,22 @@ export function keptStrategy(deployment: Deployment): KeptStrategy | undefined {
   return readAnnotation<KeptStrategy>(deployment, strategyAnnotation);
 }
 
+/** The last rollback of `deployment`; undefined where there was none. */
+export function restoredRollback(deployment: Deployment): Restored | undefined {
+  return readAnnotation<Restored>(deployment, restoredAnnotation);
+}
+
 /**
  * The rollback that put the template there which stands now; undefined where none did. A version
  * that was gone back to and is deployed anew later has another revision, and was not put there by it.
  */
 export function standingRollback({ deployment, current }: RevisionHistory): Restored | undefined {
-  const to = readAnnotation<Restored>(deployment, restoredAnnotation)?.to;
-  if (!current || to?.template !== current.template || to.revision !== current.revision) return;
-  return readAnnotation<Restored>(deployment, restoredAnnotation);
+  const restored = restoredRollback(deployment);
+  const isStanding =
+    current !== undefined &&
+    restored?.to?.template === current.template &&
+    restored.to.revision === current.revision;
+  return isStanding ? restored : undefined;
 }
 
 export function isOwnAnnotation(key: string): boolean {

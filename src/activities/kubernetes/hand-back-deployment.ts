@@ -61,13 +61,13 @@ export async function putStrategyBack(
   name: string,
   uid: string,
 ): Promise<boolean> {
-  const deployment = await cluster.find<Deployment>(deploymentPath(namespace, name));
-  if (!deployment || deployment.metadata?.uid !== uid) return false;
+  const deployment = await findByUid(cluster, namespace, name, uid);
+  if (!deployment) return false;
   const kept = keptStrategy(deployment);
   if (!kept) return false;
   const operations: JsonPatchOperation[] = [
     { op: 'test', path: '/metadata/uid', value: uid },
-    { op: 'test', path: '/metadata/generation', value: deployment.metadata.generation },
+    { op: 'test', path: '/metadata/generation', value: deployment.metadata?.generation },
     { op: 'remove', path: annotationPointer(strategyAnnotation) },
   ];
   const surged = isSurged(deployment);
@@ -88,9 +88,9 @@ async function returnFields(
   name: string,
   uid: string,
 ): Promise<boolean> {
-  const deployment = await cluster.find<Deployment>(deploymentPath(namespace, name));
-  if (!deployment || deployment.metadata?.uid !== uid) return false;
-  const entries = (deployment.metadata.managedFields ?? []) as ManagedFields[];
+  const deployment = await findByUid(cluster, namespace, name, uid);
+  if (!deployment) return false;
+  const entries = (deployment.metadata?.managedFields ?? []) as ManagedFields[];
   const isOurs = (entry: ManagedFields) => entry.manager === fieldManager && !entry.subresource;
   const ours = entries.filter(isOurs);
   if (ours.every(({ fieldsV1 }) => isSame(fieldsV1, ownFields(fieldsV1)))) return false;
@@ -107,7 +107,7 @@ async function returnFields(
     return fieldsV1 ? [{ ...entry, fieldsV1 }] : [];
   });
   await cluster.patch(deploymentPath(namespace, name), [
-    { op: 'test', path: '/metadata/resourceVersion', value: deployment.metadata.resourceVersion },
+    { op: 'test', path: '/metadata/resourceVersion', value: deployment.metadata?.resourceVersion },
     { op: 'replace', path: '/metadata/managedFields', value: returned },
   ]);
   return true;
@@ -128,6 +128,17 @@ function ownFields(fields: Fields | undefined): Fields | undefined {
 
 function isSame(one: Fields | undefined, other: Fields | undefined): boolean {
   return JSON.stringify(one) === JSON.stringify(other);
+}
+
+/** The Deployment, unless it is gone or another one has its name. */
+async function findByUid(
+  cluster: Cluster,
+  namespace: string,
+  name: string,
+  uid: string,
+): Promise<Deployment | undefined> {
+  const deployment = await cluster.find<Deployment>(deploymentPath(namespace, name));
+  return deployment?.metadata?.uid === uid ? deployment : undefined;
 }
 
 /** Union of two sets of fields. */

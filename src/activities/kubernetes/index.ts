@@ -1,6 +1,6 @@
 /** Activities on Kubernetes, under the names that follow `kubernetes.` in the contract. */
 import type { LoadedSettings } from '../../config/settings.ts';
-import type { InputOf } from '../../contract/input.ts';
+import { planning } from '../planning.ts';
 import { activityProgress } from '../progress.ts';
 import type { Clusters } from './api.ts';
 import { compareRevisions } from './compare-revisions.ts';
@@ -12,8 +12,9 @@ import { restoreTemplate } from './restore-template.ts';
 
 export function kubernetesActivities(clusters: Clusters, settings: LoadedSettings) {
   return {
-    planDeploymentRollback: (input: InputOf<'deployment'>) =>
+    planDeploymentRollback: planning('deployment', (input) =>
       planDeploymentRollback(clusters, settings, input),
+    ),
     compareRevisions: (mandate: DeploymentMandate) => compareRevisions(clusters, mandate),
     restoreTemplate: (mandate: DeploymentMandate) => restoreTemplate(clusters, mandate),
     driveRollout: (mandate: DeploymentMandate) =>

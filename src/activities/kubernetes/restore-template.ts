@@ -5,6 +5,7 @@ import {
   isSurged,
   keptStrategy,
   restoredAnnotation,
+  restoredRollback,
   strategyAnnotation,
   surgeStrategy,
   type KeptStrategy,
@@ -54,7 +55,9 @@ export async function restoreTemplate(
     const history = await readTarget(cluster, mandate);
     const paused = history.deployment.spec?.paused === true;
     if (history.template === to.template && paused === to.paused) {
-      return { changed: false, text: `Already at ${standing(history)}.` };
+      // An earlier attempt of this very run may have restored it and not lived to say so.
+      const ours = restoredRollback(history.deployment)?.run === mandate.run.workflowId;
+      return { changed: ours, text: `Already at ${standing(history)}.` };
     }
     if (history.template !== from.template || paused !== from.paused) {
       throw stale(

@@ -73,19 +73,28 @@ export class Locks {
     if (held && isSame(held.owner, owner)) await this.end(target, held, 'released');
   }
 
-  /** Resolves when the lock of `target` is free, or `signal` aborts. */
-  async untilFree(target: Target, signal: AbortSignal): Promise<void> {
+  /**
+   * Resolves when no other run than `run` holds the lock of `target`: it was freed, or the run that
+   * holds it has ended; or when `signal` aborts.
+   */
+  async untilFree(target: Target, run: RunIdentity, signal: AbortSignal): Promise<void> {
+    const held = await this.find(target);
+    if (!held || isSame(held.owner, run)) return;
+    const { workflow } = this.client;
+    const { workflowId, firstRunId } = held.owner;
+    const ended = [
+      workflow.getHandle(lockId(target), held.lockRunId),
+      workflow.getHandle(workflowId, undefined, { firstExecutionRunId: firstRunId }),
+    ].map((handle) =>
+      handle.result().then(
+        () => undefined,
+        () => undefined,
+      ),
+    );
     const aborted = new Promise<void>((resolve) => {
       signal.addEventListener('abort', () => resolve(), { once: true });
     });
-    const ended = this.client.workflow
-      .getHandle(lockId(target))
-      .result()
-      .then(
-        () => undefined,
-        () => undefined,
-      );
-    await Promise.race([ended, aborted]);
+    await Promise.race([...ended, aborted]);
   }
 
   private async start(target: Target, owner: RunIdentity): Promise<boolean> {

@@ -135,7 +135,9 @@ async function findDeployment(
   const { settings } = loadSettings();
   const namespace = options.namespace ?? settings.kubernetes.namespace;
   if (!objectName.safeParse(name).success || !namespaceName.safeParse(namespace).success) {
-    throw new CliError(`"${namespace}/${name}" is no namespace and name of a Deployment.`);
+    throw new CliError(
+      `${JSON.stringify(`${namespace}/${name}`)} is no namespace and name of a Deployment.`,
+    );
   }
   const cluster = new Clusters(settings.kubernetes.context).of(options.context);
   const found = await readHistory(cluster, namespace, name);

@@ -123,11 +123,16 @@ export function readInput(file: string): Record<string, unknown> {
   } catch (error) {
     throw new CliError(`The input ${file} cannot be read: ${(error as Error).message}.`);
   }
+  let input: unknown;
   try {
-    return JSON.parse(text) as Record<string, unknown>;
+    input = JSON.parse(text);
   } catch {
     throw new CliError(`The input ${file} is not JSON.`);
   }
+  if (typeof input === 'object' && input !== null && !Array.isArray(input)) {
+    return input as Record<string, unknown>;
+  }
+  throw new CliError(`The input ${file} must be one JSON object.`);
 }
 
 function userName(): string | undefined {

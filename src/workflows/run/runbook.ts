@@ -3,21 +3,12 @@
  * every case an end that says what stands. A procedure only says what to plan and which steps to
  * take, so that it cannot forget a safeguard.
  */
-import {
-  ApplicationFailure,
-  CancellationScope,
-  isCancellation,
-  workflowInfo,
-} from '@temporalio/workflow';
+import { CancellationScope, isCancellation, workflowInfo } from '@temporalio/workflow';
+import type { LockRequest } from '../../activities/lock/index.ts';
 import { durationMs } from '../../contract/duration.ts';
 import { failureTypes } from '../../contract/failures.ts';
-import {
-  type InputOf,
-  InvalidInputError,
-  parseInput,
-  type Procedure,
-} from '../../contract/input.ts';
-import type { Plan, RunIdentity } from '../../contract/plan.ts';
+import type { InputOf, Procedure } from '../../contract/input.ts';
+import type { Plan, Planned, RunIdentity } from '../../contract/plan.ts';
 import type { Outcome, RunResult } from '../../contract/run.ts';
 import { finish, isOutcome, messageOf, outcomeBeforeAnyChange, typedCause } from './outcome.ts';
 import { lock, stepTitle, verification } from './proxies.ts';
@@ -25,8 +16,8 @@ import { StatusBoard } from './status.ts';
 import { Run } from './steps.ts';
 
 export interface Runbook<P extends Procedure> {
-  /** One read-only activity that resolves everything which may be ambiguous later. */
-  plan: (input: InputOf<P>) => Promise<Plan>;
+  /** One read-only activity that validates the input and resolves whatever may be ambiguous later. */
+  plan: (input: unknown) => Promise<Planned<InputOf<P>>>;
   steps: (run: Run, input: InputOf<P>) => Promise<void>;
   /** What to do by hand where the run could not finish, from its plan. */
   byHand: (plan: Plan) => string[];
@@ -38,12 +29,11 @@ export function runbook<P extends Procedure>(procedure: P, definition: Runbook<P
     const board = new StatusBoard(procedure);
     const { workflowId, firstExecutionRunId } = workflowInfo();
     const identity: RunIdentity = { workflowId, firstRunId: firstExecutionRunId };
-    return finish(await live(procedure, definition, input, identity, board));
+    return finish(await live(definition, input, identity, board));
   };
 }
 
 async function live<P extends Procedure>(
-  procedure: P,
   definition: Runbook<P>,
   rawInput: unknown,
   identity: RunIdentity,
@@ -52,18 +42,11 @@ async function live<P extends Procedure>(
   let input: InputOf<P>;
   let plan: Plan;
   try {
-    const accepted = validate(procedure, rawInput);
-    input = accepted;
-    board.accept(input);
-    plan = await stepTitle.run('Plan', () => definition.plan(accepted));
-    board.planned(plan);
+    ({ input, plan } = await stepTitle.run('Plan', () => definition.plan(rawInput)));
+    board.planned(input, plan);
     if (plan.changes.length === 0) return board.end('no-op', plan.summary, []);
     if (input.dryRun) return board.end('dry-run', `Dry run, nothing changed. ${plan.summary}`, []);
-    const waitMs = input.wait === undefined ? 0 : durationMs(input.wait);
-    const { targets } = plan;
-    await stepTitle.run('Lock the targets', () =>
-      lock.takeTargets({ targets, run: identity, waitMs }),
-    );
+    await takeLocks({ targets: plan.targets, run: identity }, input.wait, board);
   } catch (error) {
     if (!isOutcome(error)) throw error;
     return board.end(outcomeBeforeAnyChange(error), messageOf(error), ['Nothing was changed.']);
@@ -83,19 +66,31 @@ async function live<P extends Procedure>(
     result = await settle(definition, run, error, onFailure, board);
   }
   await CancellationScope.nonCancellable(() =>
-    stepTitle.run('Free the targets', () =>
-      lock.releaseTargets({ targets: plan.targets, run: identity }),
-    ),
+    lock.releaseTargets({ targets: plan.targets, run: identity }),
   );
   return result;
 }
 
-function validate<P extends Procedure>(procedure: P, input: unknown): InputOf<P> {
-  try {
-    return parseInput(procedure, input);
-  } catch (error) {
-    if (!(error instanceof InvalidInputError)) throw error;
-    throw ApplicationFailure.nonRetryable(error.message, failureTypes.invalidInput);
+/**
+ * Takes the locks of all targets, waiting at most `wait` for those that other runs hold.
+ * @throws TargetBusy
+ */
+async function takeLocks(
+  request: LockRequest,
+  wait: string | undefined,
+  board: StatusBoard,
+): Promise<void> {
+  const giveUp = Date.now() + (wait === undefined ? 0 : durationMs(wait));
+  for (;;) {
+    try {
+      return await lock.takeTargets(request);
+    } catch (error) {
+      const busy = typedCause(error)?.type === failureTypes.targetBusy;
+      const waitMs = giveUp - Date.now();
+      if (!busy || waitMs <= 0) throw error;
+      board.enter('planning', `Waiting: ${messageOf(error)}`);
+      await lock.awaitTargets({ ...request, waitMs });
+    }
   }
 }
 

@@ -6,9 +6,16 @@ import {
   upsertSearchAttributes,
   workflowInfo,
 } from '@temporalio/workflow';
-import { type CommonInput, unknownRequester } from '../../contract/input.ts';
+import type { CommonInput } from '../../contract/input.ts';
 import { type Plan, targetName } from '../../contract/plan.ts';
-import type { Outcome, Phase, RunResult, RunStatus, StepStatus } from '../../contract/run.ts';
+import {
+  type Outcome,
+  type Phase,
+  type RunResult,
+  type RunStatus,
+  type StepStatus,
+  unknownRequester,
+} from '../../contract/run.ts';
 import { searchAttributes } from '../../contract/search-attributes.ts';
 import { describeRun } from './details.ts';
 
@@ -44,21 +51,18 @@ export class StatusBoard {
     this.show();
   }
 
-  /** Shows what was asked for. */
-  accept(input: CommonInput): void {
-    this.status.reason = input.reason;
-    this.status.requestedBy = input.requestedBy ?? unknownRequester;
-    upsertSearchAttributes([
-      { key: searchAttributes.trigger, value: input.trigger },
-      { key: searchAttributes.requestedBy, value: this.status.requestedBy },
-      ...(input.cause ? [{ key: searchAttributes.cause, value: input.cause }] : []),
-    ]);
-  }
-
-  planned(plan: Plan): void {
-    this.status.plan = plan;
+  /** Shows what was asked for and what it comes to. */
+  planned(input: CommonInput, plan: Plan): void {
+    Object.assign(this.status, {
+      plan,
+      reason: input.reason,
+      requestedBy: input.requestedBy ?? unknownRequester,
+    });
     upsertSearchAttributes([
       { key: searchAttributes.targets, value: plan.targets.map(targetName) },
+      { key: searchAttributes.trigger, value: input.trigger },
+      { key: searchAttributes.requestedBy, value: input.requestedBy ?? unknownRequester },
+      ...(input.cause ? [{ key: searchAttributes.cause, value: input.cause }] : []),
     ]);
     this.show();
   }
