@@ -1,22 +1,38 @@
-// The CLI as one bundle starts in three quarters of the time that its sources take. It is only used
-// while it is newer than every source, so that an edit is never missed.
+// CLI and worker start from bundles in less than three quarters of the time that their sources
+// take. A bundle is only used while it is newer than every source, so that an edit is never missed.
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 
-const repository = join(import.meta.dirname, '..');
+export const repository = join(import.meta.dirname, '..');
+/** As deep in the repository as the sources are, so that both find its root in the same way. */
+export const bundleFolder = join(repository, 'build', 'bundle');
 
-export const bundleFolder = join(repository, 'build', 'cli');
-export const bundleEntry = join(bundleFolder, 'main.mjs');
-export const sourceEntry = join(repository, 'src', 'client', 'main.ts');
+const sources = { cli: 'src/client/main.ts', worker: 'src/workers/main.ts' };
 
-/** Whether the bundle is there and newer than every source and the list of packages. */
+/** Whether the bundles are there and newer than every source and the list of packages. */
 export function isBundleFresh() {
-  const made = statSync(bundleEntry, { throwIfNoEntry: false })?.mtimeMs;
-  if (made === undefined) return false;
-  const sources = readdirSync(join(repository, 'src'), { recursive: true, withFileTypes: true })
+  const made = Object.keys(sources).map(
+    (name) => statSync(bundleOf(name), { throwIfNoEntry: false })?.mtimeMs ?? 0,
+  );
+  const oldest = Math.min(...made);
+  if (oldest === 0) return false;
+  const files = readdirSync(join(repository, 'src'), { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name));
-  return [...sources, join(repository, 'package-lock.json')].every(
-    (file) => statSync(file).mtimeMs < made,
+  return [...files, join(repository, 'package-lock.json')].every(
+    (file) => statSync(file).mtimeMs < oldest,
   );
+}
+
+/**
+ * What to start `cli` or `worker` from.
+ * @param {keyof typeof sources} name
+ */
+export function entryOf(name) {
+  return isBundleFresh() ? bundleOf(name) : join(repository, sources[name]);
+}
+
+/** @param {string} name */
+function bundleOf(name) {
+  return join(bundleFolder, `${name}.mjs`);
 }

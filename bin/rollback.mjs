@@ -1,3 +1,3 @@
-import { bundleEntry, isBundleFresh, sourceEntry } from './fresh-bundle.mjs';
+import { entryOf } from './fresh-bundle.mjs';
 
-await import(isBundleFresh() ? bundleEntry : sourceEntry);
+await import(entryOf('cli'));

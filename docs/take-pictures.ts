@@ -5,7 +5,7 @@
  *     npm run sandbox -- up --worker
  *     eval "$(npm run -s sandbox -- env)"
  *     kubectl set image deployment/wakala-api '*=wakala/api:2.0.0-bad'
- *     node docs/take-pictures.ts [CHROMIUM]
+ *     node_modules/.bin/node docs/take-pictures.ts [CHROMIUM]
  */
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';

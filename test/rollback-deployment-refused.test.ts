@@ -82,7 +82,7 @@ describe('an input that is wrong ends the run at once and says which field', () 
       { deployment: 'a', toRevision: '2' },
       /"toRevision" is of the wrong type/,
     ],
-    ['half a revision', { deployment: 'a', toRevision: 1.5 }, /"toRevision" is not a whole number/],
+    ['half a revision', { deployment: 'a', toRevision: 1.5 }, /"toRevision" .* a whole number/],
     ['revision 0', { deployment: 'a', toRevision: 0 }, /"toRevision" must be 1 or more/],
     [
       'a pace that is none',

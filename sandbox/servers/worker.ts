@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { environment } from '../environment.ts';
 import type { Server } from '../server.ts';
-import { repository } from '../setup/folders.mjs';
+import { cacheFolder, repository } from '../setup/folders.mjs';
 import type { Sandbox } from '../state.ts';
 import { runtime } from './wakala.ts';
 
@@ -14,9 +14,12 @@ export function worker(sandbox: Sandbox, after: readonly string[]): Server {
     stopSignal: 'SIGTERM',
     command: () => ({
       file: runtime,
-      args: [join(repository, 'src', 'workers', 'main.ts')],
+      args: [join(repository, 'bin', 'worker.mjs')],
       cwd: repository,
-      env: environment(sandbox.dir),
+      env: {
+        NODE_COMPILE_CACHE: join(cacheFolder(), 'compile'),
+        ...environment(sandbox.dir),
+      },
     }),
     isReady: (log) => log.includes('worker is ready'),
   };

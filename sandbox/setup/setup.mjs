@@ -1,6 +1,7 @@
 // Runs before every npm script that needs packages or servers, on any Node from 20 on and before
 // node_modules exist, so nothing here may import a package. Everything is said on stderr: the
 // stdout of `npm run -s sandbox -- env` is evaluated by a shell.
+import { ensureBundles } from './bundles.mjs';
 import { ensurePackages } from './packages.mjs';
 import { ensureServers } from './servers.mjs';
 import { ensureSystemPackages } from './system-packages.mjs';
@@ -13,6 +14,7 @@ async function setUp() {
     );
   }
   await ensurePackages();
+  await ensureBundles();
   if (process.argv.includes('--no-servers')) return;
   await ensureSystemPackages();
   await ensureServers();

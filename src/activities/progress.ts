@@ -29,8 +29,12 @@ export function activityProgress(): Progress {
   };
 }
 
-/** Runs `activity` with heartbeats every second, so that a killed worker is missed soon. */
+/**
+ * Runs `activity` with heartbeats every second, so that a killed worker is missed soon. A local
+ * activity has none: its workflow task is missed instead.
+ */
 export async function withHeartbeats<T>(context: Context, activity: () => Promise<T>): Promise<T> {
+  if (context.info.isLocal) return activity();
   const timer = setInterval(() => context.heartbeat(latest.get(context)), heartbeatEveryMs);
   try {
     return await activity();

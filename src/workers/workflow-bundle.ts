@@ -10,6 +10,7 @@ import {
 import { join, resolve } from 'node:path';
 import { bundleWorkflowCode, type Logger } from '@temporalio/worker';
 
+/** Two folders up, from the sources as from build/bundle. */
 const repository = resolve(import.meta.dirname, '../..');
 const folder = join(repository, 'build');
 

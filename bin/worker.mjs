@@ -1,0 +1,3 @@
+import { entryOf } from './fresh-bundle.mjs';
+
+await import(entryOf('worker'));

@@ -1,0 +1,51 @@
+import { ApplicationFailure, type Client, WorkflowFailedError } from '@temporalio/client';
+import { NativeConnection, Worker } from '@temporalio/worker';
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+
+const taskQueue = 'forger';
+
+/** Somebody who may write to the Temporal namespace, with a worker and workflows of their own. */
+export class Forger {
+  private readonly client: Client;
+  private readonly worker: Worker;
+  private readonly running: Promise<void>;
+  private readonly connection: NativeConnection;
+
+  private constructor(client: Client, worker: Worker, connection: NativeConnection) {
+    this.client = client;
+    this.worker = worker;
+    this.running = worker.run();
+    this.connection = connection;
+  }
+
+  static async of(client: Client, address: string): Promise<Forger> {
+    const connection = await NativeConnection.connect({ address });
+    const workflowsPath = join(import.meta.dirname, 'forged-workflow.ts');
+    const worker = await Worker.create({ connection, taskQueue, workflowsPath });
+    return new Forger(client, worker, connection);
+  }
+
+  /** Asks for an activity with what `argument` answers for the run's id, and answers how it failed. */
+  async ask(
+    activity: string,
+    argument: (workflowId: string) => unknown,
+  ): Promise<ApplicationFailure> {
+    const workflowId = `forged-${randomBytes(4).toString('hex')}`;
+    try {
+      const args = [activity, argument(workflowId)];
+      await this.client.workflow.execute('forged', { workflowId, taskQueue, args });
+    } catch (error) {
+      const cause = error instanceof WorkflowFailedError ? error.cause?.cause : undefined;
+      if (cause instanceof ApplicationFailure) return cause;
+      throw error;
+    }
+    throw new Error(`Activity ${activity} did what it was asked for.`);
+  }
+
+  async stop(): Promise<void> {
+    this.worker.shutdown();
+    await this.running;
+    await this.connection.close();
+  }
+}

@@ -1,0 +1,154 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { MockActivityEnvironment } from '@temporalio/testing';
+import { execa } from 'execa';
+import { Clusters } from '../src/activities/kubernetes/api.ts';
+import { verificationActivities } from '../src/activities/verification/index.ts';
+import { settingsSchema } from '../src/config/schema.ts';
+import type { Change, Target } from '../src/contract/plan.ts';
+import { TestCluster } from './support/cluster.ts';
+import { HealthServer } from './support/health-server.ts';
+import { useRollbackEnvironment } from './support/rollback-environment.ts';
+
+const [v1, v2] = ['wakala/api:1.0.0', 'wakala/api:2.0.0-bad'];
+const wakala = process.env.WAKALA_URL ?? '';
+const server = new HealthServer();
+await server.start();
+const soon = { retries: 1, every: '100ms' };
+const checks = {
+  health: { url: server.url, requests: 4, ...soon },
+  smoke: { command: ['true'], ...soon },
+};
+const settings = {
+  services: {
+    checked: { deployment: 'checked', checks },
+    compensated: { deployment: 'compensated', checks },
+    // The sandbox's service, whose pods have logs. No other test file may use this namespace.
+    'wakala-api': {
+      namespace: 'production',
+      deployment: 'wakala-api',
+      checks: {
+        health: { url: `${wakala}/health`, requests: 20, ...soon },
+        logs: { selector: 'app=wakala-api', retries: 0 },
+      },
+    },
+  },
+};
+const env = useRollbackEnvironment(settings);
+afterAll(() => server.stop());
+
+describe('a red check', () => {
+  beforeAll(() => {
+    server.answer = () => 500;
+  });
+
+  test('ends the run as failed, in the words of the check, and the good version stays', async () => {
+    await env.cluster.history('checked', 2, v1, v2);
+
+    const result = await env.run({ deployment: 'checked' });
+
+    expect(result.outcome).toBe('failed');
+    expect(result.message).toBe(
+      `health: 4 of 4 requests to ${server.url} failed (HTTP 500), at most 0 may; 2 tries.`,
+    );
+    expect(await env.cluster.image('checked')).toBe(v1);
+    // The others are told as well: what is green narrows down what is wrong.
+    expect(result.steps.map(({ title, state }) => `${title}: ${state}`)).toEqual(
+      expect.arrayContaining(['Check health: failed', 'Check smoke: done']),
+    );
+    expect(result.next.join('\n')).toContain('rollback history deployment/checked');
+    expect(await env.isFree('checked')).toBe(true);
+  });
+
+  test('does not bring the bad version back where the run may go back by itself', async () => {
+    const broken = 'wakala/api:2.0.0-broken';
+    await env.cluster.deploy('compensated', v1, 2);
+    await env.cluster.release('compensated', broken, false);
+    await env.cluster.pods('compensated', broken);
+
+    const result = await env.run({ deployment: 'compensated', onFailure: 'compensate' });
+
+    expect(result.outcome).toBe('failed');
+    expect(result.message).toContain('health: 4 of 4 requests');
+    expect(await env.cluster.image('compensated')).toBe(v1);
+  });
+});
+
+describe('lines with ERROR', () => {
+  const production = new TestCluster('production');
+  const target = {
+    kind: 'deployment',
+    namespace: 'production',
+    name: 'wakala-api',
+  } as Partial<Target> as Target;
+
+  /** What the check of the logs says of the revision that stands there now. */
+  function look(): Promise<string> {
+    const loaded = { settings: settingsSchema.parse(settings), file: '', folder: '' };
+    const { runCheck } = verificationActivities(new Clusters(), loaded);
+    const check = { service: 'wakala-api', check: 'logs' } as const;
+    const change = { target } as Partial<Change> as Change;
+    return new MockActivityEnvironment()
+      .run(runCheck, { check, change })
+      .catch((error: Error) => error.message);
+  }
+
+  /** Requests of customers; three of ten fail where the version is bad. */
+  async function traffic(): Promise<void> {
+    await Promise.all(Array.from({ length: 20 }, () => fetch(wakala).then((a) => a.text())));
+  }
+
+  beforeAll(async () => {
+    await production.release('wakala-api', v2);
+    await traffic();
+  });
+
+  test('of the version that runs are counted over all of its pods', async () => {
+    expect(await look()).toMatch(/^logs: 6 lines with ERROR in the last 1000 of 4 new pods/);
+  });
+
+  test('from before a pod was ready are not held against it', async () => {
+    const names = await production.kubectl('get', 'pods', '-l', 'app=wakala-api', '-o', 'name');
+    const since = new Date(Math.ceil(Date.now() / 1000) * 1000 + 1000);
+    const ready = { type: 'Ready', status: 'True', lastTransitionTime: since.toISOString() };
+    const patch = JSON.stringify({ status: { conditions: [ready] } });
+    await Promise.all(
+      names
+        .split('\n')
+        .map((name) => production.kubectl('patch', name, '--subresource=status', '-p', patch)),
+    );
+
+    expect(await look()).toMatch(/^logs: 0 lines with ERROR in the last 1000 of 4 new pods/);
+  });
+
+  test('of the version that is left are not held against the one that is restored', async () => {
+    const broken = 'wakala/api:3.0.0-broken';
+    await production.release('wakala-api', broken, false);
+    await production.pods('wakala-api', broken);
+    await traffic();
+    const old = await production.kubectl(
+      'logs',
+      '-l',
+      'app=wakala-api,pod-template-hash',
+      '--tail=50',
+    );
+    expect(old).toContain('ERROR');
+
+    expect(await look()).toMatch(/^logs: 0 lines with ERROR in the last 1000 of \d new pods/);
+  });
+
+  test('do not stop a rollback to a version that writes none, in real traffic', async () => {
+    const result = await env.run({
+      ...{ namespace: 'production', deployment: 'wakala-api', toRevision: 1 },
+    });
+
+    expect(result.message).toContain('back to revision 1');
+    expect(result.outcome).toBe('rolled-back');
+    const texts = result.steps.map(({ text }) => text ?? '');
+    expect(texts).toContainEqual(
+      `health: 0 of 20 requests to ${wakala}/health failed, at most 0 may`,
+    );
+    expect(texts).toContainEqual(expect.stringMatching(/^logs: 0 lines .* of 4 new pods/));
+    const { stdout } = await execa('curl', ['-si', wakala]);
+    expect(stdout).toContain('x-version: 1.0.0');
+  });
+});
