@@ -7,9 +7,10 @@ import { join } from 'node:path';
 import { Clusters } from '../src/activities/kubernetes/api.ts';
 import { verificationActivities } from '../src/activities/verification/index.ts';
 import { settingsSchema } from '../src/config/schema.ts';
-import type { Change, PlannedCheck, Plan } from '../src/contract/plan.ts';
+import type { Change, PlannedCheck } from '../src/contract/plan.ts';
 import { eventually } from './support/eventually.ts';
 import { HealthServer } from './support/health-server.ts';
+import { silentLogger } from './support/silent-logger.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'rollback-checks-'));
 const server = new HealthServer();
@@ -23,15 +24,16 @@ afterAll(() => {
   rmSync(folder, { recursive: true });
 });
 
+const mockActivity = () => new MockActivityEnvironment({}, { logger: silentLogger });
 const soon = { retries: 0, every: '20ms' };
 /** No check but that of the logs looks at what was changed. */
-const nothing = { id: 'deployment', plan: {} as Plan } as unknown as Change;
+const nothing = {} as Partial<Change> as Change;
 
 /** Runs a check as a worker with this setting would: its words, or how it failed. */
 function run(
   check: PlannedCheck['check'],
   setting: object,
-  mock = new MockActivityEnvironment(),
+  mock = mockActivity(),
 ): Promise<string> {
   const checks = { [check]: { ...soon, ...setting } };
   const settings = settingsSchema.parse({ services: { api: { deployment: 'api', checks } } });
@@ -139,7 +141,7 @@ describe('the smoke command', () => {
   });
 
   test('is killed where the run is cancelled', async () => {
-    const mock = new MockActivityEnvironment();
+    const mock = mockActivity();
     const file = join(folder, 'pid');
     const running = run('smoke', sh('echo $$ > pid; exec sleep 30'), mock);
     const pid = await eventually('the command runs', () =>
@@ -157,7 +159,7 @@ test('a check that the settings have lost since the plan is red, not forgotten',
   const settings = settingsSchema.parse({ services: { api: { deployment: 'api' } } });
   const { runCheck } = verificationActivities(new Clusters(), { settings, file: '', folder });
   const check = { service: 'api', check: 'health' } as const;
-  await expect(
-    new MockActivityEnvironment().run(runCheck, { check, change: nothing }),
-  ).rejects.toThrow('no longer have the check health of service api');
+  await expect(mockActivity().run(runCheck, { check, change: nothing })).rejects.toThrow(
+    'no longer have the check health of service api',
+  );
 });

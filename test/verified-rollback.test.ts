@@ -8,6 +8,7 @@ import type { Change, Target } from '../src/contract/plan.ts';
 import { TestCluster } from './support/cluster.ts';
 import { HealthServer } from './support/health-server.ts';
 import { useRollbackEnvironment } from './support/rollback-environment.ts';
+import { silentLogger } from './support/silent-logger.ts';
 
 const [v1, v2] = ['wakala/api:1.0.0', 'wakala/api:2.0.0-bad'];
 const wakala = process.env.WAKALA_URL ?? '';
@@ -87,7 +88,7 @@ describe('lines with ERROR', () => {
     const { runCheck } = verificationActivities(new Clusters(), loaded);
     const check = { service: 'wakala-api', check: 'logs' } as const;
     const change = { target } as Partial<Change> as Change;
-    return new MockActivityEnvironment()
+    return new MockActivityEnvironment({}, { logger: silentLogger })
       .run(runCheck, { check, change })
       .catch((error: Error) => error.message);
   }
@@ -125,12 +126,9 @@ describe('lines with ERROR', () => {
     await production.release('wakala-api', broken, false);
     await production.pods('wakala-api', broken);
     await traffic();
-    const old = await production.kubectl(
-      'logs',
-      '-l',
-      'app=wakala-api,pod-template-hash',
-      '--tail=50',
-    );
+    const hash = (await production.replicaSets('wakala-api')).get(v2)?.metadata?.labels;
+    const left = `pod-template-hash=${hash?.['pod-template-hash']}`;
+    const old = await production.kubectl('logs', '-l', left, '--tail=50');
     expect(old).toContain('ERROR');
 
     expect(await look()).toMatch(/^logs: 0 lines with ERROR in the last 1000 of \d new pods/);

@@ -7,6 +7,7 @@ export const answerWithinMs = 5000;
 /** gRPC status codes (grpc/grpc, statuscodes.md). */
 const deadlineExceeded = 4;
 const permissionDenied = 7;
+const failedPrecondition = 9;
 const unavailable = 14;
 const unauthenticated = 16;
 
@@ -63,6 +64,12 @@ export function explain(error: unknown, { address, namespace }: Temporal): unkno
 /** Whether the error says that the answer did not come in time. */
 export function isDeadline(error: unknown): boolean {
   return Number(grpcCause(error)?.code) === deadlineExceeded;
+}
+
+/** Whether the server says that it has seen no worker that could answer a query. */
+export function isWithoutWorker(error: unknown): boolean {
+  const cause = grpcCause(error);
+  return Number(cause?.code) === failedPrecondition && /poller/.test(cause?.details ?? '');
 }
 
 function grpcCause(error: unknown) {

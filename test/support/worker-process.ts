@@ -1,5 +1,5 @@
 import { execa } from 'execa';
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -7,9 +7,11 @@ import { createInterface } from 'node:readline';
 /** A worker as it runs in production: a process of its own, that can be killed. */
 export class WorkerProcess {
   private readonly process;
+  private readonly folder: string;
 
   private constructor(temporalAddress: string) {
-    const settings = join(mkdtempSync(join(tmpdir(), 'rollback-worker-')), 'rollback.yaml');
+    this.folder = mkdtempSync(join(tmpdir(), 'rollback-worker-'));
+    const settings = join(this.folder, 'rollback.yaml');
     writeFileSync(settings, 'worker: { logLevel: info }\n');
     const repository = resolve(import.meta.dirname, '../..');
     this.process = execa(process.execPath, ['src/workers/main.ts'], {
@@ -44,5 +46,6 @@ export class WorkerProcess {
   async end(signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {
     this.process.kill(signal);
     await this.process;
+    rmSync(this.folder, { recursive: true, force: true });
   }
 }

@@ -97,6 +97,8 @@ function notFound(workflowId: string) {
 async function withTemporal(command: (temporal: Temporal) => Promise<number>): Promise<number> {
   const temporal = connectTemporal();
   try {
+    // A call on a connection that never came about would be tried again for half a minute.
+    await temporal.client.connection.ensureConnected();
     return await command(temporal);
   } catch (error) {
     throw explain(error, temporal);

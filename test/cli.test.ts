@@ -1,0 +1,182 @@
+import { beforeAll, describe, expect, test } from '@jest/globals';
+import type { RunResult } from '../src/contract/run.ts';
+import { CommandLine, settingsFileWith } from './support/command-line.ts';
+import { eventually } from './support/eventually.ts';
+import { useRollbackEnvironment } from './support/rollback-environment.ts';
+
+const [v1, v2] = ['wakala/api:1.0.0', 'wakala/api:2.0.0-bad'];
+const red = { smoke: { command: ['false'], retries: 0 } };
+const env = useRollbackEnvironment({ services: { red: { deployment: 'red', checks: red } } });
+const colour = /\u001b\[/;
+let cli: CommandLine;
+
+beforeAll(() => {
+  const text = `
+kubernetes: { namespace: ${env.cluster.namespace} }
+aliases: { api: [deployment, aliased, --reason, from the alias] }
+`;
+  cli = new CommandLine({
+    TEMPORAL_ADDRESS: env.temporal.address,
+    TEMPORAL_NAMESPACE: 'default',
+    ROLLBACK_CONFIG: settingsFileWith(text),
+  });
+});
+
+/** The worker has no settings of this file, so a run is told its namespace. */
+const here = () => ['-n', env.cluster.namespace];
+
+async function generation(name: string): Promise<number | undefined> {
+  return (await env.cluster.deployment(name)).metadata?.generation;
+}
+
+interface Listed {
+  workflowId: string;
+  outcome?: string;
+}
+
+describe('a rollback from a script', () => {
+  test.concurrent('says in plain lines what it does, and every look at it agrees', async () => {
+    await env.cluster.history('plain', 2, v1, v2);
+
+    const run = await cli.run('deployment', 'plain', ...here(), '--reason', 'errors since 2.0.0');
+
+    expect(run.exitCode).toBe(0);
+    expect(run.stdout).not.toMatch(colour);
+    expect(run.stdout).toMatch(/^Deployment plain in .* goes from revision 2 back to revision 1: /);
+    expect(run.stdout).toMatch(/^✓ +\d+\.\ds {2}Restore the pod template: /m);
+    expect(run.stdout).toMatch(/\nrolled-back in \d+\.\d s$/);
+    const [, id = ''] = /^Run (rollback-deployment-plain-\S+)$/m.exec(run.stderr) ?? [];
+
+    const [watch, status, coloured, listed] = await Promise.all([
+      cli.run('watch', id),
+      cli.json<RunResult>('status', id),
+      cli.with({ FORCE_COLOR: '1' }).run('status', id),
+      eventually('the run is listed', async () =>
+        (await cli.json<Listed[]>('list'))[0]?.find(
+          ({ workflowId, outcome }) => workflowId === id && outcome,
+        ),
+      ),
+    ]);
+    expect(watch.exitCode).toBe(0);
+    expect(watch.stdout.split('\n')).toEqual(
+      run.stdout.split('\n').filter((line) => !line.startsWith('…')),
+    );
+    expect(status[0]).toMatchObject({ outcome: 'rolled-back', reason: 'errors since 2.0.0' });
+    expect(coloured.stdout).toMatch(colour);
+    expect(listed).toMatchObject({
+      outcome: 'rolled-back',
+      targets: [`deployment/${env.cluster.namespace}/plain`],
+    });
+  });
+
+  test.concurrent('follows in lines of JSON, the last with the outcome', async () => {
+    await env.cluster.history('lines', 2, v1, v2);
+
+    const lines = await cli.json<RunResult>('deployment', 'lines', ...here());
+
+    expect(lines[0]).toEqual({ workflowId: expect.stringMatching(/^rollback-deployment-lines-/) });
+    expect(lines.at(-1)).toMatchObject({ phase: 'done', outcome: 'rolled-back' });
+    expect(lines.filter(({ outcome }) => outcome)).toHaveLength(1);
+  });
+
+  test.concurrent('may be started again with its id, and still happens once', async () => {
+    await env.cluster.history('once', 2, v1, v2);
+    const input = JSON.stringify({ deployment: 'once', namespace: env.cluster.namespace });
+    const start = (...more: string[]) =>
+      cli.runWith(input, 'deployment', '--input', '-', '--id', 'night-of-the-10th', ...more);
+
+    const both = await Promise.all([start('--detach', '--json'), start('--detach', '--json')]);
+    for (const { exitCode, stdout } of both) {
+      expect(exitCode).toBe(0);
+      expect(JSON.parse(stdout)).toEqual({ workflowId: 'night-of-the-10th' });
+    }
+    expect((await cli.run('watch', 'night-of-the-10th')).exitCode).toBe(0);
+    await env.cluster.release('once', v2);
+    const before = await generation('once');
+
+    const late = await start();
+
+    expect(late.exitCode).toBe(0);
+    expect(late.stderr).toContain('Run night-of-the-10th was started before: following it.');
+    expect(await generation('once')).toBe(before);
+    expect(await env.cluster.image('once')).toBe(v2);
+  });
+
+  test.concurrent('is the short word from the settings, with flags added', async () => {
+    await env.cluster.history('aliased', 2, v1, v2);
+
+    const [last] = (await cli.json<RunResult>('api', ...here())).slice(-1);
+
+    expect(last).toMatchObject({ outcome: 'rolled-back', reason: 'from the alias' });
+  });
+});
+
+describe('the exit code', () => {
+  test.concurrent('is 0 for a dry run, which shows the plan and changes nothing', async () => {
+    await env.cluster.history('dry', 2, v1, v2);
+    const before = await env.cluster.deployment('dry');
+
+    const { exitCode, stdout } = await cli.run('deployment', 'dry', ...here(), '--dry-run');
+
+    expect(exitCode).toBe(0);
+    expect(stdout).toContain(`${v2} -> ${v1}`);
+    expect(stdout).toMatch(/\ndry-run$/);
+    const after = await env.cluster.deployment('dry');
+    expect(after.metadata?.resourceVersion).toBe(before.metadata?.resourceVersion);
+  });
+
+  test.concurrent('is 1 where a check is red, with the words of the check', async () => {
+    await env.cluster.history('red', 1, v1, v2);
+
+    const { exitCode, stdout } = await cli.run('deployment', 'red', ...here());
+
+    expect(exitCode).toBe(1);
+    expect(stdout).toMatch(/^✗ .*Check smoke: smoke: false: Command failed with exit code 1/m);
+    expect(stdout).toMatch(/^failed in \d+\.\d s: smoke: false/m);
+    expect(stdout).toContain('rollback history deployment/red');
+  });
+
+  test.concurrent('is 2 where the plan refuses, with what to do instead', async () => {
+    const { exitCode, stdout } = await cli.run('deployment', 'absent', ...here());
+
+    expect(exitCode).toBe(2);
+    expect(stdout).toContain(`refused: There is no Deployment absent in namespace`);
+    expect(stdout).toContain('Nothing was changed.');
+  });
+
+  test.concurrent('is 4 where another run holds the target, and names it', async () => {
+    await env.cluster.history('held', 1, v1, v2);
+    const owner = await env.occupy('held');
+
+    const { exitCode, stdout } = await cli.run('deployment', 'held', ...here());
+
+    expect(exitCode).toBe(4);
+    expect(stdout).toContain(`rollback watch ${owner.identity.workflowId}`);
+    expect(await env.cluster.image('held')).toBe(v2);
+    await owner.free();
+  });
+
+  test.concurrent(
+    'is 2 for a run that is not there, and 1 for one that was terminated',
+    async () => {
+      const [status, watch] = await Promise.all([cli.run('status', 'no'), cli.run('watch', 'no')]);
+      for (const ended of [status, watch]) {
+        expect(ended).toMatchObject({
+          exitCode: 2,
+          stderr: 'There is no run no: see rollback list.',
+        });
+      }
+      await env.cluster.history('ended', 1, v1, v2);
+      const owner = await env.occupy('ended');
+      const id = await env.start({ deployment: 'ended', wait: '10m' });
+      await env.untilPlanned(id);
+      await env.client.workflow.getHandle(id).terminate('by mistake');
+      await owner.free();
+
+      const terminated = await cli.run('watch', id);
+
+      expect(terminated.exitCode).toBe(1);
+      expect(terminated.stderr).toMatch(/ended without a result: .*What it had changed stands/);
+    },
+  );
+});
