@@ -131,19 +131,17 @@ describe('rollback doctor', () => {
   });
 
   test('tells everything else too where Temporal, settings or cluster are not there', async () => {
-    const down = await cli.with({ TEMPORAL_ADDRESS: nowhere }).run('doctor');
-    expect(down.exitCode).toBe(1);
+    const broken = settingsFileWith('kubernetes: { namspace: x }');
+    const [down, unset, lost] = await Promise.all([
+      cli.with({ TEMPORAL_ADDRESS: nowhere }).run('doctor'),
+      cli.with({ ROLLBACK_CONFIG: broken }).run('doctor'),
+      cli.with({ KUBECONFIG: '/no/such/kubeconfig' }).run('doctor'),
+    ]);
+    for (const { exitCode } of [down, unset, lost]) expect(exitCode).toBe(1);
     expect(down.stdout).toEqual(line('✗', 'temporal', 'does not answer'));
     expect(down.stdout).toEqual(line('✓', 'kubernetes', 'context sandbox'));
-
-    const broken = settingsFileWith('kubernetes: { namspace: x }');
-    const unset = await cli.with({ ROLLBACK_CONFIG: broken }).run('doctor');
-    expect(unset.exitCode).toBe(1);
     expect(unset.stdout).toEqual(line('✗', 'settings', 'kubernetes.namspace: is not a known'));
     expect(unset.stdout).toEqual(line('✓', 'worker', '@'));
-
-    const lost = await cli.with({ KUBECONFIG: '/no/such/kubeconfig' }).run('doctor');
-    expect(lost.exitCode).toBe(1);
     expect(lost.stdout).toEqual(line('✗', 'kubernetes', 'kubeconfig'));
   });
 

@@ -8,6 +8,8 @@ export const failureTypes = {
   planStale: 'PlanStale',
   /** Another run holds the target. */
   targetBusy: 'TargetBusy',
+  /** The run that held the target has ended, but its last activity may still act. Passes in seconds. */
+  targetSettling: 'TargetSettling',
   /** A change was asked for that belongs to no plan, or comes from no run. */
   notMandated: 'NotMandated',
   /** A rollout cannot finish; the message has the pod's own reason. */
@@ -22,6 +24,3 @@ export const failureTypes = {
   unreachable: 'Unreachable',
 } as const;
 export type FailureType = (typeof failureTypes)[keyof typeof failureTypes];
-
-/** The only type for which trying again, unchanged, can help. */
-export const retryable: ReadonlySet<string> = new Set([failureTypes.unreachable]);

@@ -1,4 +1,5 @@
 /** The worker's process: `npm run worker`. */
+import { setTimeout as delay } from 'node:timers/promises';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import { NativeConnection, Runtime } from '@temporalio/worker';
 import { loadSettings, SettingsError, type LoadedSettings } from '../config/settings.ts';
@@ -68,7 +69,7 @@ async function connect(
           `Temporal at ${address} cannot be reached: start it, or set TEMPORAL_ADDRESS; trying again every ${retryEveryMs / 1000} s`,
         );
       }
-      await new Promise((resolve) => setTimeout(resolve, retryEveryMs));
+      await delay(retryEveryMs, undefined, { signal: stop }).catch(() => undefined);
     }
   }
   return undefined;

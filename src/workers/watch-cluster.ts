@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { Clusters } from '../activities/kubernetes/api.ts';
 import type { LoadedSettings } from '../config/settings.ts';
@@ -21,14 +22,6 @@ export async function watchCluster(
       if (!wasDown) log.warn((error as Error).message);
       wasDown = true;
     }
-    await new Promise<void>((resolve) => {
-      const done = () => {
-        clearTimeout(timer);
-        stop.removeEventListener('abort', done);
-        resolve();
-      };
-      const timer = setTimeout(done, lookEveryMs);
-      stop.addEventListener('abort', done, { once: true });
-    });
+    await delay(lookEveryMs, undefined, { signal: stop }).catch(() => undefined);
   }
 }

@@ -42,6 +42,8 @@ function sourcesHash(): string {
       hash.update(file).update(readFileSync(join(repository, folder, file)));
     }
   }
-  hash.update(readFileSync(join(repository, 'package-lock.json')));
+  for (const file of ['src/workers/workflow-bundle.ts', 'package-lock.json']) {
+    hash.update(readFileSync(join(repository, file)));
+  }
   return hash.digest('hex').slice(0, 16);
 }

@@ -10,7 +10,7 @@ export interface Comparison {
 
 /**
  * Compares the pods of the plan's before and after as they are now. Before is healthier only where
- * it has pods that serve and after has none: putting a bad version back needs a better reason than
+ * it has pods that serve and after has none, or where it still stands: putting a bad version back needs a better reason than
  * one red check.
  */
 export async function compareRevisions(
@@ -18,6 +18,9 @@ export async function compareRevisions(
   mandate: DeploymentMandate,
 ): Promise<Comparison> {
   const history = await readTarget(clusters.of(mandate.change.target.context), mandate);
+  if (history.template === mandate.change.before.template) {
+    return { beforeIsHealthier: true, text: 'the template was not changed yet' };
+  }
   const availableOf = (template: string) =>
     history.revisions.find((entry) => entry.template === template)?.replicaSet.status
       ?.availableReplicas ?? 0;

@@ -9,6 +9,7 @@ import { follow } from './follow.ts';
 import { putStrategyBack } from './hand-back-deployment.ts';
 import { findObstacle, type Obstacle } from './obstacles.ts';
 import { podsPath, type Pod } from './pods.ts';
+import { rolloutState } from './rollout-state.ts';
 import { podTemplateHash, selectorOf, templateDigest, type Deployment } from './revisions.ts';
 
 /** An obstacle counts once it has stood this long without any new pod getting available. */
@@ -42,6 +43,8 @@ export async function driveRollout(
   const deployments = new Map<string, Deployment>();
   const pods = new Map<string, Pod>();
   const events = new Events();
+  /** Before the first list, a Deployment that is not there is not known to be gone. */
+  let listed = false;
   const query = { labelSelector: `${selectorOf(history.deployment)},pod-template-hash=${hash}` };
   const watches = Promise.all([
     follow(
@@ -49,7 +52,10 @@ export async function driveRollout(
       `/apis/apps/v1/namespaces/${namespace}/deployments`,
       { fieldSelector: `metadata.name=${name}` },
       deployments,
-      events.notify,
+      () => {
+        listed = true;
+        events.notify();
+      },
       signal,
     ),
     follow(cluster, podsPath(namespace), query, pods, events.notify, signal),
@@ -62,8 +68,7 @@ export async function driveRollout(
       await Promise.race([events.next(1000), broken]);
       progress.cancelled.throwIfAborted();
       const deployment = deployments.get(name);
-      if (!deployment && !pace.started) continue;
-      pace.started = true;
+      if (!listed) continue;
       assertStillOurs(deployment, mandate);
       const state = rolloutState(deployment);
       progress.report(state.text, state.available, state.wanted);
@@ -131,7 +136,6 @@ class Events {
 
 /** Tells an obstacle that lasts from one that the rollout passes. */
 class Patience {
-  started = false;
   private since: number | undefined;
   private available = 0;
   private woken = 0;
@@ -154,32 +158,6 @@ class Patience {
   restart(): void {
     this.since = undefined;
   }
-}
-
-interface RolloutState {
-  /** Whether the controller has seen the newest spec, so that its status speaks of it. */
-  observed: boolean;
-  complete: boolean;
-  available: number;
-  wanted: number;
-  text: string;
-}
-
-/** Same conditions as `kubectl rollout status`. */
-function rolloutState({ metadata, spec, status }: Deployment): RolloutState {
-  const wanted = spec?.replicas ?? 1;
-  const updated = status?.updatedReplicas ?? 0;
-  const total = status?.replicas ?? 0;
-  const observed = (metadata?.generation ?? 0) <= (status?.observedGeneration ?? 0);
-  // Until all old pods are gone, `availableReplicas` counts old ones too.
-  const old = Math.max(0, total - updated);
-  const available = observed
-    ? Math.min(updated, Math.max(0, (status?.availableReplicas ?? 0) - old))
-    : 0;
-  const complete =
-    observed && updated >= wanted && old === 0 && (status?.availableReplicas ?? 0) >= updated;
-  const text = `${available} of ${wanted} new pods available${old > 0 ? `, ${old} old ones to go` : ''}`;
-  return { observed, complete, available, wanted, text };
 }
 
 function assertStillOurs(

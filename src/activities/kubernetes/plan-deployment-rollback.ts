@@ -13,6 +13,7 @@ import { choosePace } from './pace.ts';
 import { estimateSeconds, readPods, secondsSince } from './pods.ts';
 import { imagesOf, readHistory, type Revision, type RevisionHistory } from './revisions.ts';
 import { isSurged, keptStrategy, standingRollback } from './annotations.ts';
+import { rolloutState } from './rollout-state.ts';
 import { templateDifferences } from './template-differences.ts';
 
 /** A controller that has not seen the newest template yet needs a moment; more is said as a refusal. */
@@ -48,7 +49,6 @@ export async function planDeploymentRollback(
   const owners = await findOwners(cluster, deployment);
   if (owners.refusal) throw refused(owners.refusal);
 
-  const leftover = isSurged(deployment) ? keptStrategy(deployment) : undefined;
   const already = wanted.template === history.template && !paused;
   const [serviceName, service] = findService(settings.services, namespace, name);
   const template = wanted.replicaSet.spec?.template ?? {};
@@ -85,27 +85,51 @@ export async function planDeploymentRollback(
       surge: pace.surge,
     },
   };
-  const earlier = already ? standingRollback(history) : undefined;
-  const done = earlier
-    ? `: run ${earlier.run} rolled it back from revision ${earlier.from.revision ?? 'unknown'} at ${earlier.at}; name a revision to go elsewhere`
-    : ': nothing to do';
-  const from = current ? `revision ${current.revision}` : 'its unreleased template';
-  const images = `${imagesOf(deployment.spec?.template).join(', ')} -> ${imagesOf(template).join(', ')}`;
-  const replicas = deployment.spec?.replicas ?? 1;
+  const rest = already ? unfinished(history) : undefined;
   return sealPlan({
     procedure: 'deployment',
     targets: [target],
-    changes: already && !leftover ? [] : [change],
-    summary: already
-      ? `Deployment ${name} in ${namespace} is already at revision ${wanted.revision} (${imagesOf(template).join(', ')})${leftover ? '; the rollout strategy that an earlier run left is put back' : done}.`
-      : `Deployment ${name} in ${namespace} goes from ${from} back to revision ${wanted.revision}: ${images}, ${replicas} replicas.`,
+    changes: already && !rest ? [] : [change],
+    summary: already ? standsThere(history, rest) : goesBack(history, wanted),
     differences: templateDifferences(deployment.spec?.template ?? {}, template),
     warnings: already
       ? []
       : [...owners.warnings, ...statements(history, pace.why), ...ages(history), ...configWarnings],
     checks: already ? [] : plannedChecks(serviceName, service),
-    estimateSeconds: already ? 0 : estimateSeconds(deployment, pods, pace.surge),
+    estimateSeconds: already && !rest ? 0 : estimateSeconds(deployment, pods, pace.surge),
   });
+}
+
+function goesBack({ deployment, current }: RevisionHistory, wanted: Revision): string {
+  const { name, namespace } = deployment.metadata ?? {};
+  const from = current ? `revision ${current.revision}` : 'its unreleased template';
+  const images = [deployment.spec?.template, wanted.replicaSet.spec?.template]
+    .map((template) => imagesOf(template).join(', '))
+    .join(' -> ');
+  return `Deployment ${name} in ${namespace} goes from ${from} back to revision ${wanted.revision}: ${images}, ${deployment.spec?.replicas ?? 1} replicas.`;
+}
+
+/** What an earlier run left to do though the template is right; undefined where it left nothing. */
+function unfinished(history: RevisionHistory): string | undefined {
+  const { deployment } = history;
+  if (isSurged(deployment) && keptStrategy(deployment)) {
+    return 'the rollout strategy that an earlier run left is put back';
+  }
+  const earlier = standingRollback(history);
+  return earlier && !rolloutState(deployment).complete
+    ? `the rollout that run ${earlier.run} began is seen through`
+    : undefined;
+}
+
+function standsThere(history: RevisionHistory, rest: string | undefined): string {
+  const { deployment, current } = history;
+  const { name, namespace } = deployment.metadata ?? {};
+  const earlier = standingRollback(history);
+  const done = earlier
+    ? `: run ${earlier.run} rolled it back from revision ${earlier.from.revision ?? 'unknown'} at ${earlier.at}; name a revision to go elsewhere`
+    : ': nothing to do';
+  const images = imagesOf(deployment.spec?.template).join(', ');
+  return `Deployment ${name} in ${namespace} is already at revision ${current?.revision} (${images})${rest ? `; ${rest}` : done}.`;
 }
 
 /** Reads the history once the controller has seen the newest template. */

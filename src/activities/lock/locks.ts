@@ -44,6 +44,7 @@ export class Locks {
    * Makes `owner` hold the lock of `target`. Passes where it already does; takes over from a run
    * that has ended once its last activity must have stopped.
    * @throws TargetBusy naming the run that holds it.
+   * @throws TargetSettling, to be tried again, until the last activity must have stopped.
    */
   async hold(target: Target, owner: RunIdentity): Promise<void> {
     for (;;) {
@@ -62,7 +63,13 @@ export class Locks {
         );
       }
       const rest = closed.getTime() + lastActivityMayLiveMs - Date.now();
-      if (rest > 0) await new Promise((resolve) => setTimeout(resolve, rest));
+      if (rest > 0) {
+        throw ApplicationFailure.create({
+          type: failureTypes.targetSettling,
+          message: `${targetName(target)} was held by run ${held.owner.workflowId}, which has ended; its last activity may still act for ${Math.ceil(rest / 1000)} s.`,
+          nextRetryDelay: rest,
+        });
+      }
       await this.end(target, held, `taken over by ${owner.workflowId}`);
     }
   }

@@ -33,7 +33,12 @@ const optionsOf: Record<Exclude<ActivityClass, 'lock'>, ActivityOptions> = {
  * Locks are taken and freed in local activities: they change no target, may run any number of
  * times, and a server's round trips for each would be a third of what surrounds the steps.
  */
-const lockOptions: LocalActivityOptions = { startToCloseTimeout: '20s', retry };
+const lockOptions: LocalActivityOptions = {
+  startToCloseTimeout: '20s',
+  retry,
+  // Longer waits between tries are timers of the workflow, which answers queries meanwhile.
+  localRetryThreshold: '1s',
+};
 
 /** Title of the step that is running, shown beside its activities in the Temporal UI. */
 export const stepTitle = new AsyncLocalStorage<string>();

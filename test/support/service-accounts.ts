@@ -1,0 +1,83 @@
+import { execa } from 'execa';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { parse, parseAllDocuments, stringify } from 'yaml';
+import type { TestCluster } from './cluster.ts';
+
+interface Rule {
+  apiGroups: string[];
+  resources: string[];
+  verbs: string[];
+}
+
+interface Manifest {
+  kind: 'ServiceAccount' | 'Role' | 'RoleBinding' | 'ClusterRole' | 'ClusterRoleBinding';
+  rules?: Rule[];
+}
+
+interface Kubeconfig {
+  contexts: { name: string; context: { cluster: string; user: string } }[];
+  users: { name: string; user: { token: string } }[];
+}
+
+/** One verb on one kind, left out of the role. */
+export interface Missing {
+  /** A right in the namespace is also had by who has it everywhere. */
+  kind: 'Role' | 'ClusterRole' | 'both';
+  verb: string;
+  resource: string;
+}
+
+const roleFile = resolve(import.meta.dirname, '../../deploy/kubernetes-role.yaml');
+
+/** Manifests of deploy/kubernetes-role.yaml, for another namespace and under another name. */
+function manifests(namespace: string, name: string, missing?: Missing): Manifest[] {
+  const text = readFileSync(roleFile, 'utf8')
+    .replaceAll('namespace: production', `namespace: ${namespace}`)
+    .replaceAll('name: rollback-worker', `name: ${name}`);
+  return parseAllDocuments(text).map((document) => {
+    const manifest = document.toJS() as Manifest;
+    const isConcerned = missing && (missing.kind === 'both' || missing.kind === manifest.kind);
+    if (!isConcerned || !manifest.rules) return manifest;
+    const rules = manifest.rules.flatMap((rule) =>
+      rule.resources.map((resource) => ({
+        ...rule,
+        resources: [resource],
+        verbs: rule.verbs.filter((verb) => resource !== missing.resource || verb !== missing.verb),
+      })),
+    );
+    return { ...manifest, rules: rules.filter(({ verbs }) => verbs.length > 0) };
+  });
+}
+
+/**
+ * Makes a service account for each entry, with the role of deploy/ without what is missing, and
+ * answers a kubeconfig with a context for each under the entry's name, beside the tests' own.
+ */
+export async function makeServiceAccounts(
+  cluster: TestCluster,
+  wanted: Record<string, Missing | undefined>,
+): Promise<string> {
+  const { namespace } = cluster;
+  const names = Object.keys(wanted);
+  const account = (name: string) => `${namespace}-${name}`;
+  await cluster.apply(names.flatMap((name) => manifests(namespace, account(name), wanted[name])));
+  const config = parse(readFileSync(process.env.KUBECONFIG ?? '', 'utf8')) as Kubeconfig;
+  const [own] = config.contexts;
+  for (const name of names) {
+    const token = await cluster.kubectl('create', 'token', account(name));
+    config.users.push({ name, user: { token } });
+    config.contexts.push({ name, context: { cluster: own?.context.cluster ?? '', user: name } });
+  }
+  const file = join(mkdtempSync(join(tmpdir(), 'rollback-accounts-')), 'kubeconfig');
+  writeFileSync(file, stringify(config));
+  return file;
+}
+
+/** Takes back what `makeServiceAccounts` made outside of the namespace. */
+export async function removeClusterRoles(cluster: TestCluster, names: string[]): Promise<void> {
+  const accounts = names.map((name) => `${cluster.namespace}-${name}`);
+  await execa('kubectl', ['delete', 'clusterrole', ...accounts]);
+  await execa('kubectl', ['delete', 'clusterrolebinding', ...accounts]);
+}

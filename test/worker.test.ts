@@ -1,0 +1,158 @@
+import { afterAll, describe, expect, test } from '@jest/globals';
+import { Client, Connection } from '@temporalio/client';
+import { execa } from 'execa';
+import { createServer, type AddressInfo } from 'node:net';
+import { once } from 'node:events';
+import { findServers } from '../sandbox/setup/servers.mjs';
+import { temporalDevFlags } from '../sandbox/temporal-dev.ts';
+import type { RunResult } from '../src/contract/run.ts';
+import { nowhere, settingsFileWith } from './support/command-line.ts';
+import { LoggedWorker } from './support/logged-worker.ts';
+import { TestCluster } from './support/cluster.ts';
+
+async function freeAddress(): Promise<string> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return `127.0.0.1:${port}`;
+}
+
+const address = await freeAddress();
+const metricsAddress = await freeAddress();
+const password = 'correct-horse';
+const workers: LoggedWorker[] = [];
+/** Ends what was started here, the server after its workers. */
+const servers: { kill(): boolean }[] = [];
+afterAll(async () => {
+  await Promise.all(workers.map((worker) => worker.ended('SIGKILL')));
+  for (const server of servers) server.kill();
+});
+
+function start(variables: Record<string, string> = {}, settings = 'worker: {}'): LoggedWorker {
+  const worker = new LoggedWorker({
+    TEMPORAL_ADDRESS: address,
+    TEMPORAL_NAMESPACE: 'default',
+    ROLLBACK_CONFIG: settingsFileWith(settings),
+    ...variables,
+  });
+  workers.push(worker);
+  return worker;
+}
+
+function startTemporal(): void {
+  const { temporal } = findServers();
+  const [ip, port] = address.split(':');
+  const args = ['server', 'start-dev', '--headless', `--ip=${ip}`, `--port=${port}`];
+  const server = execa(temporal, [...args, ...temporalDevFlags()], { reject: false, all: false });
+  servers.push(server);
+}
+
+test('a worker that comes up before Temporal says so once, and is ready once it is there', async () => {
+  const worker = start();
+  const told = await worker.said('cannot be reached');
+  expect(told).toMatchObject({ level: 'warn', address });
+  expect(told.msg).toContain('start it, or set TEMPORAL_ADDRESS; trying again every 2 s');
+
+  startTemporal();
+
+  await worker.said('worker is ready');
+  expect(worker.log().filter(({ msg }) => msg.includes('cannot be reached'))).toHaveLength(1);
+  expect(await worker.ended('SIGTERM')).toBe(0);
+});
+
+test('a worker that waits for Temporal ends when it is told to', async () => {
+  const worker = start({ TEMPORAL_ADDRESS: nowhere });
+  await worker.said('cannot be reached');
+  expect(await worker.ended('SIGTERM')).toBe(0);
+});
+
+test('a worker with mistakes in its settings does not start, and tells all of them', async () => {
+  const worker = start({}, 'workr: {}\nworker: { logLevel: loud }\nservices: { api: {} }\n');
+  expect(await worker.ended()).toBe(1);
+  const fatal = worker
+    .log()
+    .map(({ level, msg }) => `${level} ${msg.replace(/^\S*:(\d+:\d+)/, '$1')}`);
+  expect(fatal).toEqual(
+    expect.arrayContaining([
+      'fatal 1:8 workr: is not a known setting',
+      expect.stringContaining('fatal 2:21 worker.logLevel: '),
+      expect.stringContaining('fatal 3:18 services.api.deployment: '),
+    ]),
+  );
+  expect(fatal).toHaveLength(3);
+});
+
+describe('a worker in service', () => {
+  let worker: LoggedWorker;
+
+  test('is ready within seconds, with a bundle made ahead', async () => {
+    const began = Date.now();
+    worker = start(
+      { SECRET_URL: `postgres://wakala:${password}@${nowhere}/wakala` },
+      `
+worker: { metricsAddress: "${metricsAddress}", logLevel: debug }
+services: { logged: { deployment: logged, connectionsPerPod: 2, database: "\${SECRET_URL}" } }
+`,
+    );
+    expect(await worker.said('worker is ready')).toMatchObject({ address, namespace: 'default' });
+    // Bundling alone takes longer on two busy cores.
+    expect(Date.now() - began).toBeLessThan(6000);
+  });
+
+  test('answers Prometheus', async () => {
+    const answer = await fetch(`http://${metricsAddress}/metrics`);
+    expect(answer.headers.get('content-type')).toContain('text/plain');
+    expect(await answer.text()).toMatch(/^temporal_\w+\{.*task_queue="rollback"/m);
+  });
+
+  test('logs in JSON and never a password, nor does the run that needs it', async () => {
+    const cluster = new TestCluster(`test-worker-${process.pid}`);
+    await execa('kubectl', ['create', 'namespace', cluster.namespace]);
+    await cluster.history('logged', 2, 'wakala/api:1.0.0', 'wakala/api:2.0.0');
+    const connection = await Connection.connect({ address });
+    const { workflow } = new Client({ connection });
+    const args = [{ deployment: 'logged', namespace: cluster.namespace, dryRun: true }];
+    const handle = await workflow.start('rollbackDeployment', {
+      ...{ workflowId: 'logged', taskQueue: 'rollback', args },
+    });
+
+    const { plan } = (await handle.result()) as RunResult;
+
+    expect(plan?.warnings.join('\n')).toContain("database's free connections cannot be read");
+    const history = JSON.stringify(await handle.fetchHistory());
+    expect(history).not.toContain(password);
+    expect(history).not.toContain(Buffer.from(password).toString('base64').slice(0, 12));
+    expect(worker.log().length).toBeGreaterThan(1);
+    for (const line of worker.log())
+      expect(line).toMatchObject({ level: expect.any(String), time: expect.any(String) });
+    expect(worker.lines.join('\n')).not.toContain(password);
+    await connection.close();
+    await cluster.kubectl('delete', 'namespace', cluster.namespace, '--wait=false');
+  });
+
+  test('drains on SIGTERM and ends well, as an orchestrator expects', async () => {
+    expect(await worker.ended('SIGTERM')).toBe(0);
+    expect(worker.log().at(-1)?.msg).toBe('worker has stopped');
+  });
+});
+
+test('a worker whose cluster cannot be reached says so, and is ready for the day it can', async () => {
+  const [lost, deaf] = [
+    start({ KUBECONFIG: '/no/such/kubeconfig' }),
+    start({ KUBECONFIG: settingsFileWith(kubeconfig(`https://${nowhere}`)) }),
+  ];
+  expect(await lost.said('kubeconfig')).toMatchObject({ level: 'warn' });
+  expect((await deaf.said('Kubernetes')).msg).toContain(`https://${nowhere}) does not answer`);
+  await Promise.all([lost.said('worker is ready'), deaf.said('worker is ready')]);
+  expect(await Promise.all([lost.ended('SIGTERM'), deaf.ended('SIGTERM')])).toEqual([0, 0]);
+});
+
+function kubeconfig(server: string): string {
+  return `
+clusters: [{ name: far, cluster: { server: "${server}" } }]
+contexts: [{ name: far, context: { cluster: far, user: me } }]
+users: [{ name: me, user: { token: t } }]
+current-context: far
+`;
+}
