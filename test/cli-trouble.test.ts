@@ -1,11 +1,12 @@
 import { beforeAll, describe, expect, test } from '@jest/globals';
+import proto from '@temporalio/proto';
 import { strategyAnnotation, surgeStrategy } from '../src/activities/kubernetes/annotations.ts';
 import { CommandLine, type Ended, nowhere, settingsFileWith } from './support/command-line.ts';
 import { eventually } from './support/eventually.ts';
 import { useRollbackEnvironment } from './support/rollback-environment.ts';
 
 const env = useRollbackEnvironment();
-const month = { seconds: 30 * 86_400 };
+const month = proto.google.protobuf.Duration.fromObject({ seconds: 30 * 86_400 });
 let cli: CommandLine;
 
 beforeAll(() => {
@@ -90,8 +91,8 @@ test.concurrent('an open run without a worker is told as waiting for one', async
 
   const { exitCode, stderr } = await alone.run('status', 'waits');
 
-  expect(exitCode).toBe(5);
   expect(stderr).toContain('no worker answers for it: start one (npm run worker)');
+  expect(exitCode).toBe(5);
 });
 
 describe('rollback doctor', () => {

@@ -5,7 +5,7 @@ import { mkdtempSync, existsSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Clusters } from '../src/activities/kubernetes/api.ts';
-import { verificationActivities } from '../src/activities/verification/index.ts';
+import { type CheckRequest, verificationActivities } from '../src/activities/verification/index.ts';
 import { settingsSchema } from '../src/config/schema.ts';
 import type { Change, PlannedCheck } from '../src/contract/plan.ts';
 import { eventually } from './support/eventually.ts';
@@ -37,8 +37,11 @@ function run(
 ): Promise<string> {
   const checks = { [check]: { ...soon, ...setting } };
   const settings = settingsSchema.parse({ services: { api: { deployment: 'api', checks } } });
-  const { runCheck } = verificationActivities(new Clusters(), { settings, file: '', folder });
-  return mock.run(runCheck, { check: { service: 'api', check }, change: nothing });
+  const activities = verificationActivities(new Clusters(), { settings, file: '', folder });
+  return mock.run((request: CheckRequest) => activities.runCheck(request), {
+    check: { service: 'api', check },
+    change: nothing,
+  });
 }
 
 /** The sentence of a check that stays red, for which trying again later is no use. */
@@ -157,9 +160,12 @@ describe('the smoke command', () => {
 
 test('a check that the settings have lost since the plan is red, not forgotten', async () => {
   const settings = settingsSchema.parse({ services: { api: { deployment: 'api' } } });
-  const { runCheck } = verificationActivities(new Clusters(), { settings, file: '', folder });
+  const activities = verificationActivities(new Clusters(), { settings, file: '', folder });
   const check = { service: 'api', check: 'health' } as const;
-  await expect(mockActivity().run(runCheck, { check, change: nothing })).rejects.toThrow(
-    'no longer have the check health of service api',
-  );
+  await expect(
+    mockActivity().run((request: CheckRequest) => activities.runCheck(request), {
+      check,
+      change: nothing,
+    }),
+  ).rejects.toThrow('no longer have the check health of service api');
 });

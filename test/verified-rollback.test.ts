@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { execa } from 'execa';
 import { Clusters } from '../src/activities/kubernetes/api.ts';
-import { verificationActivities } from '../src/activities/verification/index.ts';
+import { type CheckRequest, verificationActivities } from '../src/activities/verification/index.ts';
 import { settingsSchema } from '../src/config/schema.ts';
 import type { Change, Target } from '../src/contract/plan.ts';
 import { TestCluster } from './support/cluster.ts';
@@ -85,12 +85,14 @@ describe('lines with ERROR', () => {
   /** What the check of the logs says of the revision that stands there now. */
   function look(): Promise<string> {
     const loaded = { settings: settingsSchema.parse(settings), file: '', folder: '' };
-    const { runCheck } = verificationActivities(new Clusters(), loaded);
+    const activities = verificationActivities(new Clusters(), loaded);
     const check = { service: 'wakala-api', check: 'logs' } as const;
     const change = { target } as Partial<Change> as Change;
-    return new MockActivityEnvironment({}, { logger: silentLogger })
-      .run(runCheck, { check, change })
-      .catch((error: Error) => error.message);
+    const running: Promise<string> = new MockActivityEnvironment({}, { logger: silentLogger }).run(
+      (request: CheckRequest) => activities.runCheck(request),
+      { check, change },
+    );
+    return running.catch((error: Error) => error.message);
   }
 
   /** Requests of customers; three of ten fail where the version is bad. */

@@ -9,7 +9,7 @@ import {
 import type { ProgressDetails } from '../activities/progress.ts';
 import { outcomes, type RunResult, type RunStatus } from '../contract/run.ts';
 import { CliError } from './errors.ts';
-import { answerWithinMs, isDeadline, isWithoutWorker, type Temporal } from './temporal.ts';
+import { answerWithinMs, isDeadline, type Temporal } from './temporal.ts';
 
 /** What an open run shows besides its status. */
 export interface OpenRun {
@@ -28,8 +28,7 @@ export async function lookAt(temporal: Temporal, handle: WorkflowHandle): Promis
     temporal.client
       .withDeadline(Date.now() + answerWithinMs, () => handle.query<RunStatus>('status'))
       .catch((error: unknown) => {
-        if (isDeadline(error) || isWithoutWorker(error)) return undefined;
-        if (error instanceof QueryNotRegisteredError) return undefined;
+        if (isDeadline(error) || error instanceof QueryNotRegisteredError) return undefined;
         throw error;
       }),
     handle.describe(),

@@ -5,9 +5,10 @@ import { CliError, exitCodes, lastResort } from './errors.ts';
 /** A start or look-up that takes longer than this is told as slow. */
 export const answerWithinMs = 5000;
 /** gRPC status codes (grpc/grpc, statuscodes.md). */
+/** Nothing here cancels a call: the client tells a deadline so where it passes between two tries. */
+const cancelled = 1;
 const deadlineExceeded = 4;
 const permissionDenied = 7;
-const failedPrecondition = 9;
 const unavailable = 14;
 const unauthenticated = 16;
 
@@ -45,7 +46,7 @@ export function explain(error: unknown, { address, namespace }: Temporal): unkno
   const code = cause ? Number(cause.code) : undefined;
   // The client tells a connection that never came about by its message alone.
   const notConnected = error instanceof Error && error.message.startsWith('Failed to connect');
-  if (notConnected || code === unavailable || code === deadlineExceeded) {
+  if (notConnected || code === unavailable || isDeadline(error)) {
     return new CliError(
       `Temporal at ${address} does not answer: start it, or set TEMPORAL_ADDRESS or a profile. ${lastResort}`,
       exitCodes.unreachable,
@@ -63,13 +64,7 @@ export function explain(error: unknown, { address, namespace }: Temporal): unkno
 
 /** Whether the error says that the answer did not come in time. */
 export function isDeadline(error: unknown): boolean {
-  return Number(grpcCause(error)?.code) === deadlineExceeded;
-}
-
-/** Whether the server says that it has seen no worker that could answer a query. */
-export function isWithoutWorker(error: unknown): boolean {
-  const cause = grpcCause(error);
-  return Number(cause?.code) === failedPrecondition && /poller/.test(cause?.details ?? '');
+  return [cancelled, deadlineExceeded].includes(Number(grpcCause(error)?.code));
 }
 
 function grpcCause(error: unknown) {

@@ -40,7 +40,7 @@ async function live<P extends Procedure>(
   board: StatusBoard,
 ): Promise<RunResult> {
   let input: InputOf<P>;
-  let plan: Plan;
+  let plan: Plan | undefined;
   try {
     ({ input, plan } = await stepTitle.run('Plan', () => definition.plan(rawInput)));
     board.planned(input, plan);
@@ -49,6 +49,8 @@ async function live<P extends Procedure>(
     await takeLocks({ targets: plan.targets, run: identity }, input.wait, board);
   } catch (error) {
     if (!isOutcome(error)) throw error;
+    // Some of several locks may have been taken.
+    if (plan) await freeLocks(plan, identity);
     return board.end(outcomeBeforeAnyChange(error), messageOf(error), ['Nothing was changed.']);
   }
 
@@ -65,9 +67,7 @@ async function live<P extends Procedure>(
     const onFailure = input.onFailure ?? (input.trigger === 'automatic' ? 'compensate' : 'pause');
     result = await settle(definition, run, error, onFailure, board);
   }
-  await CancellationScope.nonCancellable(() =>
-    lock.releaseTargets({ targets: plan.targets, run: identity }),
-  );
+  await freeLocks(plan, identity);
   return result;
 }
 
@@ -92,6 +92,11 @@ async function takeLocks(
       await lock.awaitTargets({ ...request, waitMs });
     }
   }
+}
+
+/** Frees the locks of the plan's targets that this run holds, also where it was cancelled. */
+async function freeLocks({ targets }: Plan, run: RunIdentity): Promise<void> {
+  await CancellationScope.nonCancellable(() => lock.releaseTargets({ targets, run }));
 }
 
 async function verify(run: Run, plan: Plan, board: StatusBoard): Promise<void> {
