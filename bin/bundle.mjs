@@ -60,6 +60,8 @@ await Promise.all([
     outdir: partial,
     splitting: true,
     banner: { js: banner },
+    minifyWhitespace: true,
+    minifySyntax: true,
   }),
   // The worker's own packages stay outside: the Temporal SDK has native code and threads.
   build({

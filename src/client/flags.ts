@@ -12,9 +12,16 @@ interface FieldSchema {
 
 const shortFlags: Record<string, string> = { namespace: '-n' };
 
+const known = new Map<Procedure, Record<string, FieldSchema>>();
+
 function fieldsOf(procedure: Procedure): Record<string, FieldSchema> {
-  const schema = z.toJSONSchema(inputs[procedure], { io: 'input' });
-  return (schema.properties ?? {}) as Record<string, FieldSchema>;
+  let fields = known.get(procedure);
+  if (!fields) {
+    const schema = z.toJSONSchema(inputs[procedure], { io: 'input' });
+    fields = (schema.properties ?? {}) as Record<string, FieldSchema>;
+    known.set(procedure, fields);
+  }
+  return fields;
 }
 
 /** Adds a flag for every field of the input but `positional`, which is the command's argument. */

@@ -7,7 +7,8 @@ import { type OpenRun, lookAt, resultOf } from './run-status.ts';
 import type { Temporal } from './temporal.ts';
 import { endLines, planLines, runLines, stepLine } from './view.ts';
 
-const lookEveryMs = 250;
+/** A redrawn view should look alive; elsewhere each look only takes time from the run. */
+const lookEveryMs = { live: 250, lines: 1000 };
 
 /** Shows a run while it goes. */
 interface View {
@@ -21,13 +22,15 @@ export async function follow(
   handle: WorkflowHandle,
   json: boolean,
 ): Promise<RunResult> {
-  const view = json ? jsonView() : process.stdout.isTTY ? await liveView() : plainView();
+  const live = !json && process.stdout.isTTY;
+  const view = json ? jsonView() : live ? await liveView() : plainView();
+  const pauseMs = live ? lookEveryMs.live : lookEveryMs.lines;
   const ended = resultOf(handle);
   const over = ended.then(
     () => true,
     () => true,
   );
-  while (!(await Promise.race([over, delay(lookEveryMs, false)]))) {
+  while (!(await Promise.race([over, delay(pauseMs, false)]))) {
     // A look that fails is no reason to stop following: the end is awaited apart from it.
     const run = await Promise.race([over, lookAt(temporal, handle).catch(() => undefined)]);
     if (typeof run === 'object') view.show(run);

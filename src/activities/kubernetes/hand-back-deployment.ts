@@ -39,12 +39,14 @@ export async function handBackDeployment(
   const { context, namespace, name, uid } = mandate.change.target;
   const cluster = clusters.of(context);
   const done: string[] = [];
-  if (await repeatOnRace(() => putStrategyBack(cluster, namespace, name, uid))) {
-    done.push('the earlier rollout strategy is back');
-  }
-  if (await repeatOnRace(() => returnFields(cluster, namespace, name, uid))) {
-    done.push('its fields belong to their owner again');
-  }
+  let patched = await repeatOnRace(() => putStrategyBack(cluster, namespace, name, uid));
+  if (patched) done.push('the earlier rollout strategy is back');
+  const returned = await repeatOnRace(async () => {
+    const deployment = patched ?? (await findByUid(cluster, namespace, name, uid));
+    patched = undefined;
+    return deployment !== undefined && returnFields(cluster, deployment);
+  });
+  if (returned) done.push('its fields belong to their owner again');
   return {
     changed: done.length > 0,
     text: done.length > 0 ? `Deployment ${name}: ${done.join(', ')}.` : 'Nothing to hand back.',
@@ -52,19 +54,18 @@ export async function handBackDeployment(
 }
 
 /**
- * Puts the kept rollout strategy of a Deployment back; answers whether it was raised. Where
- * somebody has set another strategy since, theirs stays.
+ * Puts the kept rollout strategy of a Deployment back; answers the Deployment as it then is, or
+ * undefined where its strategy was not raised. What somebody else has set since stays.
  */
 export async function putStrategyBack(
   cluster: Cluster,
   namespace: string,
   name: string,
   uid: string,
-): Promise<boolean> {
+): Promise<Deployment | undefined> {
   const deployment = await findByUid(cluster, namespace, name, uid);
-  if (!deployment) return false;
-  const kept = keptStrategy(deployment);
-  if (!kept) return false;
+  const kept = deployment && keptStrategy(deployment);
+  if (!kept) return undefined;
   const operations: JsonPatchOperation[] = [
     { op: 'test', path: '/metadata/uid', value: uid },
     { op: 'test', path: '/metadata/generation', value: deployment.metadata?.generation },
@@ -72,8 +73,8 @@ export async function putStrategyBack(
   ];
   const surged = isSurged(deployment);
   if (surged) operations.push({ op: 'replace', path: '/spec/strategy', value: kept.strategy });
-  await cluster.patch(deploymentPath(namespace, name), operations);
-  return surged;
+  const patched = await cluster.patch<Deployment>(deploymentPath(namespace, name), operations);
+  return surged ? patched : undefined;
 }
 
 /**
@@ -82,14 +83,8 @@ export async function putStrategyBack(
  * as the strategy, to nobody, so that no manager removes what it never set. Its own annotations stay
  * this project's.
  */
-async function returnFields(
-  cluster: Cluster,
-  namespace: string,
-  name: string,
-  uid: string,
-): Promise<boolean> {
-  const deployment = await findByUid(cluster, namespace, name, uid);
-  if (!deployment) return false;
+async function returnFields(cluster: Cluster, deployment: Deployment): Promise<boolean> {
+  const { namespace = '', name = '' } = deployment.metadata ?? {};
   const entries = (deployment.metadata?.managedFields ?? []) as ManagedFields[];
   const isOurs = (entry: ManagedFields) => entry.manager === fieldManager && !entry.subresource;
   const ours = entries.filter(isOurs);

@@ -76,15 +76,21 @@ export async function measureSmoke(
 ): Promise<Measurement> {
   const [program = '', ...args] = check.command;
   const name = check.command.join(' ');
+  const timeout = AbortSignal.timeout(check.timeout);
+  const over = AbortSignal.any([signal, timeout]);
+  // A process group of its own: what a script has started holds its output open, and outlives it.
+  const running = execa(program, args, {
+    cwd: folder,
+    cancelSignal: over,
+    detached: true,
+    stdin: 'ignore',
+    all: true,
+    maxBuffer: 1_000_000,
+  });
+  const endGroup = () => killGroup(running.pid);
+  over.addEventListener('abort', endGroup);
   try {
-    await execa(program, args, {
-      cwd: folder,
-      timeout: check.timeout,
-      cancelSignal: signal,
-      stdin: 'ignore',
-      all: true,
-      maxBuffer: 1_000_000,
-    });
+    await running;
     return { green: true, text: `smoke: ${name} passed` };
   } catch (error) {
     signal.throwIfAborted();
@@ -94,9 +100,19 @@ export async function measureSmoke(
       .split('\n')
       .at(-1)
       ?.slice(0, 200);
-    return {
-      green: false,
-      text: `smoke: ${name}: ${error.shortMessage}${last ? ` (${last})` : ''}`,
-    };
+    const why = timeout.aborted
+      ? `timed out after ${check.timeout} ms`
+      : error.shortMessage.split('\n')[0];
+    return { green: false, text: `smoke: ${name}: ${why}${last ? ` (${last})` : ''}` };
+  } finally {
+    over.removeEventListener('abort', endGroup);
+  }
+}
+
+function killGroup(pid: number | undefined): void {
+  try {
+    if (pid !== undefined) process.kill(-pid, 'SIGKILL');
+  } catch {
+    // It has ended by itself.
   }
 }
