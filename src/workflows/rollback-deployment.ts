@@ -12,7 +12,7 @@ export const rollbackDeployment = runbook('deployment', {
 
   async steps(run) {
     const change = run.change<DeploymentChange>('deployment');
-    run.always('Hand the Deployment back', () => kubernetes.handBackDeployment(change));
+    run.ifCutShort('Hand the Deployment back', () => kubernetes.handBackDeployment(change));
 
     await run.step('Restore the pod template', {
       do: () => kubernetes.restoreTemplate(change),
@@ -22,7 +22,9 @@ export const rollbackDeployment = runbook('deployment', {
       },
       undoOnlyIf: () => kubernetes.compareRevisions(change),
     });
-    await run.step('Wait for every replica', { do: () => kubernetes.driveRollout(change) });
+    await run.step('Wait for every replica', {
+      do: () => kubernetes.driveRollout(change),
+    });
   },
 
   byHand: ({ targets }) =>

@@ -6,7 +6,7 @@ import { isSurged, keptStrategy } from './annotations.ts';
 import type { Cluster, Clusters, ListOf } from './api.ts';
 import { ends, readTarget, stale, type DeploymentMandate } from './deployment-change.ts';
 import { follow } from './follow.ts';
-import { putStrategyBack } from './hand-back-deployment.ts';
+import { handBackDeployment, putStrategyBack } from './hand-back-deployment.ts';
 import { findObstacle, type Obstacle } from './obstacles.ts';
 import { podsPath, type Pod } from './pods.ts';
 import { rolloutState } from './rollout-state.ts';
@@ -22,6 +22,8 @@ const wokenAnnotation = 'rollback-workflows/woken';
  * Sees the rollout to the planned revision through to its end, by watch: complete as
  * `kubectl rollout status` says it. On the way it wakes a ReplicaSet that backs off after it was
  * refused pods, and gives up the raised strategy where the cluster turns out to have no room.
+ * At its end the Deployment is handed back at once: a step of its own would leave the strategy
+ * raised for longer, and cost a round trip.
  * @throws RolloutBlocked with the pod's own reason where it cannot finish.
  * @throws PlanStale where somebody else changes the template meanwhile.
  */
@@ -73,9 +75,10 @@ export async function driveRollout(
       const state = rolloutState(deployment);
       progress.report(state.text, state.available, state.wanted);
       if (state.complete) {
+        const { text } = await handBackDeployment(clusters, mandate);
         return {
           changed: true,
-          text: `${state.wanted} of ${state.wanted} replicas are available.`,
+          text: `${state.wanted} of ${state.wanted} replicas are available. ${text}`,
         };
       }
       if (!state.observed) continue;

@@ -59,7 +59,6 @@ async function live<P extends Procedure>(
   try {
     board.enter('executing', plan.summary);
     await definition.steps(run, input);
-    await run.close();
     await verify(run, plan, board);
     result = board.end('rolled-back', plan.summary, []);
   } catch (error) {
@@ -136,7 +135,7 @@ async function settle<P extends Procedure>(
     if (left.length === 0) outcome = cancelled ? 'aborted' : 'compensated';
   }
   try {
-    await run.close();
+    await run.cutShort();
   } catch (closing) {
     if (!isOutcome(closing)) throw closing;
     outcome = 'failed';

@@ -70,13 +70,13 @@ export class Run {
     await this.attempt(status, step.do);
   }
 
-  /** Registers what is done at the end in every case: after the last step, or after compensation. */
-  always(title: string, action: Step['do']): void {
+  /** Registers what is done at the end of a run whose steps did not all end well, after compensation. */
+  ifCutShort(title: string, action: Step['do']): void {
     this.closing.push({ title, do: action });
   }
 
-  /** Does what `always` registered, shielded from cancellation. */
-  async close(): Promise<void> {
+  /** Does what `ifCutShort` registered, shielded from cancellation. */
+  async cutShort(): Promise<void> {
     await CancellationScope.nonCancellable(async () => {
       while (this.closing.length > 0) {
         const { title, do: action } = this.closing[0] as (typeof this.closing)[number];
