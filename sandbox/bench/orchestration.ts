@@ -67,7 +67,8 @@ function costsOf(events: Event[]): { steps: number[]; around: number } {
     step: Event,
     kind: 'activityTaskStartedEventAttributes' | 'activityTaskCompletedEventAttributes',
   ) => events.find((event) => String(event[kind]?.scheduledEventId) === String(step.eventId));
-  const steps = scheduled.map((step) => {
+  // What is decided after the last step is the end of the run, which is around the steps.
+  const steps = scheduled.slice(0, -1).map((step) => {
     const completed = following(step, 'activityTaskCompletedEventAttributes');
     const decided = events.find(
       (event) => event.workflowTaskCompletedEventAttributes && timeOf(event) >= timeOf(completed),

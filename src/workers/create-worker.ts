@@ -13,10 +13,10 @@ export function createWorker(
   namespace: string,
   settings: LoadedSettings,
   workflowBundle: WorkflowBundleOption,
+  clusters = new Clusters(settings.settings.kubernetes.context),
 ): Promise<Worker> {
   const temporal = new Client({ connection, namespace });
   const locks = new Locks(temporal);
-  const clusters = new Clusters(settings.settings.kubernetes.context);
   return Worker.create({
     connection,
     namespace,

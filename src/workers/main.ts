@@ -2,6 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import { NativeConnection, Runtime } from '@temporalio/worker';
+import { Clusters } from '../activities/kubernetes/api.ts';
 import { loadSettings, SettingsError, type LoadedSettings } from '../config/settings.ts';
 import { createWorker } from './create-worker.ts';
 import { log, temporalLogger } from './log.ts';
@@ -27,10 +28,11 @@ async function main(): Promise<void> {
   if (!connection) return;
   try {
     await registerSearchAttributes(connection, namespace);
-    const worker = await createWorker(connection, namespace, settings, bundle);
+    const clusters = new Clusters(settings.settings.kubernetes.context);
+    const worker = await createWorker(connection, namespace, settings, bundle, clusters);
     const running = worker.run();
     log.info({ address, namespace, settings: settings.file }, 'worker is ready');
-    void watchCluster(settings, log, stop.signal);
+    void watchCluster(clusters, log, stop.signal);
     await running;
     log.info('worker has stopped');
   } finally {

@@ -1,17 +1,18 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import { Clusters } from '../activities/kubernetes/api.ts';
-import type { LoadedSettings } from '../config/settings.ts';
+import type { Clusters } from '../activities/kubernetes/api.ts';
 
 const lookEveryMs = 15_000;
 
-/** Says in the log when the default cluster cannot be reached, and when it can again. */
+/**
+ * Says in the log when the default cluster cannot be reached, and when it can again. The looks also
+ * keep the connection to it open, so that a rollback need not make one.
+ */
 export async function watchCluster(
-  { settings }: LoadedSettings,
+  clusters: Clusters,
   log: Logger,
   stop: AbortSignal,
 ): Promise<void> {
-  const clusters = new Clusters(settings.kubernetes.context);
   for (let wasDown = false; !stop.aborted;) {
     try {
       const cluster = clusters.of(undefined);

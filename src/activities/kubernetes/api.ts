@@ -245,8 +245,10 @@ export class Clusters {
     const key = wanted ?? '';
     const known = this.made.get(key);
     if (known) return known;
-    const cluster = new Cluster(loadKubeconfig(wanted));
-    this.made.set(key, cluster);
+    const loaded = new Cluster(loadKubeconfig(wanted));
+    // The default context and its name are one cluster with one connection.
+    const cluster = this.made.get(loaded.context) ?? loaded;
+    this.made.set(key, cluster).set(cluster.context, cluster);
     return cluster;
   }
 }

@@ -18,7 +18,7 @@ export function lockActivities(locks: Locks) {
       const inOrder = targets.toSorted((one, other) =>
         targetKey(one) < targetKey(other) ? -1 : 1,
       );
-      for (const target of inOrder) await locks.hold(target, run);
+      for (const target of inOrder) await locks.take(target, run);
     },
 
     /** Frees the locks of a plan's targets that this run holds. */
