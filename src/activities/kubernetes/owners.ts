@@ -21,16 +21,24 @@ interface Referring {
 /** Finds the owners of `deployment`: Helm, Argo CD, Flux, Flagger, Argo Rollouts, an HPA, an operator. */
 export async function findOwners(cluster: Cluster, deployment: Deployment): Promise<Owners> {
   const { name = '', namespace = '', labels = {}, annotations = {} } = deployment.metadata ?? {};
+  const warnings: string[] = [];
   const [autoscalers, canaries, rollouts] = await Promise.all([
     referring<Wire<V2HorizontalPodAutoscaler>>(
       cluster,
       `/apis/autoscaling/v2/namespaces/${namespace}/horizontalpodautoscalers`,
+      warnings,
     ),
-    referring<Referring>(cluster, `/apis/flagger.app/v1beta1/namespaces/${namespace}/canaries`),
-    referring<Referring>(cluster, `/apis/argoproj.io/v1alpha1/namespaces/${namespace}/rollouts`),
+    referring<Referring>(
+      cluster,
+      `/apis/flagger.app/v1beta1/namespaces/${namespace}/canaries`,
+      warnings,
+    ),
+    referring<Referring>(
+      cluster,
+      `/apis/argoproj.io/v1alpha1/namespaces/${namespace}/rollouts`,
+      warnings,
+    ),
   ]);
-  const warnings: string[] = [];
-
   const release = annotations['meta.helm.sh/release-name'];
   if (release ?? labels['app.kubernetes.io/managed-by'] === 'Helm') {
     warnings.push(
@@ -85,12 +93,16 @@ export async function findOwners(cluster: Cluster, deployment: Deployment): Prom
   return { warnings };
 }
 
-/** Items of a kind that may be not installed, or not readable with this worker's role. */
-async function referring<T>(cluster: Cluster, path: string): Promise<T[]> {
+/** Items of a kind that may be not installed; one that may not be read is told in `warnings`. */
+async function referring<T>(cluster: Cluster, path: string, warnings: string[]): Promise<T[]> {
   try {
     return (await cluster.find<ListOf<T>>(path))?.items ?? [];
   } catch (error) {
-    if (error instanceof KubernetesError && error.status === 403) return [];
-    throw error;
+    if (!(error instanceof KubernetesError) || error.status !== 403) throw error;
+    const kind = path.split('/').at(-1);
+    warnings.push(
+      `The worker may not list ${kind}, so it cannot tell whether one of them changes this Deployment: apply deploy/kubernetes-role.yaml.`,
+    );
+    return [];
   }
 }

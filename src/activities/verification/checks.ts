@@ -68,14 +68,16 @@ export async function measureLogs(
   };
 }
 
-/** Runs the smoke command; green if it ends with 0 in time. */
+/**
+ * Runs the smoke command; green if it ends with 0 in time. Only the program is told, since its
+ * arguments may have been taken from the environment and be secret.
+ */
 export async function measureSmoke(
   check: SmokeCheck,
   folder: string,
   signal: AbortSignal,
 ): Promise<Measurement> {
   const [program = '', ...args] = check.command;
-  const name = check.command.join(' ');
   const timeout = AbortSignal.timeout(check.timeout);
   const over = AbortSignal.any([signal, timeout]);
   // A process group of its own: what a script has started holds its output open, and outlives it.
@@ -91,7 +93,7 @@ export async function measureSmoke(
   over.addEventListener('abort', endGroup);
   try {
     await running;
-    return { green: true, text: `smoke: ${name} passed` };
+    return { green: true, text: `smoke: ${program} passed` };
   } catch (error) {
     signal.throwIfAborted();
     if (!(error instanceof ExecaError)) throw error;
@@ -102,8 +104,8 @@ export async function measureSmoke(
       ?.slice(0, 200);
     const why = timeout.aborted
       ? `timed out after ${check.timeout} ms`
-      : error.shortMessage.split('\n')[0];
-    return { green: false, text: `smoke: ${name}: ${why}${last ? ` (${last})` : ''}` };
+      : `Command failed with ${error.exitCode === undefined ? (error.code ?? error.signal) : `exit code ${error.exitCode}`}`;
+    return { green: false, text: `smoke: ${program}: ${why}${last ? ` (${last})` : ''}` };
   } finally {
     over.removeEventListener('abort', endGroup);
   }
