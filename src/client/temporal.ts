@@ -4,7 +4,7 @@ import { CliError, exitCodes, lastResort } from './errors.ts';
 
 /** A start or look-up that takes longer than this is told as slow. */
 export const answerWithinMs = 5000;
-/** gRPC status codes (grpc/grpc, statuscodes.md). */
+// gRPC status codes (grpc/grpc, statuscodes.md).
 /** Nothing here cancels a call: the client tells a deadline so where it passes between two tries. */
 const cancelled = 1;
 const deadlineExceeded = 4;
@@ -19,9 +19,7 @@ export interface Temporal {
   close(): Promise<void>;
 }
 
-/**
- * A client as the Temporal profile file and TEMPORAL_* say; its first call connects.
- */
+/** A client as the Temporal profile file and TEMPORAL_* say; its first call connects. */
 export function connectTemporal(): Temporal {
   const { connectionOptions, namespace = 'default' } = loadClientConnectConfig();
   const { address = 'localhost:7233', tls, apiKey, metadata } = connectionOptions;
@@ -38,6 +36,26 @@ export function connectTemporal(): Temporal {
     namespace,
     close: () => connection.close(),
   };
+}
+
+/**
+ * Runs a command with a connected client and closes it.
+ * @throws {CliError} with the sentence that helps where Temporal does not answer or refuses.
+ */
+export async function withTemporal(
+  command: (temporal: Temporal) => Promise<number>,
+): Promise<number> {
+  const temporal = connectTemporal();
+  try {
+    // A call on a connection that never came about would be tried again for half a minute; and a
+    // server that was never reached has accepted nothing, which a slow answer leaves open.
+    await temporal.client.connection.ensureConnected();
+    return await command(temporal);
+  } catch (error) {
+    throw explain(error, temporal);
+  } finally {
+    await temporal.close();
+  }
 }
 
 /** Turns what the Temporal client threw into the sentence that helps; anything else stays as it is. */

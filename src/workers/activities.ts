@@ -1,4 +1,3 @@
-import type { Client } from '@temporalio/client';
 import { kubernetesActivities } from '../activities/kubernetes/index.ts';
 import type { Clusters } from '../activities/kubernetes/api.ts';
 import { lockActivities } from '../activities/lock/index.ts';
@@ -9,7 +8,6 @@ import { activityClasses } from '../contract/activities.ts';
 
 /** What activities work with; made once in the worker. */
 export interface Connections {
-  temporal: Client;
   clusters: Clusters;
   locks: Locks;
 }

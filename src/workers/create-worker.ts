@@ -15,14 +15,13 @@ export function createWorker(
   workflowBundle: WorkflowBundleOption,
   clusters = new Clusters(settings.settings.kubernetes.context),
 ): Promise<Worker> {
-  const temporal = new Client({ connection, namespace });
-  const locks = new Locks(temporal);
+  const locks = new Locks(new Client({ connection, namespace }));
   return Worker.create({
     connection,
     namespace,
     taskQueue,
     workflowBundle,
-    activities: allActivities(settings, { temporal, clusters, locks }),
+    activities: allActivities(settings, { clusters, locks }),
     interceptors: { activity: activityInterceptors(locks) },
     // After a killed worker, its workflows wait this long for it before another takes them.
     stickyQueueScheduleToStartTimeout: '1s',

@@ -62,12 +62,11 @@ export async function driveRollout(
     ),
     follow(cluster, podsPath(namespace), query, pods, events.notify, signal),
   ]);
-  const broken = watches.then(() => undefined);
 
   try {
     const pace = new Patience();
     for (;;) {
-      await Promise.race([events.next(1000), broken]);
+      await Promise.race([events.next(1000), watches]);
       progress.cancelled.throwIfAborted();
       const deployment = deployments.get(name);
       if (!listed) continue;

@@ -49,7 +49,7 @@ export async function readHistory(
 }
 
 /** Orders the ReplicaSets that `deployment` owns into its history. */
-export function historyOf(deployment: Deployment, replicaSets: ReplicaSet[]): RevisionHistory {
+function historyOf(deployment: Deployment, replicaSets: ReplicaSet[]): RevisionHistory {
   const template = templateDigest(deployment.spec?.template);
   const revisions = replicaSets
     .filter((set) => isOwnedBy(set, deployment.metadata?.uid))

@@ -12,8 +12,7 @@ import {
 import { failureTypes } from '../../contract/failures.ts';
 import { targetKey, targetName, type RunIdentity, type Target } from '../../contract/plan.ts';
 
-/** Type of the workflows that are locks; lists of runs leave it out. */
-export const lockWorkflowType = 'targetLock';
+const lockWorkflowType = 'targetLock';
 const lockQueue = 'rollback-locks';
 /** A lease this long outlives every run that still acts; every effect takes a lapsed one again. */
 const lease = '24 hours';

@@ -5,7 +5,7 @@ import { CliError } from '../errors.ts';
 import { follow } from '../follow.ts';
 import { age, printJson, printLine, table } from '../output.ts';
 import { lookAt, noSuchRun, resultOf } from '../run-status.ts';
-import { connectTemporal, explain, type Temporal } from '../temporal.ts';
+import { withTemporal } from '../temporal.ts';
 import { endLines, runLines } from '../view.ts';
 
 export interface ListOptions {
@@ -92,17 +92,4 @@ function notFound(workflowId: string) {
   return (error: unknown): never => {
     throw error instanceof WorkflowNotFoundError ? noSuchRun(workflowId) : error;
   };
-}
-
-async function withTemporal(command: (temporal: Temporal) => Promise<number>): Promise<number> {
-  const temporal = connectTemporal();
-  try {
-    // A call on a connection that never came about would be tried again for half a minute.
-    await temporal.client.connection.ensureConnected();
-    return await command(temporal);
-  } catch (error) {
-    throw explain(error, temporal);
-  } finally {
-    await temporal.close();
-  }
 }

@@ -12,13 +12,7 @@ import { outcomes, taskQueue } from '../../contract/run.ts';
 import { CliError, exitCodes, lastResort } from '../errors.ts';
 import { follow } from '../follow.ts';
 import { printJson, printLine, printNote } from '../output.ts';
-import {
-  answerWithinMs,
-  connectTemporal,
-  explain,
-  isDeadline,
-  type Temporal,
-} from '../temporal.ts';
+import { answerWithinMs, isDeadline, type Temporal, withTemporal } from '../temporal.ts';
 
 export interface StartOptions {
   id?: string;
@@ -35,8 +29,7 @@ export async function start(
 ): Promise<number> {
   validate(procedure, input);
   const workflowId = options.id ?? defaultWorkflowId(procedure, target, new Date());
-  const temporal = connectTemporal();
-  try {
+  return withTemporal(async (temporal) => {
     const handle = await accept(temporal, procedure, workflowId, {
       requestedBy: userName(),
       ...input,
@@ -57,11 +50,7 @@ export async function start(
     }
     const result = await follow(temporal, handle, options.json === true);
     return outcomes[result.outcome].exitCode;
-  } catch (error) {
-    throw explain(error, temporal);
-  } finally {
-    await temporal.close();
-  }
+  });
 }
 
 /** @throws {CliError} with exit code 2 and the sentence that names the field. */
@@ -80,8 +69,6 @@ async function accept(
   workflowId: string,
   input: Record<string, unknown>,
 ): Promise<WorkflowHandle> {
-  // A server that cannot be reached has accepted nothing; only a slow answer leaves that open.
-  await client.connection.ensureConnected();
   try {
     return await client.withDeadline(Date.now() + answerWithinMs, () =>
       client.workflow.start(workflowTypes[procedure], {

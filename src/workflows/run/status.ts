@@ -19,8 +19,8 @@ import {
 import { searchAttributes } from '../../contract/search-attributes.ts';
 import { describeRun } from './details.ts';
 
-export const statusQuery = defineQuery<RunStatus>('status');
-export const planQuery = defineQuery<Plan | undefined>('plan');
+const statusQuery = defineQuery<RunStatus>('status');
+const planQuery = defineQuery<Plan | undefined>('plan');
 
 export class StatusBoard {
   readonly status: RunStatus;
