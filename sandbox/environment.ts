@@ -1,5 +1,6 @@
 import { delimiter, join } from 'node:path';
 import { kubeconfigFile } from './kubernetes/kubeconfig.ts';
+import { keyFile, keysFolder, peopleFile } from './people.ts';
 import { isAlive, readRecords } from './records.ts';
 import { backupFolder, databaseName } from './servers/postgres.ts';
 import { repository } from './setup/folders.mjs';
@@ -19,6 +20,11 @@ export type Environment = Readonly<{
   BACKUP_DIR: string;
   ROLLBACK_CONFIG: string;
   ROLLBACK_METRICS_ADDRESS: string;
+  /** The demo people's private keys, and the caller's own among them. */
+  ROLLBACK_KEYS: string;
+  ROLLBACK_KEY: string;
+  ROLLBACK_PEOPLE: string;
+  ROLLBACK_WORKER_KEY: string;
   /** The caller's PATH, with the sandbox's programs first. */
   PATH: string;
 }>;
@@ -48,6 +54,10 @@ export function environment(dir: string = defaultFolder()): Environment {
     BACKUP_DIR: backupFolder(folder),
     ROLLBACK_CONFIG: join(repository, 'rollback.yaml'),
     ROLLBACK_METRICS_ADDRESS: `127.0.0.1:${ports.workerMetrics}`,
+    ROLLBACK_KEYS: keysFolder(folder),
+    ROLLBACK_KEY: keyFile(folder, 'on-call'),
+    ROLLBACK_PEOPLE: peopleFile(folder),
+    ROLLBACK_WORKER_KEY: keyFile(folder, 'worker'),
     PATH: `${binFolder(folder)}${delimiter}${process.env.PATH ?? ''}`,
   };
 }

@@ -1,5 +1,6 @@
 import { deployWakala, awaitWakala } from './kubernetes/cluster.ts';
 import { environment, type Environment } from './environment.ts';
+import { ensurePeople } from './people.ts';
 import { stopServer, stopUnrecorded } from './processes.ts';
 import { linkPrograms } from './programs.ts';
 import { readRecord, readRecords } from './records.ts';
@@ -54,6 +55,7 @@ async function start(
   const paths = findServers();
   const sandbox = await prepare(dir, options.readyMs);
   linkPrograms(dir, paths);
+  await ensurePeople(dir);
   const failed = new AbortController();
   const signals = [failed.signal, ...(options.signal ? [options.signal] : [])];
   const run: Start = { dir, onLine, started: [], signal: AbortSignal.any(signals) };

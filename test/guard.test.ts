@@ -1,10 +1,13 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { DeploymentChange } from '../src/activities/kubernetes/deployment-change.ts';
 import { activityClasses, classOf, isGuarded } from '../src/contract/activities.ts';
-import { hashOf, planDigest, sealPlan } from '../src/contract/digest.ts';
-import type { Change, Mandate, Plan } from '../src/contract/plan.ts';
+import { hashOf, planDigest, digestPlan } from '../src/contract/digest.ts';
+import type { SealClaims } from '../src/contract/authority.ts';
+import { tokenTypes } from '../src/contract/decision.ts';
+import type { Change, Mandate, Plan, RunIdentity } from '../src/contract/plan.ts';
 import { assertSameNames } from '../src/workers/activities.ts';
 import { assertMandate } from '../src/workers/guard.ts';
+import { keyOf } from './support/people.ts';
 import { Forger } from './support/forger.ts';
 import { useRollbackEnvironment } from './support/rollback-environment.ts';
 
@@ -35,20 +38,34 @@ function changeOf(plan: Plan): DeploymentChange {
   return plan.changes[0] as DeploymentChange;
 }
 
-/** A mandate in which everything fits together, as only a forger who knows the source can make it. */
-function mandate(change: Change, workflowId: string, undo = false): Mandate {
-  const { targets, changeHashes, digest } = sealPlan({
+/** A mandate in which everything fits together but that nobody signed. */
+function mandate(change: Change, run: RunIdentity, undo = false): Mandate {
+  const { targets, changeHashes, digest } = digestPlan({
     ...victim,
     targets: [change.target],
     changes: [change],
   });
-  const run = { workflowId, firstRunId: 'made-up' };
-  return { change, undo, plan: { targets, changeHashes, digest }, run };
+  const plan = { targets, changeHashes, digest };
+  return { change, undo, plan, run, authority: { seal: '', approvals: [] } };
+}
+
+/** A mandate that only a worker that lies can make: with a seal that says what it likes. */
+async function sealed(change: Change, run: RunIdentity, undo = false): Promise<Mandate> {
+  const unsigned = mandate(change, run, undo);
+  const [worker, onCall] = await Promise.all([keyOf('worker'), keyOf('on-call')]);
+  const iat = Math.floor(Date.now() / 1000);
+  const claims: SealClaims = {
+    ...{ aud: `default/${run.workflowId}`, run: run.firstRunId, digest: unsigned.plan.digest },
+    ...{ plan: 'any', scope: { changes: [], regions: [] }, iat, executeBy: iat + 600 },
+    start: { kind: 'signed', by: 'on-call', kid: onCall.kid },
+  };
+  const seal = await worker.sign(tokenTypes.seal, claims);
+  return { ...unsigned, authority: { seal, approvals: [] } };
 }
 
 /** How a forged call was turned away; both Deployments must be as they were before. */
 async function refusal(
-  argument: (workflowId: string) => unknown,
+  argument: (run: RunIdentity) => unknown,
   activity = 'kubernetes.restoreTemplate',
 ) {
   const versions = () =>
@@ -74,8 +91,8 @@ describe('somebody else’s workflow changes nothing', () => {
 
   test('with a change that is in no plan', async () => {
     const change = { ...changeOf(victim), after: changeOf(other).after };
-    const { type, message } = await refusal((workflowId) => ({
-      ...mandate(changeOf(victim), workflowId),
+    const { type, message } = await refusal((run) => ({
+      ...mandate(changeOf(victim), run),
       change,
     }));
     expect(type).toBe('NotMandated');
@@ -83,8 +100,8 @@ describe('somebody else’s workflow changes nothing', () => {
   });
 
   test('with a change of one plan and the hashes of another', async () => {
-    const { type, message } = await refusal((workflowId) => ({
-      ...mandate(changeOf(other), workflowId),
+    const { type, message } = await refusal((run) => ({
+      ...mandate(changeOf(other), run),
       change: changeOf(victim),
     }));
     expect(type).toBe('NotMandated');
@@ -94,8 +111,8 @@ describe('somebody else’s workflow changes nothing', () => {
   test('with a change slipped into a plan whose digest people know', async () => {
     const change = { ...changeOf(victim), after: changeOf(other).after };
     const changeHashes = [...victim.changeHashes, hashOf(change)];
-    const { type, message } = await refusal((workflowId) => ({
-      ...mandate(change, workflowId),
+    const { type, message } = await refusal((run) => ({
+      ...mandate(change, run),
       plan: { ...victim, changeHashes },
     }));
     expect(type).toBe('NotMandated');
@@ -106,20 +123,22 @@ describe('somebody else’s workflow changes nothing', () => {
     const change = changeOf(victim);
     const changeHashes = [hashOf(change)];
     const plan = { ...other, changeHashes, digest: planDigest(other.targets, changeHashes) };
-    const { type, message } = await refusal((id) => ({ ...mandate(change, id), plan }));
+    const { type, message } = await refusal((run) => ({ ...mandate(change, run), plan }));
     expect(type).toBe('NotMandated');
     expect(message).toContain('is not about a target of its plan');
   });
 
   test('in the name of another run', async () => {
-    const { type, message } = await refusal(() => mandate(changeOf(victim), 'honest-run'));
+    const { type, message } = await refusal(({ firstRunId }) =>
+      mandate(changeOf(victim), { workflowId: 'honest-run', firstRunId }),
+    );
     expect(type).toBe('NotMandated');
     expect(message).toContain('is of run honest-run, not of forged-');
   });
 
   test('while a run holds the target', async () => {
     const owner = await env.occupy('victim');
-    const { type, message } = await refusal((id) => mandate(changeOf(victim), id));
+    const { type, message } = await refusal((run) => sealed(changeOf(victim), run));
     expect(type).toBe('TargetBusy');
     expect(message).toContain(owner.identity.workflowId);
     await owner.free();
@@ -127,7 +146,7 @@ describe('somebody else’s workflow changes nothing', () => {
 
   test('with the pods of another Deployment', async () => {
     const change = { ...changeOf(victim), after: changeOf(other).after };
-    const { type, message } = await refusal((id) => mandate(change, id));
+    const { type, message } = await refusal((run) => sealed(change, run));
     expect(type).toBe('PlanStale');
     expect(message).toContain('is no longer in its history');
   });
@@ -136,7 +155,7 @@ describe('somebody else’s workflow changes nothing', () => {
     const { before } = changeOf(other);
     const after = { ...before, surge: false };
     const change = { ...changeOf(other), before: changeOf(victim).after, after };
-    const { type, message } = await refusal((id) => mandate(change, id, true));
+    const { type, message } = await refusal((run) => sealed(change, run, true));
     expect(type).toBe('PlanStale');
     expect(message).toContain('is no longer in its history');
   });
@@ -144,19 +163,19 @@ describe('somebody else’s workflow changes nothing', () => {
   test('with a Deployment that has the name of the planned one', async () => {
     const change = changeOf(victim);
     const target = { ...change.target, uid: 'of-an-earlier-one' };
-    const { type } = await refusal((id) => mandate({ ...change, target }, id));
+    const { type } = await refusal((run) => sealed({ ...change, target }, run));
     expect(type).toBe('PlanStale');
   });
 });
 
 test('an honest mandate passes, in whatever order its keys come', () => {
-  const honest = mandate(changeOf(victim), 'honest-run');
+  const honest = mandate(changeOf(victim), { workflowId: 'honest-run', firstRunId: 'any' });
   expect(() => assertMandate(honest, 'honest-run')).not.toThrow();
   const { target, ...rest } = honest.change;
   expect(() =>
     assertMandate({ ...honest, change: { target, ...rest } }, 'honest-run'),
   ).not.toThrow();
-  expect(() => assertMandate(honest, undefined)).toThrow('not of undefined');
+  expect(() => assertMandate(honest, 'another')).toThrow('not of another');
 });
 
 describe('no activity gets past the guard unseen', () => {

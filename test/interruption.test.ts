@@ -98,6 +98,8 @@ test('a restore that runs beside its own zombie makes one revision, and both kno
     undo: false,
     plan,
     run: { workflowId: 'zombie-run', firstRunId: 'zombie-run' },
+    // The guard, which looks at it, does not stand here.
+    authority: { seal: '', approvals: [] },
   };
 
   const both = [new Clusters(), new Clusters()].map((clusters) =>

@@ -5,18 +5,25 @@ const env = useRollbackEnvironment();
 const [v1, v2, v3] = ['wakala/api:1.0.0', 'wakala/api:2.0.0-bad', 'wakala/api:3.0.0'];
 
 describe('between plan and effect', () => {
-  test.concurrent("another tool's deploy stands, and the run is refused", async () => {
+  test.concurrent("another tool's deploy stands until somebody has seen the new plan", async () => {
     await env.cluster.history('overtaken', 2, v1, v2);
 
     const id = await env.startInterrupted({ deployment: 'overtaken' }, () =>
       env.cluster.release('overtaken', v3),
     );
-    const result = await env.result(id);
+    const waiting = await env.untilWaiting(id);
+    expect(waiting.plannedAgain).toContain(`it stands at revision 3 (${v3})`);
+    expect(waiting.message).toBe('Waiting for 1 on-call to confirm the start.');
+    expect(waiting.plan?.summary).toContain(`${v3} -> ${v2}`);
 
-    expect(result.outcome).toBe('refused');
-    expect(result.message).toContain(`it stands at revision 3 (${v3})`);
-    expect(result.next).toEqual(['The change of somebody else was left as it is.']);
+    // Going back from there would bring the bad version back: the engineer sees that and says no.
+    const reject = { note: 'version 3 is the fix' };
+    expect((await env.decide(id, 'reject', 'on-call', reject)).counted).toBe(true);
+    const result = await env.result(id);
+    expect(result.outcome).toBe('rejected');
+    expect(result.message).toContain('on-call rejected it: version 3 is the fix');
     expect(await env.cluster.image('overtaken')).toBe(v3);
+    expect(await env.isFree('overtaken')).toBe(true);
   });
 
   test.concurrent('a person pauses the Deployment, and it stays paused', async () => {
@@ -44,7 +51,8 @@ describe('between plan and effect', () => {
       const result = await env.result(id);
 
       expect(result.outcome).toBe('refused');
-      expect(result.message).toContain('was deleted and made anew');
+      expect(result.plannedAgain).toContain('was deleted and made anew');
+      expect(result.message).toContain('has no earlier revision to go back to');
       expect(await env.cluster.image('anew')).toBe(v3);
     },
   );
@@ -84,7 +92,8 @@ describe('between plan and effect', () => {
     const result = await env.result(id);
 
     expect(result.outcome).toBe('refused');
-    expect(result.message).toContain('Revision 1 of Deployment pruned');
+    expect(result.plannedAgain).toContain('Revision 1 of Deployment pruned');
+    expect(result.message).toContain('has no earlier revision to go back to');
     expect(await env.cluster.image('pruned')).toBe(v2);
   });
 });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { hashOf, planDigest, sealPlan } from '../src/contract/digest.ts';
+import { hashOf, planDigest, digestPlan } from '../src/contract/digest.ts';
 import type { Change, DraftPlan, Target } from '../src/contract/plan.ts';
 
 const target: Target = {
@@ -26,7 +26,7 @@ const draft: DraftPlan = {
   checks: [{ service: 'wakala-api', check: 'health' }],
   estimateSeconds: 4,
 };
-const { digest } = sealPlan(draft);
+const { digest } = digestPlan(draft);
 const other: Target = { ...target, name: 'other', uid: 'b64f' };
 
 /** The same value with the keys of every object in the reverse order. */
@@ -44,11 +44,11 @@ describe('the digest that people agree to stays', () => {
   test('however a server or a language orders the keys of an object', () => {
     const other = reversed(draft) as DraftPlan;
     expect(JSON.stringify(other)).not.toBe(JSON.stringify(draft));
-    expect(sealPlan(other).digest).toBe(digest);
+    expect(digestPlan(other).digest).toBe(digest);
   });
 
   test('after a journey as JSON', () => {
-    expect(sealPlan(JSON.parse(JSON.stringify(draft)) as DraftPlan).digest).toBe(digest);
+    expect(digestPlan(JSON.parse(JSON.stringify(draft)) as DraftPlan).digest).toBe(digest);
   });
 
   test('whatever the order in which targets were found', () => {
@@ -62,7 +62,7 @@ describe('the digest that people agree to stays', () => {
     ['warnings', { warnings: ['Argo CD owns it.'] }],
     ['estimate', { estimateSeconds: 90 }],
   ])('where only the text for people changes: %s', (_, text) => {
-    expect(sealPlan({ ...draft, ...text }).digest).toBe(digest);
+    expect(digestPlan({ ...draft, ...text }).digest).toBe(digest);
   });
 });
 
@@ -84,29 +84,29 @@ describe('the digest is another', () => {
   ];
 
   test.each(edits)('where a change has another %s', (_, edited) => {
-    expect(sealPlan({ ...draft, changes: [edited] }).digest).not.toBe(digest);
+    expect(digestPlan({ ...draft, changes: [edited] }).digest).not.toBe(digest);
   });
 
   test.each(['namespace', 'name', 'uid', 'kind'])('where a target has another %s', (field) => {
     const targets = [{ ...target, [field]: 'changed' }];
-    expect(sealPlan({ ...draft, targets }).digest).not.toBe(digest);
+    expect(digestPlan({ ...draft, targets }).digest).not.toBe(digest);
   });
 
   test('where a target or a change comes or goes, or changes come in another order', () => {
     const second = { ...change, id: 'second' };
     const digests = [[change], [], [change, second], [second, change], [change, change]].map(
-      (changes) => sealPlan({ ...draft, changes }).digest,
+      (changes) => digestPlan({ ...draft, changes }).digest,
     );
     digests.push(
-      sealPlan({ ...draft, targets: [target, other] }).digest,
-      sealPlan({ ...draft, targets: [] }).digest,
+      digestPlan({ ...draft, targets: [target, other] }).digest,
+      digestPlan({ ...draft, targets: [] }).digest,
     );
     expect(new Set(digests).size).toBe(digests.length);
   });
 });
 
 test('whoever has one change and the list of hashes can tell that it belongs to the plan', () => {
-  const plan = sealPlan({ ...draft, changes: [change, { ...change, id: 'second' }] });
+  const plan = digestPlan({ ...draft, changes: [change, { ...change, id: 'second' }] });
   expect(plan.changeHashes).toContain(hashOf(reversed(change)));
   expect(planDigest(plan.targets, plan.changeHashes)).toBe(plan.digest);
 });

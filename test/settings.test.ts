@@ -142,9 +142,24 @@ describe('what is left out', () => {
   test('is nothing that stops a first try: empty settings do', () => {
     expect(load('')).toEqual({
       kubernetes: { namespace: 'default' },
+      regions: {},
       services: {},
       aliases: {},
       worker: { logLevel: 'info' },
+      authority: {
+        people: 'people.yaml',
+        startedBy: ['on-call'],
+        unsignedStart: 'confirm',
+        automaticAbove: 0.1,
+        // The runbook's own rules, for whoever has none.
+        rules: [
+          expect.objectContaining({ name: 'database changes', need: { 'team-lead': 1 } }),
+          expect.objectContaining({ name: 'more than one region', need: { cto: 1 } }),
+        ],
+        contacts: ['on-call', 'team-lead', 'cto'],
+        remindAfter: [300_000, 600_000],
+        approvalTimeout: 3_600_000,
+      },
     });
   });
 

@@ -8,6 +8,7 @@ import { temporalDevFlags } from '../sandbox/temporal-dev.ts';
 import type { RunResult } from '../src/contract/run.ts';
 import { nowhere, settingsFileWith } from './support/command-line.ts';
 import { LoggedWorker } from './support/logged-worker.ts';
+import { writeSettings } from './support/settings.ts';
 import { TestCluster } from './support/cluster.ts';
 
 async function freeAddress(): Promise<string> {
@@ -29,11 +30,14 @@ afterAll(async () => {
   for (const server of servers) server.kill();
 });
 
-function start(variables: Record<string, string> = {}, settings = 'worker: {}'): LoggedWorker {
+function start(
+  variables: Record<string, string> = {},
+  settingsFile = writeSettings({}),
+): LoggedWorker {
   const worker = new LoggedWorker({
     TEMPORAL_ADDRESS: address,
     TEMPORAL_NAMESPACE: 'default',
-    ROLLBACK_CONFIG: settingsFileWith(settings),
+    ROLLBACK_CONFIG: settingsFile,
     ...variables,
   });
   workers.push(worker);
@@ -68,7 +72,8 @@ test('a worker that waits for Temporal ends when it is told to', async () => {
 });
 
 test('a worker with mistakes in its settings does not start, and tells all of them', async () => {
-  const worker = start({}, 'workr: {}\nworker: { logLevel: loud }\nservices: { api: {} }\n');
+  const text = 'workr: {}\nworker: { logLevel: loud }\nservices: { api: {} }\n';
+  const worker = start({}, settingsFileWith(text));
   expect(await worker.ended()).toBe(1);
   const fatal = worker
     .log()
@@ -90,10 +95,12 @@ describe('a worker in service', () => {
     const began = Date.now();
     worker = start(
       { SECRET_URL: `postgres://wakala:${password}@${nowhere}/wakala` },
-      `
-worker: { metricsAddress: "${metricsAddress}", logLevel: debug }
-services: { logged: { deployment: logged, connectionsPerPod: 2, database: "\${SECRET_URL}" } }
-`,
+      writeSettings({
+        worker: { metricsAddress, logLevel: 'debug' },
+        services: {
+          logged: { deployment: 'logged', connectionsPerPod: 2, database: '${SECRET_URL}' },
+        },
+      }),
     );
     expect(await worker.said('worker is ready')).toMatchObject({ address, namespace: 'default' });
     // Bundling alone takes longer on two busy cores.

@@ -1,6 +1,7 @@
 /** The one place that decides what an error of an outside system means and whether trying again helps. */
 import { ApplicationFailure, CancelledFailure } from '@temporalio/common';
 import { isGrpcServiceError } from '@temporalio/client';
+import { SettingsError } from '../config/settings.ts';
 import { failureTypes, type FailureType } from '../contract/failures.ts';
 import { KubeconfigError, KubernetesError, KubernetesUnreachable } from './kubernetes/api.ts';
 
@@ -9,6 +10,12 @@ export function toFailure(error: unknown): Error {
   if (error instanceof ApplicationFailure || error instanceof CancelledFailure) return error;
   if (error instanceof Error && error.name === 'AbortError') {
     return new CancelledFailure('The activity was cancelled.');
+  }
+  if (error instanceof SettingsError) {
+    return ApplicationFailure.retryable(
+      `The settings cannot be read, so nobody's authority can be told: ${error.message}`,
+      failureTypes.settingsUnusable,
+    );
   }
   if (error instanceof KubernetesUnreachable) return retried(error);
   // Nothing that a retry of the same worker would find different.

@@ -5,7 +5,7 @@ import type { RunResult, RunStatus } from '../contract/run.ts';
 import { paint, printJson, printLine } from './output.ts';
 import { type OpenRun, lookAt, resultOf } from './run-status.ts';
 import type { Temporal } from './temporal.ts';
-import { endLines, planLines, runLines, stepLine } from './view.ts';
+import { approveLine, authorityLines, endLines, planLines, runLines, stepLine } from './view.ts';
 
 /** A redrawn view should look alive; elsewhere each look only takes time from the run. */
 const lookEveryMs = { live: 250, lines: 1000 };
@@ -64,6 +64,13 @@ async function liveView(): Promise<View> {
   };
 }
 
+function waitingNote(status: RunStatus): string {
+  if (status.phase !== 'awaiting-approval') return '';
+  return [...authorityLines(status), approveLine(status)]
+    .map((line) => line.trim())
+    .join('\n         ');
+}
+
 function plainView(): View {
   let plan: Plan | undefined;
   const printed = new Set<string>();
@@ -83,7 +90,7 @@ function plainView(): View {
     show({ status, progress, retrying }) {
       if (status) steps(status);
       const note = status
-        ? (retrying ?? progress?.text ?? '')
+        ? (retrying ?? progress?.text ?? waitingNote(status))
         : 'No worker answers: the run goes on as soon as one does.';
       if (note && note !== lastNote) printLine(`         ${note}`);
       lastNote = note;

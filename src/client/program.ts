@@ -21,16 +21,18 @@ Examples:
   $ rollback deployment wakala-api --to-revision 42 --dry-run
   $ rollback plan deployment wakala-api --commands      # without Temporal
   $ rollback history deployment/wakala-api
-  $ rollback list --open
+  $ rollback list --waiting
+  $ rollback approve ID                                  # shows the plan, asks, and signs
   $ rollback watch ID
 
 Exit codes: 0 rolled back or nothing to do, 1 failed or gone back, 2 wrong use or refused,
-4 another run holds the target, 5 Temporal, cluster or worker not reachable.
+3 rejected or expired, 4 another run holds the target, 5 Temporal, cluster or worker not reachable.
 Settings: rollback.yaml (ROLLBACK_CONFIG); Temporal: its profile file and TEMPORAL_*.`,
     );
   addDeployment(cli, ended);
   addPlan(cli, ended);
   addRuns(cli, ended);
+  addDecisions(cli, ended);
   addCluster(cli, ended);
   cli
     .command('doctor')
@@ -46,6 +48,11 @@ Settings: rollback.yaml (ROLLBACK_CONFIG); Temporal: its profile file and TEMPOR
   return cli;
 }
 
+const keyFile = () =>
+  new Option(
+    '--key <file>',
+    'your private key, which signs (default: the one that ROLLBACK_KEY names)',
+  );
 const json = () => new Option('--json', 'print JSON: one document, or lines of it while following');
 
 function addDeployment(cli: Command, ended: (exitCode: number) => void): void {
@@ -55,6 +62,7 @@ function addDeployment(cli: Command, ended: (exitCode: number) => void): void {
     .description('roll a Deployment back to its previous or a given revision');
   addInputFlags(command, 'deployment', 'deployment')
     .option('--input <file>', 'take the input from a JSON file, or from - (standard input)')
+    .addOption(keyFile())
     .option('--id <id>', 'workflow id of the run (default: made from procedure, target and time)')
     .option('--detach', 'print the id of the run and do not follow it')
     .addOption(json())
@@ -108,6 +116,7 @@ function addRuns(cli: Command, ended: (exitCode: number) => void): void {
     .command('list')
     .description('list runs, newest first')
     .option('--open', 'only those that have not ended')
+    .option('--waiting', 'only those that wait for an approval, with what is missing')
     .option('--limit <number>', 'at most this many', positiveNumber, 20)
     .addOption(json())
     .action(async (flags: { limit: number }) => {
@@ -131,6 +140,60 @@ function addRuns(cli: Command, ended: (exitCode: number) => void): void {
     .action(async (id: string, flags: Flags) => {
       const { watch } = await import('./commands/runs.ts');
       ended(await watch(id, flags));
+    });
+}
+
+function addDecisions(cli: Command, ended: (exitCode: number) => void): void {
+  const signed = (command: Command) =>
+    command
+      .argument('<id>', 'workflow id of the run')
+      .addOption(keyFile())
+      .option('--yes', 'do not ask')
+      .option('--print', 'print the message for the Temporal UI and send nothing')
+      .addOption(json());
+  signed(cli.command('approve'))
+    .description('approve the plan of a run, signed with your key')
+    .option('--note <text>', 'what you want to say for the audit trail')
+    .option('--break-glass', 'stand in for somebody who does not answer; needs --note')
+    .addHelpText(
+      'after',
+      `
+Shows the plan as a worker sealed it, asks, signs it with your key and sends it; answers at once
+whether it counted and what is still missing. Exit code 2 where it did not count.
+
+Examples:
+  $ rollback approve ID
+  $ rollback approve ID --key ~/.config/rollback/me.jwk --yes
+  $ rollback approve ID --print          # for the field of the signal "approve" in the Temporal UI
+  $ rollback approve ID --break-glass --note "the lead has not answered for 10 minutes"`,
+    )
+    .action(async (id: string, flags: Flags) => {
+      const { decide } = await import('./commands/decide.ts');
+      ended(await decide('approve', id, flags));
+    });
+  signed(cli.command('reject'))
+    .description('reject the plan of a run, signed with your key; ends the run, nothing is changed')
+    .option('--note <text>', 'why; needed')
+    .addHelpText('after', '\nExample:\n  $ rollback reject ID --note "the fix is being deployed"')
+    .action(async (id: string, flags: Flags) => {
+      const { decide } = await import('./commands/decide.ts');
+      ended(await decide('reject', id, flags));
+    });
+  cli
+    .command('keygen')
+    .argument('<name>', 'whose key it is, as in the people file, such as an address of mail')
+    .description('make a key that signs decisions; its public part goes into the people file')
+    .option('--out <file>', 'where to keep the private part (default: NAME.jwk)')
+    .option('--print', 'write the private key to standard output and into no file')
+    .option('--worker', 'a key with which a worker seals its plans')
+    .addOption(json())
+    .addHelpText(
+      'after',
+      '\nExample:\n  $ rollback keygen alice@example.com --out ~/.config/rollback/me.jwk',
+    )
+    .action(async (name: string, flags: Flags) => {
+      const { keygen } = await import('./commands/keygen.ts');
+      ended(await keygen(name, flags));
     });
 }
 

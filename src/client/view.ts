@@ -21,12 +21,36 @@ export function planLines(plan: Plan): string[] {
   const checks = plan.checks.map(({ check }) => check);
   if (plan.changes.length > 0) {
     lines.push(
+      ...plan.needs.map(
+        ({ rule, roles, count, why }) =>
+          `  ${paint('yellow', '=')} Needs the approval of ${count} ${roles.join(' or ')} (${rule}): ${why}.`,
+      ),
       checks.length > 0
         ? `  ${paint('dim', '=')} Verified afterwards by: ${checks.join(', ')}.`
         : `  ${paint('dim', '=')} No checks are configured for this target: only its replicas are verified.`,
       `  ${paint('dim', '=')} Expected to take about ${plan.estimateSeconds} s. Digest ${plan.digest.slice(0, 12)}.`,
     );
   }
+  return lines;
+}
+
+/** Who asked for the run, and what was decided about it. */
+export function authorityLines({ authority, requestedBy, plannedAgain }: RunStatus): string[] {
+  if (!authority) return [];
+  const { start, decisions, missing, refused, waitsUntil } = authority;
+  const lines = plannedAgain ? [`  ${paint('yellow', '!')} Planned again. ${plannedAgain}`] : [];
+  if (start.kind === 'unsigned')
+    lines.push(`  ${paint('yellow', '!')} Asked for by ${requestedBy}: ${start.why}.`);
+  for (const { decision, by, counted, text, note } of decisions) {
+    const mark = counted ? paint('green', '✓') : paint('red', '✗');
+    const said = note && !text.includes(note) ? ` "${note}"` : '';
+    lines.push(`  ${mark} ${counted ? '' : `${decision} by ${by}: `}${text}${said}`);
+  }
+  const told = decisions.filter(({ counted }) => !counted).length;
+  if (refused > told)
+    lines.push(`  ${paint('red', '✗')} ${refused - told} more messages did not count.`);
+  if (missing && waitsUntil)
+    lines.push(`  ${paint('cyan', '…')} Missing until ${waitsUntil}: ${missing}.`);
   return lines;
 }
 
@@ -45,7 +69,7 @@ export function runLines(
   progress?: ProgressDetails,
   retrying?: string,
 ): string[] {
-  const lines = status.plan ? [...planLines(status.plan), ''] : [];
+  const lines = status.plan ? [...planLines(status.plan), ...authorityLines(status), ''] : [];
   const running = status.steps.filter(({ state }) => state === 'running');
   lines.push(
     ...status.steps.map((step) => stepLine(step, step === running.at(-1) ? progress : undefined)),
@@ -53,8 +77,14 @@ export function runLines(
   if (running.length === 0 && status.phase !== 'done') {
     lines.push(`${paint('cyan', '…')} ${progress?.text ?? status.message}`);
   }
+  if (status.phase === 'awaiting-approval') lines.push(approveLine(status));
   if (retrying) lines.push(`  ${paint('yellow', '!')} ${retrying}`);
   return lines;
+}
+
+/** How whoever is missing decides. */
+export function approveLine({ workflowId }: RunStatus): string {
+  return `  Look and decide: ${paint('bold', `rollback approve ${workflowId}`)}, or reject`;
 }
 
 /** How the run ended. */

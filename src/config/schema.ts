@@ -1,12 +1,7 @@
 import { z } from 'zod';
-import { durationMs, durationPattern } from '../contract/duration.ts';
 import { namespaceName, objectName } from '../contract/input.ts';
-
-/** A duration as in run inputs, as milliseconds. */
-const duration = z
-  .string()
-  .regex(durationPattern, 'is not a duration such as 500ms, 30s or 5m')
-  .transform(durationMs);
+import { authoritySchema } from './authority.ts';
+import { duration } from './duration.ts';
 
 /** How often a red check is tried again before it counts, and how long all tries may take. */
 const patience = {
@@ -48,6 +43,14 @@ const service = z.strictObject({
   connectionsPerPod: z.int().min(1).optional(),
   /** Address of the PostgreSQL database that the pods use, from the environment. */
   database: z.string().min(1).optional(),
+  /** Where the share of failed requests, 0 to 1, stands in a JSON document: runs start by it. */
+  errorRate: z
+    .strictObject({
+      url: z.url({ protocol: /^https?$/, message: 'is not an http or https address' }),
+      field: z.string().min(1).default('error_rate'),
+      timeout: duration.default(3000),
+    })
+    .optional(),
   checks: z
     .strictObject({
       health: healthCheck.optional(),
@@ -65,7 +68,10 @@ export const settingsSchema = z.strictObject({
       namespace: namespaceName.default('default'),
     })
     .default({ namespace: 'default' }),
+  /** Regions by name, each one cluster; a rollback in several of them may need more approvals. */
+  regions: z.record(z.string(), z.strictObject({ context: z.string().min(1) })).default({}),
   services: z.record(z.string(), service).default({}),
+  authority: authoritySchema.prefault({}),
   /** Words that the CLI takes in place of a longer command. */
   aliases: z.record(z.string().regex(/^[a-z][a-z0-9-]*$/), z.array(z.string().min(1))).default({}),
   worker: z
@@ -75,6 +81,8 @@ export const settingsSchema = z.strictObject({
         .string()
         .regex(/^[^\s:]+:\d{1,5}$/, 'is not an address such as 127.0.0.1:9464')
         .optional(),
+      /** File with the private key with which this worker seals its plans (`rollback keygen`). */
+      key: z.string().min(1).optional(),
       logLevel: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
     })
     .default({ logLevel: 'info' }),
@@ -82,6 +90,7 @@ export const settingsSchema = z.strictObject({
 
 export type Settings = z.output<typeof settingsSchema>;
 export type Service = z.output<typeof service>;
+export type ErrorRate = NonNullable<Service['errorRate']>;
 export type HealthCheck = z.output<typeof healthCheck>;
 export type LogsCheck = z.output<typeof logsCheck>;
 export type SmokeCheck = z.output<typeof smokeCheck>;

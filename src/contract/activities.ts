@@ -8,6 +8,8 @@
  * - `check`: measures; a red check is a failure.
  * - `wait`: waits for others, reading only.
  * - `lock`: takes and frees the locks of a plan, at once.
+ * - `assess`: tells whose approval is there and whose is missing, at once.
+ * - `tell`: tells people; no run fails because nobody could be told.
  */
 export const activityClasses = {
   'kubernetes.planDeploymentRollback': 'observe',
@@ -19,6 +21,8 @@ export const activityClasses = {
   'lock.takeTargets': 'lock',
   'lock.releaseTargets': 'lock',
   'lock.awaitTargets': 'wait',
+  'authority.assessDecision': 'assess',
+  'people.tell': 'tell',
 } as const;
 
 export type ActivityName = keyof typeof activityClasses;

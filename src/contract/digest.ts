@@ -17,8 +17,8 @@ export function planDigest(targets: readonly Target[], changeHashes: readonly st
   return hashOf({ targets: targets.map(targetKey).sort(), changes: changeHashes });
 }
 
-/** Adds hashes and digest to a drafted plan. */
-export function sealPlan(draft: DraftPlan): Plan {
+/** Adds hashes and digest to a drafted plan; whose approval it needs is for the rules to add. */
+export function digestPlan(draft: DraftPlan): Plan {
   const changeHashes = draft.changes.map((change: Change) => hashOf(change));
-  return { ...draft, changeHashes, digest: planDigest(draft.targets, changeHashes) };
+  return { ...draft, changeHashes, digest: planDigest(draft.targets, changeHashes), needs: [] };
 }

@@ -12,6 +12,10 @@ export const failureTypes = {
   targetSettling: 'TargetSettling',
   /** A change was asked for that belongs to no plan, or comes from no run. */
   notMandated: 'NotMandated',
+  /** The change lacks the authority that the rules ask for. */
+  notAuthorized: 'NotAuthorized',
+  /** The settings cannot be read, so nobody's authority can be told. Passes when they are mended. */
+  settingsUnusable: 'SettingsUnusable',
   /** A rollout cannot finish; the message has the pod's own reason. */
   rolloutBlocked: 'RolloutBlocked',
   /** A verification check is red. */

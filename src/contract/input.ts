@@ -56,6 +56,9 @@ const common = {
     .default('auto')
     .describe('auto brings all pods up at once where there is room, steady keeps the strategy'),
   wait: duration.optional().describe('how long to wait for a target that another run holds'),
+  approvalTimeout: duration
+    .optional()
+    .describe('how long to wait for approvals (default: from the settings, 60m)'),
 };
 
 const deployment = z.strictObject({

@@ -3,6 +3,8 @@
  * never templates, manifests or secrets, which would fill and leak through workflow history.
  */
 
+import type { Assessment, KnownKey, Need, StartAuthority, WaitSettings } from './authority.ts';
+
 /** A Kubernetes object that a run changes, under the identity that the API server gave it. */
 export interface Target {
   kind: 'deployment';
@@ -40,6 +42,8 @@ export interface Plan {
   changeHashes: string[];
   /** SHA-256 over targets and change hashes; everything below it is for people and not covered. */
   digest: string;
+  /** Whose approval the plan needs, by which rule, and why. */
+  needs: Need[];
   /** One sentence: what changes from what to what. */
   summary: string;
   /** A bounded list of differences in words. */
@@ -51,14 +55,22 @@ export interface Plan {
   estimateSeconds: number;
 }
 
-/** What planning answers: the input with its defaults, and the plan made from it. */
+/** What planning answers: the input with its defaults, the plan made from it, and its authority. */
 export interface Planned<Input> {
   input: Input;
   plan: Plan;
+  /** The worker's signature over the plan and how the run was started. */
+  seal: string;
+  start: StartAuthority;
+  /** Where the plan stands with nobody's decision yet. */
+  assessment: Assessment;
+  /** Public keys of everybody who may decide. */
+  keys: KnownKey[];
+  wait: WaitSettings;
 }
 
-/** The part of a plan that planners fill; hashes are added by `sealPlan`. */
-export type DraftPlan = Omit<Plan, 'changeHashes' | 'digest'>;
+/** The part of a plan that planners fill; the rest is added by `digestPlan`. */
+export type DraftPlan = Omit<Plan, 'changeHashes' | 'digest' | 'needs'>;
 
 /**
  * What every activity that changes something gets as its only argument. It names a change of the
@@ -70,6 +82,13 @@ export interface Mandate<C extends Change = Change> {
   undo: boolean;
   plan: Pick<Plan, 'targets' | 'changeHashes' | 'digest'>;
   run: RunIdentity;
+  authority: Authorization;
+}
+
+/** Proof that a run may act: what a worker sealed, and the signed approvals of people. */
+export interface Authorization {
+  seal: string;
+  approvals: string[];
 }
 
 /** Identity of a run that survives resets and tells a later run with the same workflow id apart. */

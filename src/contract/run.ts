@@ -1,8 +1,16 @@
 /** What a run tells the outside: its phases, outcomes, status and result, the same for every procedure. */
-import type { Plan } from './plan.ts';
+import type { AuthorityStatus } from './authority.ts';
+import type { Plan, Planned } from './plan.ts';
 
 /** Task queue of every workflow and activity but the guards' long ones. */
 export const taskQueue = 'rollback';
+
+/** Query for the plan as a worker sealed it, for those who decide about it. */
+export const sealedPlanQuery = 'sealedPlan';
+export type SealedPlan = Pick<Planned<unknown>, 'plan' | 'seal'>;
+
+/** Memo field with the signature of whoever started the run. */
+export const startMemo = 'rollbackStart';
 
 /** `requestedBy` when nobody said. */
 export const unknownRequester = 'unknown';
@@ -31,6 +39,8 @@ export const outcomes = {
   failed: { failure: 'RollbackFailed', exitCode: 1 },
   invalid: { failure: 'InvalidInput', exitCode: 2 },
   refused: { failure: 'Refused', exitCode: 2 },
+  rejected: { failure: 'Rejected', exitCode: 3 },
+  expired: { failure: 'Expired', exitCode: 3 },
   busy: { failure: 'TargetBusy', exitCode: 4 },
   unreachable: { failure: 'Unreachable', exitCode: 5 },
 } as const;
@@ -59,6 +69,10 @@ export interface RunStatus {
   requestedBy?: string;
   reason?: string;
   plan?: Plan;
+  /** Who started it, whose approval it needs and has; once it is planned. */
+  authority?: AuthorityStatus;
+  /** Why the first plan did not hold, where it was made anew. */
+  plannedAgain?: string;
   steps: StepStatus[];
   outcome?: Outcome;
   /** One sentence: what the run does now, or how it ended. */

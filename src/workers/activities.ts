@@ -1,8 +1,11 @@
+import { authorityActivities } from '../activities/authority/index.ts';
 import { kubernetesActivities } from '../activities/kubernetes/index.ts';
 import type { Clusters } from '../activities/kubernetes/api.ts';
 import { lockActivities } from '../activities/lock/index.ts';
 import type { Locks } from '../activities/lock/locks.ts';
+import { peopleActivities, type Tell } from '../activities/people/index.ts';
 import { verificationActivities } from '../activities/verification/index.ts';
+import type { Authority } from '../authority/authority.ts';
 import type { LoadedSettings } from '../config/settings.ts';
 import { activityClasses } from '../contract/activities.ts';
 
@@ -10,6 +13,8 @@ import { activityClasses } from '../contract/activities.ts';
 export interface Connections {
   clusters: Clusters;
   locks: Locks;
+  authority: Authority;
+  tell: Tell;
 }
 
 type Activity = (...args: never[]) => Promise<unknown>;
@@ -21,12 +26,14 @@ type Activity = (...args: never[]) => Promise<unknown>;
  */
 export function allActivities(
   settings: LoadedSettings,
-  { clusters, locks }: Connections,
+  { clusters, locks, authority, tell }: Connections,
 ): Record<string, Activity> {
   const systems: Record<string, Record<string, Activity>> = {
-    kubernetes: kubernetesActivities(clusters, settings),
+    kubernetes: kubernetesActivities(clusters, settings, authority),
     verification: verificationActivities(clusters, settings),
     lock: lockActivities(locks),
+    authority: authorityActivities(authority),
+    people: peopleActivities(tell),
   };
   const activities = Object.fromEntries(
     Object.entries(systems).flatMap(([system, verbs]) =>

@@ -2,27 +2,59 @@ import { Client } from '@temporalio/client';
 import { type NativeConnection, Worker, type WorkflowBundleOption } from '@temporalio/worker';
 import { Clusters } from '../activities/kubernetes/api.ts';
 import { Locks } from '../activities/lock/locks.ts';
+import type { Tell } from '../activities/people/index.ts';
+import { isErrorRateAbove } from '../activities/verification/error-rate.ts';
+import { Authority } from '../authority/authority.ts';
+import type { SigningKey } from '../authority/private-key.ts';
+import { Regions } from '../authority/regions.ts';
+import type { RegisterSource } from '../authority/register.ts';
+import { findService } from '../config/services.ts';
 import type { LoadedSettings } from '../config/settings.ts';
 import { taskQueue } from '../contract/run.ts';
 import { allActivities } from './activities.ts';
 import { activityInterceptors } from './interceptors.ts';
 
+export interface WorkerParts {
+  connection: NativeConnection;
+  namespace: string;
+  settings: LoadedSettings;
+  workflowBundle: WorkflowBundleOption;
+  /** Who may decide, and the key with which this worker seals its plans. */
+  register: RegisterSource;
+  key: SigningKey;
+  tell: Tell;
+  clusters?: Clusters;
+}
+
 /** A worker for every workflow and activity, with the guard before each activity that changes something. */
-export function createWorker(
-  connection: NativeConnection,
-  namespace: string,
-  settings: LoadedSettings,
-  workflowBundle: WorkflowBundleOption,
+export function createWorker({
+  connection,
+  namespace,
+  settings,
+  workflowBundle,
+  register,
+  key,
+  tell,
   clusters = new Clusters(settings.settings.kubernetes.context),
-): Promise<Worker> {
-  const locks = new Locks(new Client({ connection, namespace }));
+}: WorkerParts): Promise<Worker> {
+  const client = new Client({ connection, namespace });
+  const locks = new Locks(client);
+  const { services, regions } = settings.settings;
+  const authority = new Authority({
+    ...{ source: register, key, client, namespace },
+    regions: new Regions(client, clusters, regions),
+    measureErrorRate: ({ targets }, limit) => {
+      const found = targets.map((target) => findService(services, target.namespace, target.name));
+      return isErrorRateAbove(found, limit);
+    },
+  });
   return Worker.create({
     connection,
     namespace,
     taskQueue,
     workflowBundle,
-    activities: allActivities(settings, { clusters, locks }),
-    interceptors: { activity: activityInterceptors(locks) },
+    activities: allActivities(settings, { clusters, locks, authority, tell }),
+    interceptors: { activity: activityInterceptors({ authority, locks }) },
     // After a killed worker, its workflows wait this long for it before another takes them.
     stickyQueueScheduleToStartTimeout: '1s',
     // Heartbeats carry the progress that people watch.

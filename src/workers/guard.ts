@@ -6,22 +6,31 @@ import type {
   Next,
 } from '@temporalio/worker';
 import type { Locks } from '../activities/lock/locks.ts';
+import type { Authority } from '../authority/authority.ts';
 import { classOf, isGuarded } from '../contract/activities.ts';
 import { hashOf, planDigest } from '../contract/digest.ts';
 import { failureTypes } from '../contract/failures.ts';
 import { targetKey, type Mandate } from '../contract/plan.ts';
 
+export interface GuardParts {
+  authority: Authority;
+  locks: Locks;
+}
+
 /**
  * Stands before every activity that changes something, just before its effect: the change must
- * belong to the plan that the mandate names, the mandate to the run that the activity runs for, and
- * the run must hold the lock of the change's target.
+ * belong to the plan that the mandate names, the mandate to the run that the activity runs for, the
+ * plan must have been made by a worker and approved by whom the rules ask for, and the run must hold
+ * the lock of the change's target.
  */
 export class Guard implements ActivityInboundCallsInterceptor {
   private readonly context: Context;
+  private readonly authority: Authority;
   private readonly locks: Locks;
 
-  constructor(context: Context, locks: Locks) {
+  constructor(context: Context, { authority, locks }: GuardParts) {
     this.context = context;
+    this.authority = authority;
     this.locks = locks;
   }
 
@@ -34,7 +43,9 @@ export class Guard implements ActivityInboundCallsInterceptor {
     if (!activityClass) throw notMandated(`Activity ${activityType} is not in the contract.`);
     if (isGuarded(activityClass)) {
       const mandate = input.args[0] as Mandate | undefined;
-      assertMandate(mandate, workflowExecution?.workflowId);
+      if (!workflowExecution) throw notMandated('An activity that changes something has no run.');
+      assertMandate(mandate, workflowExecution.workflowId);
+      await this.authority.authorize(workflowExecution, mandate);
       await this.locks.hold(mandate.change.target, mandate.run);
     }
     return next(input);
@@ -44,9 +55,14 @@ export class Guard implements ActivityInboundCallsInterceptor {
 /** @throws NotMandated where change, plan and run do not belong together. */
 export function assertMandate(
   mandate: Mandate | undefined,
-  workflowId: string | undefined,
+  workflowId: string,
 ): asserts mandate is Mandate {
-  if (!mandate?.change?.target || !mandate.plan?.changeHashes || !mandate.run) {
+  const whole =
+    mandate?.change?.target &&
+    mandate.plan?.changeHashes &&
+    mandate.run &&
+    Array.isArray(mandate.authority?.approvals);
+  if (!whole) {
     throw notMandated('An activity that changes something was called without a mandate.');
   }
   const { change, plan, run } = mandate;

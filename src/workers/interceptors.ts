@@ -1,12 +1,11 @@
 import type { Context } from '@temporalio/activity';
 import type { ActivityInterceptorsFactory } from '@temporalio/worker';
 import { toFailure } from '../activities/failures.ts';
-import type { Locks } from '../activities/lock/locks.ts';
 import { withHeartbeats } from '../activities/progress.ts';
-import { Guard } from './guard.ts';
+import { Guard, type GuardParts } from './guard.ts';
 
 /** What surrounds every activity, outermost first: typed failures, heartbeats, the guard. */
-export function activityInterceptors(locks: Locks): ActivityInterceptorsFactory[] {
+export function activityInterceptors(parts: GuardParts): ActivityInterceptorsFactory[] {
   return [
     () => ({
       inbound: {
@@ -22,6 +21,6 @@ export function activityInterceptors(locks: Locks): ActivityInterceptorsFactory[
     (context: Context) => ({
       inbound: { execute: (input, next) => withHeartbeats(context, () => next(input)) },
     }),
-    (context: Context) => ({ inbound: new Guard(context, locks) }),
+    (context: Context) => ({ inbound: new Guard(context, parts) }),
   ];
 }

@@ -1,4 +1,5 @@
 import { pino } from 'pino';
+import type { Tell } from '../activities/people/index.ts';
 import type { Logger, LogLevel, LogMetadata } from '@temporalio/worker';
 
 /** Structured logs on stdout, one JSON object a line; addresses lose their passwords. */
@@ -13,6 +14,12 @@ export const log = pino({
     streamWrite: (line) => line.replace(/(\w+:\/\/[^\s:/@"]*):[^\s@"]+@/g, '$1:***@'),
   },
 });
+
+/** Tells people where whoever collects the logs can pick it up. */
+export const tellInLog: Tell = ({ text, urgent, ...notice }) => {
+  log[urgent ? 'warn' : 'info']({ notice }, text);
+  return Promise.resolve();
+};
 
 /** The Temporal SDK's logs in the same form. */
 export const temporalLogger: Logger = {

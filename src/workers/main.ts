@@ -4,11 +4,12 @@ import { loadClientConnectConfig } from '@temporalio/envconfig';
 import { NativeConnection, Runtime } from '@temporalio/worker';
 import { Clusters } from '../activities/kubernetes/api.ts';
 import { loadSettings, SettingsError, type LoadedSettings } from '../config/settings.ts';
+import { loadAuthority } from '../authority/load.ts';
 import { createWorker } from './create-worker.ts';
-import { log, temporalLogger } from './log.ts';
+import { log, tellInLog, temporalLogger } from './log.ts';
 import { registerSearchAttributes, SearchAttributesMissing } from './register-search-attributes.ts';
 import { watchCluster } from './watch-cluster.ts';
-import { workflowBundle } from './workflow-bundle.ts';
+import { workflowBundle as bundleOf } from './workflow-bundle.ts';
 
 const retryEveryMs = 2000;
 
@@ -21,15 +22,19 @@ async function main(): Promise<void> {
   const stop = new AbortController();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop.abort());
 
-  const [bundle, connection] = await Promise.all([
-    workflowBundle(temporalLogger),
+  const { register, key } = await loadAuthority(settings, address);
+  const [workflowBundle, connection] = await Promise.all([
+    bundleOf(temporalLogger),
     connect(() => NativeConnection.connect(connectionOptions), address, stop.signal),
   ]);
   if (!connection) return;
   try {
     await registerSearchAttributes(connection, namespace);
     const clusters = new Clusters(settings.settings.kubernetes.context);
-    const worker = await createWorker(connection, namespace, settings, bundle, clusters);
+    const worker = await createWorker({
+      ...{ connection, namespace, settings, workflowBundle, register, key, clusters },
+      tell: tellInLog,
+    });
     const running = worker.run();
     log.info({ address, namespace, settings: settings.file }, 'worker is ready');
     void watchCluster(clusters, log, stop.signal);

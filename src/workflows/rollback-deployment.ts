@@ -8,11 +8,11 @@ import { runbook } from './run/runbook.ts';
  * handed back as its owners expect it.
  */
 export const rollbackDeployment = runbook('deployment', {
-  plan: (input) => kubernetes.planDeploymentRollback(input),
+  plan: (...request) => kubernetes.planDeploymentRollback(...request),
 
   async steps(run) {
     const change = run.change<DeploymentChange>('deployment');
-    run.ifCutShort('Hand the Deployment back', () => kubernetes.handBackDeployment(change));
+    run.ifCutShort('Hand the Deployment back', () => kubernetes.handBackDeployment(change.inverse));
 
     await run.step('Restore the pod template', {
       do: () => kubernetes.restoreTemplate(change),

@@ -2,6 +2,7 @@ import { ApplicationFailure, type Client, WorkflowFailedError } from '@temporali
 import { NativeConnection, Worker } from '@temporalio/worker';
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
+import type { RunIdentity } from '../../src/contract/plan.ts';
 
 const taskQueue = 'forger';
 
@@ -26,21 +27,32 @@ export class Forger {
     return new Forger(client, worker, connection);
   }
 
-  /** Asks for an activity with what `argument` answers for the run's id, and answers how it failed. */
+  /** Asks for an activity with what `argument` answers for the run, and answers how it failed. */
   async ask(
     activity: string,
-    argument: (workflowId: string) => unknown,
+    argument: (run: RunIdentity) => unknown,
   ): Promise<ApplicationFailure> {
-    const workflowId = `forged-${randomBytes(4).toString('hex')}`;
     try {
-      const args = [activity, argument(workflowId)];
-      await this.client.workflow.execute('forged', { workflowId, taskQueue, args });
+      await this.call(activity, async (run) => [await argument(run)]);
     } catch (error) {
       const cause = error instanceof WorkflowFailedError ? error.cause?.cause : undefined;
       if (cause instanceof ApplicationFailure) return cause;
       throw error;
     }
     throw new Error(`Activity ${activity} did what it was asked for.`);
+  }
+
+  /** Asks for an activity, and answers what it answers. */
+  async call(
+    activity: string,
+    args: (run: RunIdentity) => unknown[] | Promise<unknown[]>,
+    workflowId = `forged-${randomBytes(4).toString('hex')}`,
+  ): Promise<unknown> {
+    const handle = await this.client.workflow.start('forged', {
+      ...{ workflowId, taskQueue, args: [activity] },
+    });
+    await handle.signal('ask', await args({ workflowId, firstRunId: handle.firstExecutionRunId }));
+    return handle.result();
   }
 
   async stop(): Promise<void> {

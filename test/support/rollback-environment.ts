@@ -1,21 +1,36 @@
 import { afterAll, beforeAll } from '@jest/globals';
-import { ApplicationFailure, type Client, WorkflowFailedError } from '@temporalio/client';
+import {
+  ApplicationFailure,
+  type Client,
+  WorkflowFailedError,
+  WorkflowUpdateFailedError,
+} from '@temporalio/client';
 import { TestWorkflowEnvironment } from '@temporalio/testing';
 import { NativeConnection, Runtime, Worker, type WorkflowBundleOption } from '@temporalio/worker';
 import { execa } from 'execa';
 import { randomBytes } from 'node:crypto';
 import { findServers } from '../../sandbox/setup/servers.mjs';
 import { temporalDevFlags } from '../../sandbox/temporal-dev.ts';
-import { settingsSchema } from '../../src/config/schema.ts';
-import type { LoadedSettings } from '../../src/config/settings.ts';
+import { loadAuthority } from '../../src/authority/load.ts';
+import { signStart } from '../../src/authority/start.ts';
+import type { Notice } from '../../src/activities/people/index.ts';
+import { loadSettings } from '../../src/config/settings.ts';
+import {
+  tokenTypes,
+  type DecisionAnswer,
+  type DecisionClaims,
+  type DecisionName,
+} from '../../src/contract/decision.ts';
 import { type Plan, type Target, targetKey } from '../../src/contract/plan.ts';
-import { taskQueue, type RunResult, type RunStatus } from '../../src/contract/run.ts';
+import { startMemo, taskQueue, type RunResult, type RunStatus } from '../../src/contract/run.ts';
 import { createWorker } from '../../src/workers/create-worker.ts';
 import { registerSearchAttributes } from '../../src/workers/register-search-attributes.ts';
 import { workflowBundle } from '../../src/workers/workflow-bundle.ts';
 import { TestCluster } from './cluster.ts';
 import { eventually } from './eventually.ts';
 import { FakeOwner } from './fake-owner.ts';
+import { keyOf, type PersonName } from './people.ts';
+import { type OwnSettings, writeSettings } from './settings.ts';
 import { silentLogger } from './silent-logger.ts';
 
 /** Input of a run as a person gives it. */
@@ -28,13 +43,17 @@ type Input = Record<string, unknown> & { deployment?: string };
 export class RollbackEnvironment {
   cluster!: TestCluster;
   temporal!: TestWorkflowEnvironment;
+  /** What the worker has told people so far. */
+  readonly told: Notice[] = [];
+  /** Where the worker's settings are; the people file is beside it. */
+  settingsFile!: string;
   private bundle!: WorkflowBundleOption;
   private worker: { it: Worker; running: Promise<void>; connection: NativeConnection } | undefined;
   private readonly started: string[] = [];
   private readonly namespaces: string[] = [];
-  private readonly settings: object;
+  private readonly settings: OwnSettings;
 
-  constructor(settings: object) {
+  constructor(settings: OwnSettings) {
     this.settings = settings;
   }
 
@@ -49,6 +68,7 @@ export class RollbackEnvironment {
       server: { executable: { type: 'existing-path', path }, extraArgs: temporalDevFlags() },
     });
     this.bundle = await workflowBundle(silentLogger);
+    this.settingsFile = writeSettings(this.settings);
     await this.startWorker();
   }
 
@@ -73,12 +93,13 @@ export class RollbackEnvironment {
   async startWorker(): Promise<void> {
     const connection = await NativeConnection.connect({ address: this.temporal.address });
     await registerSearchAttributes(connection, 'default');
-    const settings: LoadedSettings = {
-      settings: settingsSchema.parse(this.settings),
-      file: 'rollback.yaml',
-      folder: process.cwd(),
-    };
-    const it = await createWorker(connection, 'default', settings, this.bundle);
+    const settings = loadSettings(this.settingsFile);
+    const { register, key } = await loadAuthority(settings, this.temporal.address);
+    const it = await createWorker({
+      ...{ connection, namespace: 'default', settings, register, key },
+      workflowBundle: this.bundle,
+      tell: (notice) => Promise.resolve(void this.told.push(notice)),
+    });
     this.worker = { it, running: it.run(), connection };
   }
 
@@ -91,10 +112,26 @@ export class RollbackEnvironment {
     await connection.close();
   }
 
-  /** Starts a run in this file's namespace and answers its id. */
-  async start(input: Input, workflowId = `run-${randomBytes(4).toString('hex')}`): Promise<string> {
-    const args = [{ namespace: this.cluster.namespace, ...input }];
-    await this.client.workflow.start('rollbackDeployment', { workflowId, taskQueue, args });
+  /** Starts a run in this file's namespace as the on-call engineer does, and answers its id. */
+  async start(input: Input, workflowId = newId(), as?: PersonName | 'nobody'): Promise<string> {
+    return this.startAs(
+      as ?? 'on-call',
+      { namespace: this.cluster.namespace, ...input },
+      workflowId,
+    );
+  }
+
+  /** Starts a run with an input as it is, signed by this person or by nobody. */
+  async startAs(
+    person: PersonName | 'nobody',
+    input: unknown,
+    workflowId = newId(),
+  ): Promise<string> {
+    const workflowType = 'rollbackDeployment';
+    const run = { namespace: 'default', workflowId, workflowType, input };
+    const memo =
+      person === 'nobody' ? {} : { [startMemo]: await signStart(await keyOf(person), run) };
+    await this.client.workflow.start(workflowType, { workflowId, taskQueue, memo, args: [input] });
     this.started.push(workflowId);
     return workflowId;
   }
@@ -110,10 +147,7 @@ export class RollbackEnvironment {
 
   /** Starts a run with an input as it is, and answers the failure that it ends with. */
   async failure(input: unknown): Promise<ApplicationFailure> {
-    const workflowId = `run-${randomBytes(4).toString('hex')}`;
-    const args = [input];
-    await this.client.workflow.start('rollbackDeployment', { workflowId, taskQueue, args });
-    this.started.push(workflowId);
+    const workflowId = await this.startAs('on-call', input);
     try {
       await this.client.workflow.getHandle(workflowId).result();
     } catch (error) {
@@ -137,6 +171,53 @@ export class RollbackEnvironment {
       `run ${workflowId} has a plan`,
       async () => (await this.status(workflowId)).plan,
     );
+  }
+
+  /** Waits until a run waits for approvals, and answers its status then. */
+  async untilWaiting(workflowId: string): Promise<RunStatus> {
+    return eventually(`run ${workflowId} waits for approvals`, async () => {
+      const status = await this.status(workflowId);
+      return status.phase === 'awaiting-approval' && status;
+    });
+  }
+
+  /** Decides about the plan that a run shows now, by update, as the CLI does. */
+  async decide(
+    workflowId: string,
+    decision: DecisionName,
+    person: PersonName,
+    claims: Partial<DecisionClaims> = {},
+  ): Promise<DecisionAnswer> {
+    const token = await this.token(workflowId, decision, person, claims);
+    return this.send(workflowId, { decision, token });
+  }
+
+  /** A signed decision about the plan that a run shows now; `claims` win over what is right. */
+  async token(
+    workflowId: string,
+    decision: DecisionName,
+    person: PersonName,
+    claims: Partial<DecisionClaims> = {},
+  ): Promise<string> {
+    const { plan, runId } = await this.status(workflowId);
+    const key = await keyOf(person);
+    const iat = Math.floor(Date.now() / 1000);
+    return key.sign(tokenTypes.decision, {
+      ...{ sub: person, aud: `default/${workflowId}`, run: runId, decision, digest: plan?.digest },
+      ...{ iat, exp: iat + 600, executeBy: iat + 3600 },
+      ...claims,
+    });
+  }
+
+  /** Sends a message as the update `decide`; one that the validator turned away did not count. */
+  async send(workflowId: string, message: unknown): Promise<DecisionAnswer> {
+    const handle = this.client.workflow.getHandle(workflowId);
+    try {
+      return await handle.executeUpdate<DecisionAnswer, [unknown]>('decide', { args: [message] });
+    } catch (error) {
+      if (!(error instanceof WorkflowUpdateFailedError)) throw error;
+      return { counted: false, text: error.cause?.message ?? '' };
+    }
   }
 
   /** Makes a run that does nothing hold the Deployment. */
@@ -184,6 +265,10 @@ export class RollbackEnvironment {
   }
 }
 
+function newId(): string {
+  return `run-${randomBytes(4).toString('hex')}`;
+}
+
 async function targetOf(cluster: TestCluster, name: string): Promise<Target> {
   const { metadata } = await cluster.deployment(name);
   return {
@@ -202,7 +287,7 @@ function failureOf(error: unknown): ApplicationFailure {
 }
 
 /** Opens an environment before the tests of a file and closes it after them. */
-export function useRollbackEnvironment(settings: object = {}): RollbackEnvironment {
+export function useRollbackEnvironment(settings: OwnSettings = {}): RollbackEnvironment {
   const environment = new RollbackEnvironment(settings);
   beforeAll(() => {
     Runtime.install({ logger: silentLogger });

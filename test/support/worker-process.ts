@@ -1,8 +1,8 @@
 import { execa } from 'execa';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { rmSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
+import { writeSettings } from './settings.ts';
 
 /** A worker as it runs in production: a process of its own, that can be killed. */
 export class WorkerProcess {
@@ -10,9 +10,8 @@ export class WorkerProcess {
   private readonly folder: string;
 
   private constructor(temporalAddress: string) {
-    this.folder = mkdtempSync(join(tmpdir(), 'rollback-worker-'));
-    const settings = join(this.folder, 'rollback.yaml');
-    writeFileSync(settings, 'worker: { logLevel: info }\n');
+    const settings = writeSettings({ worker: { logLevel: 'info' } });
+    this.folder = dirname(settings);
     const repository = resolve(import.meta.dirname, '../..');
     this.process = execa(process.execPath, ['src/workers/main.ts'], {
       cwd: repository,

@@ -1,4 +1,5 @@
 /** Activities on Kubernetes, under the names that follow `kubernetes.` in the contract. */
+import type { Authority } from '../../authority/authority.ts';
 import type { LoadedSettings } from '../../config/settings.ts';
 import { planning } from '../planning.ts';
 import { activityProgress } from '../progress.ts';
@@ -10,9 +11,13 @@ import { handBackDeployment } from './hand-back-deployment.ts';
 import { planDeploymentRollback } from './plan-deployment-rollback.ts';
 import { restoreTemplate } from './restore-template.ts';
 
-export function kubernetesActivities(clusters: Clusters, settings: LoadedSettings) {
+export function kubernetesActivities(
+  clusters: Clusters,
+  settings: LoadedSettings,
+  authority: Authority,
+) {
   return {
-    planDeploymentRollback: planning('deployment', (input) =>
+    planDeploymentRollback: planning(authority, 'deployment', (input) =>
       planDeploymentRollback(clusters, settings, input),
     ),
     compareRevisions: (mandate: DeploymentMandate) => compareRevisions(clusters, mandate),

@@ -1,7 +1,8 @@
 import { ApplicationFailure } from '@temporalio/common';
 import type { LoadedSettings } from '../../config/settings.ts';
 import type { Service } from '../../config/schema.ts';
-import { sealPlan } from '../../contract/digest.ts';
+import { findService } from '../../config/services.ts';
+import { digestPlan } from '../../contract/digest.ts';
 import { failureTypes } from '../../contract/failures.ts';
 import type { InputOf } from '../../contract/input.ts';
 import type { Plan, PlannedCheck, Target } from '../../contract/plan.ts';
@@ -86,7 +87,7 @@ export async function planDeploymentRollback(
     },
   };
   const rest = already ? unfinished(history) : undefined;
-  return sealPlan({
+  return digestPlan({
     procedure: 'deployment',
     targets: [target],
     changes: already && !rest ? [] : [change],
@@ -184,19 +185,6 @@ function chooseRevision(history: RevisionHistory, toRevision: number | undefined
   throw refused(
     `Deployment ${name} in ${namespace} has no earlier revision to go back to (${known}): deploy a good version, or raise revisionHistoryLimit for the next time.`,
   );
-}
-
-function findService(
-  services: Record<string, Service>,
-  namespace: string,
-  deployment: string,
-): [string, Service | undefined] {
-  const found = Object.entries(services).find(
-    ([, service]) =>
-      service.deployment === deployment &&
-      (service.namespace === undefined || service.namespace === namespace),
-  );
-  return found ?? ['', undefined];
 }
 
 function plannedChecks(serviceName: string, service: Service | undefined): PlannedCheck[] {

@@ -3,13 +3,14 @@ import { outcomes, type RunStatus } from '../../contract/run.ts';
 import { searchAttributes } from '../../contract/search-attributes.ts';
 import { CliError } from '../errors.ts';
 import { follow } from '../follow.ts';
-import { age, printJson, printLine, table } from '../output.ts';
+import { age, paint, printJson, printLine, table } from '../output.ts';
 import { lookAt, noSuchRun, resultOf } from '../run-status.ts';
-import { withTemporal } from '../temporal.ts';
+import { type Temporal, withTemporal } from '../temporal.ts';
 import { endLines, runLines } from '../view.ts';
 
 export interface ListOptions {
   open?: boolean;
+  waiting?: boolean;
   limit: number;
   json?: boolean;
 }
@@ -18,8 +19,13 @@ export interface ListOptions {
 export async function list(options: ListOptions): Promise<number> {
   return withTemporal(async (temporal) => {
     const { procedure, phase, outcome, targets, requestedBy } = searchAttributes;
-    const query = `${procedure.name} IS NOT NULL${options.open ? " AND ExecutionStatus = 'Running'" : ''}`;
-    const runs = [];
+    const conditions = [
+      `${procedure.name} IS NOT NULL`,
+      ...(options.open || options.waiting ? ["ExecutionStatus = 'Running'"] : []),
+      ...(options.waiting ? [`${phase.name} = 'awaiting-approval'`] : []),
+    ];
+    const query = conditions.join(' AND ');
+    const runs: ListedRun[] = [];
     for await (const run of temporal.client.workflow.list({ query, pageSize: options.limit })) {
       runs.push({
         workflowId: run.workflowId,
@@ -35,8 +41,11 @@ export async function list(options: ListOptions): Promise<number> {
       });
       if (runs.length === options.limit) break;
     }
+    if (options.waiting) await addMissing(temporal, runs);
     if (options.json) printJson(runs);
-    else if (runs.length === 0) printLine('There are no runs.');
+    else if (runs.length === 0) {
+      printLine(options.waiting ? 'No run waits for an approval.' : 'There are no runs.');
+    } else if (options.waiting) printWaiting(runs);
     else {
       const rows = runs.map((run) => [
         run.workflowId,
@@ -49,6 +58,39 @@ export async function list(options: ListOptions): Promise<number> {
     }
     return 0;
   });
+}
+
+interface ListedRun {
+  workflowId: string;
+  procedure?: string;
+  targets: string[];
+  phase?: string;
+  outcome?: string;
+  requestedBy?: string;
+  startedAt: string;
+  /** What is missing, of a run that waits. */
+  missing?: string;
+}
+
+/** Asks each run what it waits for; one that no worker answers for is listed all the same. */
+async function addMissing(temporal: Temporal, runs: ListedRun[]): Promise<void> {
+  await Promise.all(
+    runs.map(async (run) => {
+      const handle = temporal.client.workflow.getHandle(run.workflowId);
+      const open = await lookAt(temporal, handle).catch(() => undefined);
+      run.missing = open?.status?.authority?.missing ?? 'unknown: no worker answers';
+    }),
+  );
+}
+
+function printWaiting(runs: ListedRun[]): void {
+  for (const { workflowId, targets, startedAt, requestedBy, missing } of runs) {
+    printLine(
+      paint('bold', `${targets.join(', ')}  asked for by ${requestedBy}, ${age(startedAt)} ago`),
+    );
+    printLine(`  missing: ${missing}`);
+    printLine(`  rollback approve ${workflowId}`);
+  }
 }
 
 /** Prints a run as it is now. */

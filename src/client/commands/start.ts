@@ -1,6 +1,12 @@
-import { WorkflowExecutionAlreadyStartedError, type WorkflowHandle } from '@temporalio/client';
+import {
+  type Client,
+  WorkflowExecutionAlreadyStartedError,
+  type WorkflowHandle,
+} from '@temporalio/client';
 import { readFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
+import type { SigningKey } from '../../authority/private-key.ts';
+import { inputHash, signStart } from '../../authority/start.ts';
 import {
   defaultWorkflowId,
   InvalidInputError,
@@ -8,15 +14,17 @@ import {
   type Procedure,
   workflowTypes,
 } from '../../contract/input.ts';
-import { outcomes, taskQueue } from '../../contract/run.ts';
+import { outcomes, startMemo, taskQueue } from '../../contract/run.ts';
 import { CliError, exitCodes, lastResort } from '../errors.ts';
 import { follow } from '../follow.ts';
 import { printJson, printLine, printNote } from '../output.ts';
+import { ownKey } from '../own-key.ts';
 import { answerWithinMs, isDeadline, type Temporal, withTemporal } from '../temporal.ts';
 
 export interface StartOptions {
   id?: string;
   detach?: boolean;
+  key?: string;
   json?: boolean;
 }
 
@@ -28,12 +36,17 @@ export async function start(
   options: StartOptions,
 ): Promise<number> {
   validate(procedure, input);
+  const key = await ownKey(options.key);
+  if (!key && !input.dryRun) {
+    printNote(
+      'Started unsigned, so it waits until somebody confirms it: name your key with --key or ROLLBACK_KEY.',
+    );
+  }
   const workflowId = options.id ?? defaultWorkflowId(procedure, target, new Date());
   return withTemporal(async (temporal) => {
-    const handle = await accept(temporal, procedure, workflowId, {
-      requestedBy: userName(),
-      ...input,
-    });
+    // A signature says who asks; without one, the account is worth telling.
+    const whole = key ? input : { requestedBy: userName(), ...input };
+    const handle = await accept(temporal, procedure, workflowId, whole, key);
     if (options.detach) {
       if (options.json) printJson({ workflowId });
       else printLine(workflowId);
@@ -64,17 +77,21 @@ export function validate(procedure: Procedure, input: unknown): void {
 }
 
 async function accept(
-  { client, address }: Temporal,
+  { client, address, namespace }: Temporal,
   procedure: Procedure,
   workflowId: string,
   input: Record<string, unknown>,
+  key: SigningKey | undefined,
 ): Promise<WorkflowHandle> {
+  const workflowType = workflowTypes[procedure];
+  const start = key && (await signStart(key, { namespace, workflowId, workflowType, input }));
   try {
     return await client.withDeadline(Date.now() + answerWithinMs, () =>
-      client.workflow.start(workflowTypes[procedure], {
+      client.workflow.start(workflowType, {
         workflowId,
         taskQueue,
         args: [input],
+        ...(start ? { memo: { [startMemo]: start } } : {}),
         // Starting again with the same id follows the run that is there and never makes a second.
         workflowIdReusePolicy: 'REJECT_DUPLICATE',
         workflowIdConflictPolicy: 'FAIL',
@@ -83,6 +100,7 @@ async function accept(
     );
   } catch (error) {
     if (error instanceof WorkflowExecutionAlreadyStartedError) {
+      await assertSameInput(client, namespace, workflowId, inputHash(workflowType, input));
       printNote(`Run ${workflowId} was started before: following it.`);
       return client.workflow.getHandle(workflowId);
     }
@@ -94,6 +112,29 @@ async function accept(
     }
     throw error;
   }
+}
+
+/**
+ * Whoever may write to the namespace may claim a workflow id first: a run that was started with
+ * another input is not the one that was asked for.
+ */
+async function assertSameInput(
+  client: Client,
+  namespace: string,
+  workflowId: string,
+  asked: string,
+): Promise<void> {
+  const { history } = await client.workflowService.getWorkflowExecutionHistory({
+    ...{ namespace, execution: { workflowId }, maximumPageSize: 1 },
+  });
+  const started = history?.events?.[0]?.workflowExecutionStartedEventAttributes;
+  const payload = started?.input?.payloads?.[0];
+  const { payloadConverter } = client.options.loadedDataConverter;
+  const input: unknown = payload ? payloadConverter.fromPayload(payload) : undefined;
+  if (inputHash(started?.workflowType?.name ?? '', input) === asked) return;
+  throw new CliError(
+    `There is a run ${workflowId} already, and it was started with another input: look at it with rollback status ${workflowId}, and start yours with another --id.`,
+  );
 }
 
 /** One line for lists of runs in the Temporal UI. */

@@ -10,8 +10,10 @@ import {
   scheduleActivity,
   scheduleLocalActivity,
 } from '@temporalio/workflow';
+import type { AuthorityActivities } from '../../activities/authority/index.ts';
 import type { KubernetesActivities } from '../../activities/kubernetes/index.ts';
 import type { LockActivities } from '../../activities/lock/index.ts';
+import type { PeopleActivities } from '../../activities/people/index.ts';
 import type { VerificationActivities } from '../../activities/verification/index.ts';
 import { type ActivityClass, classOf } from '../../contract/activities.ts';
 
@@ -19,7 +21,9 @@ import { type ActivityClass, classOf } from '../../contract/activities.ts';
 const retry = { initialInterval: '500ms', backoffCoefficient: 2, maximumInterval: '5s' } as const;
 const cancellation = { cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED };
 
-const optionsOf: Record<Exclude<ActivityClass, 'lock'>, ActivityOptions> = {
+type LocalClass = 'lock' | 'assess';
+
+const optionsOf: Record<Exclude<ActivityClass, LocalClass>, ActivityOptions> = {
   // Before anything was changed, a minute without an answer ends the run as unreachable.
   observe: { startToCloseTimeout: '20s', scheduleToCloseTimeout: '60s', retry },
   // The heartbeat time-outs are how long a killed worker's step waits to be taken up again.
@@ -27,13 +31,15 @@ const optionsOf: Record<Exclude<ActivityClass, 'lock'>, ActivityOptions> = {
   drive: { startToCloseTimeout: '24h', heartbeatTimeout: '5s', retry, ...cancellation },
   check: { startToCloseTimeout: '24h', heartbeatTimeout: '5s', retry, ...cancellation },
   wait: { startToCloseTimeout: '24h', heartbeatTimeout: '5s', retry, ...cancellation },
+  tell: { startToCloseTimeout: '10s', retry: { ...retry, maximumAttempts: 5 } },
 };
 
 /**
- * Locks are taken and freed in local activities: they change no target, may run any number of
- * times, and a server's round trips for each would be a third of what surrounds the steps.
+ * Locks are taken and freed, and decisions assessed, in local activities: they change no target, may
+ * run any number of times, and a server's round trips for each would be a third of what surrounds
+ * the steps.
  */
-const lockOptions: LocalActivityOptions = {
+const localOptions: LocalActivityOptions = {
   startToCloseTimeout: '20s',
   retry,
   // Longer waits between tries are timers of the workflow, which answers queries meanwhile.
@@ -52,8 +58,8 @@ function activitiesOf<A extends Activities>(system: string): A {
       const activityClass = classOf(name);
       if (!activityClass) throw new Error(`Activity ${name} is not in the contract.`);
       return (...args: unknown[]) =>
-        activityClass === 'lock'
-          ? scheduleLocalActivity(name, args, lockOptions)
+        activityClass === 'lock' || activityClass === 'assess'
+          ? scheduleLocalActivity(name, args, localOptions)
           : scheduleActivity(name, args, {
               ...optionsOf[activityClass],
               summary: stepTitle.getStore(),
@@ -64,4 +70,6 @@ function activitiesOf<A extends Activities>(system: string): A {
 
 export const kubernetes = activitiesOf<KubernetesActivities>('kubernetes');
 export const verification = activitiesOf<VerificationActivities>('verification');
+export const authority = activitiesOf<AuthorityActivities>('authority');
+export const people = activitiesOf<PeopleActivities>('people');
 export const lock = activitiesOf<LockActivities>('lock');

@@ -1,6 +1,6 @@
 /**
- * The life of a run, the same for every procedure: validate, plan, lock, steps, verify, and in
- * every case an end that says what stands. A procedure only says what to plan and which steps to
+ * The life of a run, the same for every procedure: validate, plan, approvals, lock, steps, verify,
+ * and in every case an end that says what stands. A procedure only says what to plan and which steps to
  * take, so that it cannot forget a safeguard.
  */
 import { CancellationScope, isCancellation, workflowInfo } from '@temporalio/workflow';
@@ -10,52 +10,102 @@ import { failureTypes } from '../../contract/failures.ts';
 import type { InputOf, Procedure } from '../../contract/input.ts';
 import type { Plan, Planned, RunIdentity } from '../../contract/plan.ts';
 import type { Outcome, RunResult } from '../../contract/run.ts';
+import { awaitApprovals } from './approvals.ts';
+import { Decisions } from './decisions.ts';
 import { finish, isOutcome, messageOf, outcomeBeforeAnyChange, typedCause } from './outcome.ts';
 import { lock, stepTitle, verification } from './proxies.ts';
 import { StatusBoard } from './status.ts';
 import { Run } from './steps.ts';
 
 export interface Runbook<P extends Procedure> {
-  /** One read-only activity that validates the input and resolves whatever may be ambiguous later. */
-  plan: (input: unknown) => Promise<Planned<InputOf<P>>>;
+  /**
+   * One read-only activity that validates the input, resolves whatever may be ambiguous later, and
+   * seals what it found. `earlier` is the digest of the plan that this one replaces.
+   */
+  plan: (input: unknown, earlier?: string) => Promise<Planned<InputOf<P>>>;
   steps: (run: Run, input: InputOf<P>) => Promise<void>;
   /** What to do by hand where the run could not finish, from its plan. */
   byHand: (plan: Plan) => string[];
 }
 
+/** What belongs to one run from its beginning to its end. */
+interface Parts<P extends Procedure> {
+  definition: Runbook<P>;
+  identity: RunIdentity;
+  board: StatusBoard;
+  decisions: Decisions;
+}
+
+/** The world, or the rules, have changed since a plan was made, and nothing was changed by the run. */
+interface PlanAgain {
+  why: string;
+  /** Digest of the plan that does not hold any more. */
+  earlier: string;
+}
+
 /** Makes a procedure a workflow that takes one JSON object and ends with a RunResult. */
 export function runbook<P extends Procedure>(procedure: P, definition: Runbook<P>) {
   return async (input: unknown): Promise<RunResult> => {
-    const board = new StatusBoard(procedure);
     const { workflowId, firstExecutionRunId } = workflowInfo();
     const identity: RunIdentity = { workflowId, firstRunId: firstExecutionRunId };
-    return finish(await live(definition, input, identity, board));
+    const board = new StatusBoard(procedure);
+    const decisions = new Decisions(identity, () => board.showDecisions(decisions));
+    const result = await live({ definition, identity, board, decisions }, input);
+    await decisions.finish('The run has ended.');
+    return finish(result);
   };
 }
 
-async function live<P extends Procedure>(
-  definition: Runbook<P>,
+async function live<P extends Procedure>(parts: Parts<P>, input: unknown): Promise<RunResult> {
+  let again: PlanAgain | undefined;
+  for (;;) {
+    const prepared = await prepare(parts, input, again);
+    if ('outcome' in prepared) return prepared;
+    const carriedOut = await carryOut(parts, prepared);
+    if ('outcome' in carriedOut) return carriedOut;
+    again = carriedOut;
+  }
+}
+
+/** Plans, waits for approvals and takes the locks; answers a result where it ends there. */
+async function prepare<P extends Procedure>(
+  { definition, identity, board, decisions }: Parts<P>,
   rawInput: unknown,
-  identity: RunIdentity,
-  board: StatusBoard,
-): Promise<RunResult> {
-  let input: InputOf<P>;
+  again: PlanAgain | undefined,
+): Promise<Planned<InputOf<P>> | RunResult> {
   let plan: Plan | undefined;
   try {
-    ({ input, plan } = await stepTitle.run('Plan', () => definition.plan(rawInput)));
-    board.planned(input, plan);
+    const planned = await stepTitle.run('Plan', () => definition.plan(rawInput, again?.earlier));
+    const { input, assessment } = planned;
+    plan = planned.plan;
+    board.planned(planned);
     if (plan.changes.length === 0) return board.end('no-op', plan.summary, []);
     if (input.dryRun) return board.end('dry-run', `Dry run, nothing changed. ${plan.summary}`, []);
+    // The same plan again, with nobody to ask, would end in the same way again.
+    if (again?.earlier === plan.digest && assessment.granted) {
+      return board.end('refused', again.why, ['Nothing was changed.']);
+    }
+    const approval = await awaitApprovals(planned, decisions, board);
+    if (approval.outcome !== 'granted') {
+      return board.end(approval.outcome, approval.text, ['Nothing was changed.']);
+    }
     await takeLocks({ targets: plan.targets, run: identity }, input.wait, board);
+    return planned;
   } catch (error) {
     if (!isOutcome(error)) throw error;
     // Some of several locks may have been taken.
     if (plan) await freeLocks(plan, identity);
     return board.end(outcomeBeforeAnyChange(error), messageOf(error), ['Nothing was changed.']);
   }
+}
 
-  const run = new Run(plan, identity, board);
-  let result: RunResult;
+/** Takes the steps of an approved plan and verifies; undoes them or plans again where it must. */
+async function carryOut<P extends Procedure>(
+  { definition, identity, board, decisions }: Parts<P>,
+  { input, plan }: Planned<InputOf<P>>,
+): Promise<RunResult | PlanAgain> {
+  const run = new Run(plan, identity, decisions.authorization, board);
+  let result: RunResult | PlanAgain;
   try {
     board.enter('executing', plan.summary);
     await definition.steps(run, input);
@@ -63,11 +113,35 @@ async function live<P extends Procedure>(
     result = board.end('rolled-back', plan.summary, []);
   } catch (error) {
     if (!isOutcome(error)) throw error;
-    const onFailure = input.onFailure ?? (input.trigger === 'automatic' ? 'compensate' : 'pause');
-    result = await settle(definition, run, error, onFailure, board);
+    if (!run.changedAnything && isPlanVoid(error) && (await leavesNothing(run))) {
+      result = { why: messageOf(error), earlier: plan.digest };
+      decisions.suspend();
+      board.planAgain(result.why);
+    } else {
+      const onFailure = input.onFailure ?? (input.trigger === 'automatic' ? 'compensate' : 'pause');
+      result = await settle(definition, run, error, onFailure, board);
+    }
   }
   await freeLocks(plan, identity);
   return result;
+}
+
+/** Hands back what an effect may have left whose answer was lost; false where that cannot be done. */
+async function leavesNothing(run: Run): Promise<boolean> {
+  try {
+    await run.cutShort();
+    return true;
+  } catch (error) {
+    if (!isOutcome(error)) throw error;
+    // Who is not allowed to begin has left nothing.
+    return typedCause(error)?.type === failureTypes.notAuthorized;
+  }
+}
+
+/** Whether a change was turned away because the plan or its approvals do not hold any more. */
+function isPlanVoid(error: unknown): boolean {
+  const type = typedCause(error)?.type;
+  return type === failureTypes.planStale || type === failureTypes.notAuthorized;
 }
 
 /**
@@ -128,7 +202,6 @@ async function settle<P extends Procedure>(
   let outcome: Outcome = 'failed';
   if (stale) {
     left = ['The change of somebody else was left as it is.'];
-    if (!run.changedAnything) outcome = 'refused';
   } else if (cancelled || onFailure === 'compensate') {
     board.enter('compensating', `Going back: ${cause}`);
     left = await run.compensate();

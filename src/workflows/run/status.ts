@@ -6,25 +6,32 @@ import {
   upsertSearchAttributes,
   workflowInfo,
 } from '@temporalio/workflow';
+import type { AuthorityStatus, StartAuthority } from '../../contract/authority.ts';
 import type { CommonInput } from '../../contract/input.ts';
-import { type Plan, targetName } from '../../contract/plan.ts';
+import { type Plan, type Planned, targetName } from '../../contract/plan.ts';
 import {
   type Outcome,
   type Phase,
   type RunResult,
   type RunStatus,
+  type SealedPlan,
+  sealedPlanQuery,
   type StepStatus,
   unknownRequester,
 } from '../../contract/run.ts';
 import { searchAttributes } from '../../contract/search-attributes.ts';
+import type { Decisions } from './decisions.ts';
 import { describeRun } from './details.ts';
 
 const statusQuery = defineQuery<RunStatus>('status');
+const sealQuery = defineQuery<SealedPlan | undefined>(sealedPlanQuery);
 const planQuery = defineQuery<Plan | undefined>('plan');
 
 export class StatusBoard {
   readonly status: RunStatus;
+  private sealed: SealedPlan | undefined;
   private stepsBeganAt: number | undefined;
+  private waitMessage: (() => string) | undefined;
 
   constructor(procedure: string) {
     const { workflowId, firstExecutionRunId, runStartTime } = workflowInfo();
@@ -44,6 +51,9 @@ export class StatusBoard {
     setHandler(planQuery, () => this.status.plan, {
       description: 'What the run changes, once it is planned.',
     });
+    setHandler(sealQuery, () => this.sealed, {
+      description: 'The plan with the seal of the worker that made it.',
+    });
     upsertSearchAttributes([
       { key: searchAttributes.procedure, value: procedure },
       { key: searchAttributes.phase, value: 'planning' },
@@ -52,22 +62,54 @@ export class StatusBoard {
   }
 
   /** Shows what was asked for and what it comes to. */
-  planned(input: CommonInput, plan: Plan): void {
-    Object.assign(this.status, {
-      plan,
-      reason: input.reason,
-      requestedBy: input.requestedBy ?? unknownRequester,
-    });
+  planned({ input, plan, seal, start, assessment }: Planned<CommonInput>): void {
+    this.sealed = { plan, seal };
+    const requestedBy = requesterOf(start, input);
+    const authority: AuthorityStatus = { ...assessment, start, decisions: [], refused: 0 };
+    Object.assign(this.status, { plan, reason: input.reason, requestedBy, authority });
     upsertSearchAttributes([
       { key: searchAttributes.targets, value: plan.targets.map(targetName) },
       { key: searchAttributes.trigger, value: input.trigger },
-      { key: searchAttributes.requestedBy, value: input.requestedBy ?? unknownRequester },
+      { key: searchAttributes.requestedBy, value: requestedBy },
       ...(input.cause ? [{ key: searchAttributes.cause, value: input.cause }] : []),
     ]);
     this.show();
   }
 
+  /** Goes back to planning, because the plan does not hold any more. */
+  planAgain(why: string): void {
+    Object.assign(this.status, { steps: [], plannedAgain: why });
+    this.enter('planning', `Planning again. ${why}`);
+  }
+
+  /** Shows who decided what; to be called whenever that changes. */
+  showDecisions({ assessment, records, refused }: Decisions): void {
+    const { authority } = this.status;
+    if (!authority) return;
+    authority.refused = refused;
+    // A flood of what does not count changes nothing that is worth drawing again.
+    if (!assessment || authority.decisions.length === records.length) return;
+    Object.assign(authority, assessment, { decisions: [...records] });
+    const { requester } = assessment;
+    if (requester !== null && requester !== this.status.requestedBy) {
+      this.status.requestedBy = requester;
+      upsertSearchAttributes([{ key: searchAttributes.requestedBy, value: requester }]);
+    }
+    if (this.waitMessage && this.status.phase === 'awaiting-approval') {
+      this.status.message = this.waitMessage();
+    }
+    this.show();
+  }
+
+  /** Enters the wait for approvals; `message` is asked anew whenever something was decided. */
+  await(until: Date, message: () => string): void {
+    if (this.status.authority) this.status.authority.waitsUntil = until.toISOString();
+    this.waitMessage = message;
+    this.enter('awaiting-approval', message());
+  }
+
   enter(phase: Phase, message: string): void {
+    if (phase !== 'awaiting-approval') delete this.status.authority?.waitsUntil;
     if (phase === 'executing') this.stepsBeganAt ??= Date.now();
     this.status.phase = phase;
     this.status.message = message;
@@ -106,4 +148,10 @@ export class StatusBoard {
   show(): void {
     setCurrentDetails(describeRun(this.status));
   }
+}
+
+/** Who asks for the run: proved by a signature, or as it was said. */
+function requesterOf(start: StartAuthority, { requestedBy }: CommonInput): string {
+  if ('by' in start) return start.by;
+  return requestedBy === undefined ? unknownRequester : `${requestedBy} (not proved)`;
 }

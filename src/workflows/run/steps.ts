@@ -1,6 +1,13 @@
 /** The steps of one run: done in order, undone in reverse. */
 import { CancellationScope } from '@temporalio/workflow';
-import type { Change, Effect, Mandate, Plan, RunIdentity } from '../../contract/plan.ts';
+import type {
+  Authorization,
+  Change,
+  Effect,
+  Mandate,
+  Plan,
+  RunIdentity,
+} from '../../contract/plan.ts';
 import type { StepStatus } from '../../contract/run.ts';
 import { messageOf } from './outcome.ts';
 import { stepTitle } from './proxies.ts';
@@ -39,11 +46,13 @@ export class Run {
   changedAnything = false;
   private readonly board: StatusBoard;
   private readonly identity: RunIdentity;
+  private readonly authority: Authorization;
   private readonly compensations: Registered[] = [];
   private readonly closing: { title: string; do: Step['do'] }[] = [];
 
-  constructor(plan: Plan, identity: RunIdentity, board: StatusBoard) {
+  constructor(plan: Plan, identity: RunIdentity, authority: Authorization, board: StatusBoard) {
     this.plan = plan;
+    this.authority = authority;
     this.identity = identity;
     this.board = board;
   }
@@ -58,6 +67,7 @@ export class Run {
       undo,
       plan: { targets, changeHashes, digest },
       run: this.identity,
+      authority: this.authority,
     });
     return { ...mandate(false), inverse: mandate(true) };
   }

@@ -1,0 +1,86 @@
+/**
+ * In which regions a service was changed within the last hour, so that a change of many regions
+ * cannot pass as many changes of one. Temporal keeps a mark for each region and service: a workflow
+ * on a queue that nobody polls, whose execution time-out is the hour.
+ */
+import { type Client, WorkflowNotFoundError } from '@temporalio/client';
+import { KubeconfigError, type Clusters } from '../activities/kubernetes/api.ts';
+import { targetName, type Target } from '../contract/plan.ts';
+
+const remembered = '1 hour';
+const markWorkflowType = 'regionMark';
+const markQueue = 'rollback-locks';
+
+export class Regions {
+  private readonly client: Client;
+  private readonly clusters: Clusters;
+  private readonly contexts: Map<string, string>;
+
+  /** @param regions the settings' regions by name */
+  constructor(client: Client, clusters: Clusters, regions: Record<string, { context: string }>) {
+    this.client = client;
+    this.clusters = clusters;
+    this.contexts = new Map(Object.entries(regions).map(([name, { context }]) => [name, context]));
+  }
+
+  /** Regions of the targets, and those where the same services were changed within the last hour. */
+  async of(targets: readonly Target[]): Promise<string[]> {
+    const own = targets.map(({ context }) => this.nameOf(context));
+    const others = await Promise.all(
+      targets.flatMap((target) =>
+        [...this.contexts.keys()].map(async (region) =>
+          !own.includes(region) && (await this.isMarked(region, target)) ? [region] : [],
+        ),
+      ),
+    );
+    return [...new Set([...own, ...others.flat()])].sort();
+  }
+
+  /** Marks the target as changed in its region from now on for an hour. */
+  async mark(target: Target): Promise<void> {
+    const region = this.nameOf(target.context);
+    if (this.contexts.size < 2 || !this.contexts.has(region)) return;
+    await this.client.workflow.start(markWorkflowType, {
+      workflowId: markId(region, target),
+      taskQueue: markQueue,
+      workflowExecutionTimeout: remembered,
+      workflowIdConflictPolicy: 'TERMINATE_EXISTING',
+      staticSummary: `${targetName(target)} was changed in region ${region}`,
+      staticDetails: 'Ends by itself after an hour: that is no failure.',
+    });
+  }
+
+  /** Name of the region whose cluster the context reaches; the context's own where it is none's. */
+  private nameOf(context: string): string {
+    const server = this.serverOf(context);
+    const found = [...this.contexts].find(
+      ([, other]) => other === context || (server !== undefined && this.serverOf(other) === server),
+    );
+    // Two regions of one cluster are told apart by their contexts.
+    const exact = [...this.contexts].find(([, other]) => other === context);
+    return (exact ?? found)?.[0] ?? context;
+  }
+
+  private serverOf(context: string): string | undefined {
+    try {
+      return this.clusters.of(context).server;
+    } catch (error) {
+      if (error instanceof KubeconfigError) return undefined;
+      throw error;
+    }
+  }
+
+  private async isMarked(region: string, target: Target): Promise<boolean> {
+    try {
+      const { status } = await this.client.workflow.getHandle(markId(region, target)).describe();
+      return status.name === 'RUNNING';
+    } catch (error) {
+      if (error instanceof WorkflowNotFoundError) return false;
+      throw error;
+    }
+  }
+}
+
+function markId(region: string, target: Target): string {
+  return `region:${region}:${targetName(target)}`;
+}

@@ -1,0 +1,43 @@
+/** From the rules of the settings to what one plan needs. */
+import type { Need, Scope } from '../contract/authority.ts';
+import type { AuthoritySettings, Rule } from '../config/authority.ts';
+
+/** Approvals that a plan of this scope needs, rule by rule; all of them together. */
+export function needsOf(scope: Scope, { rules }: AuthoritySettings): Need[] {
+  return rules.flatMap((rule) => {
+    const why = whyItApplies(rule, scope);
+    if (why === undefined) return [];
+    return Object.entries(rule.need).map(([role, count]) => ({
+      rule: rule.name,
+      roles: [role],
+      count,
+      why,
+    }));
+  });
+}
+
+/** Why the rule applies, in words; undefined where it does not. */
+function whyItApplies({ when }: Rule, { changes, regions }: Scope): string | undefined {
+  const { kinds, except = [], targets, regionsOver } = when;
+  if (regionsOver !== undefined && regions.length <= regionsOver) return undefined;
+  const hit = changes.filter(
+    ({ kind, target }) =>
+      (!kinds || matches(kind, kinds)) &&
+      !matches(kind, except) &&
+      (!targets || matches(target, targets)),
+  );
+  if (hit.length === 0) return undefined;
+  if (regionsOver !== undefined) {
+    return `within an hour it touches ${regions.length} regions: ${regions.join(', ')}`;
+  }
+  const names = [...new Set(hit.map(({ target }) => target))];
+  const shown = names.length > 3 ? [...names.slice(0, 3), `${names.length - 3} more`] : names;
+  return `it changes ${shown.join(', ')} (${[...new Set(hit.map(({ kind }) => kind))].join(', ')})`;
+}
+
+function matches(text: string, patterns: string[]): boolean {
+  return patterns.some((pattern) => {
+    const parts = pattern.split('*').map((part) => part.replace(/[\\^$.|?+()[\]{}]/g, '\\$&'));
+    return new RegExp(`^${parts.join('.*')}$`).test(text);
+  });
+}

@@ -1,0 +1,74 @@
+/** Who started a run, and whether they may. */
+import type { StartAuthority } from '../contract/authority.ts';
+import { audienceOf, tokenLimits, tokenTypes, type StartClaims } from '../contract/decision.ts';
+import { hashOf } from '../contract/digest.ts';
+import type { CommonInput } from '../contract/input.ts';
+import type { Origin } from './origin.ts';
+import type { SigningKey } from './private-key.ts';
+import { TokenError, type Register } from './register.ts';
+
+/** Signs the start of a run with this input, as the CLI does with the caller's key. */
+export function signStart(
+  key: SigningKey,
+  run: { namespace: string; workflowId: string; workflowType: string; input: unknown },
+): Promise<string> {
+  const claims: Omit<StartClaims, 'jti'> = {
+    sub: key.sub,
+    aud: audienceOf(run.namespace, run.workflowId),
+    input: inputHash(run.workflowType, run.input),
+    iat: Math.floor(Date.now() / 1000),
+  };
+  return key.sign(tokenTypes.start, claims);
+}
+
+/** What a start signature is bound to, besides the run's name. */
+export function inputHash(type: string, input: unknown): string {
+  return hashOf({ type, input: input ?? null });
+}
+
+/**
+ * How the start of a run is authorized. A signature that proves nothing makes the start unsigned,
+ * with the reason: then somebody who may start it confirms.
+ * @param measure what an automatic start rests on, measured now
+ */
+export async function authorityOfStart(
+  register: Register,
+  run: Origin & { aud: string; input: unknown },
+  { trigger, requestedBy }: CommonInput,
+  measure: () => Promise<{ above: boolean; text: string }>,
+): Promise<StartAuthority> {
+  let why = 'started unsigned';
+  if (run.startToken !== undefined) {
+    try {
+      return { kind: 'signed', ...(await verifyStart(register, run)) };
+    } catch (error) {
+      if (!(error instanceof TokenError)) throw error;
+      why = `started with a signature that proves nothing. ${error.message}`;
+    }
+  } else if (trigger === 'automatic') {
+    const { above, text } = await measure();
+    if (above) return { kind: 'automatic', text };
+    why = `started automatically, which it may not be: ${text}`;
+  }
+  return register.settings.unsignedStart === 'allow'
+    ? { kind: 'trusted', text: requestedBy ?? 'somebody whom the Temporal server let in' }
+    : { kind: 'unsigned', why };
+}
+
+async function verifyStart(
+  register: Register,
+  { startToken, startedAt, aud, input, workflowType }: Origin & { aud: string; input: unknown },
+): Promise<{ by: string; kid: string }> {
+  const { claims, kid } = await register.verify<StartClaims>(String(startToken), tokenTypes.start);
+  const { name } = register.ownerOf(kid, Date.now());
+  if (claims.aud !== aud) throw new TokenError(`It is for run ${claims.aud}.`);
+  if (claims.input !== inputHash(workflowType, input)) {
+    throw new TokenError('It is for another input or another procedure.');
+  }
+  // A signature that was seen once must not start a later run with the same id.
+  const apart = Math.abs(claims.iat - startedAt.getTime() / 1000);
+  if (!(apart <= tokenLimits.skew)) {
+    throw new TokenError(`It was signed ${Math.round(apart)} s away from the run's start.`);
+  }
+  return { by: name, kid };
+}

@@ -1,0 +1,157 @@
+/** `rollback approve` and `rollback reject`: shows the plan, asks, signs and sends. */
+import { randomUUID } from 'node:crypto';
+import { createInterface } from 'node:readline/promises';
+import { WorkflowNotFoundError, WorkflowUpdateFailedError } from '@temporalio/client';
+import type { SigningKey } from '../../authority/private-key.ts';
+import {
+  audienceOf,
+  decideUpdateName,
+  maxNoteLength,
+  tokenLimits,
+  tokenTypes,
+  type DecisionAnswer,
+  type DecisionClaims,
+  type DecisionMessage,
+} from '../../contract/decision.ts';
+import { CliError } from '../errors.ts';
+import { paint, printJson, printLine, printNote } from '../output.ts';
+import { ownKey } from '../own-key.ts';
+import { lookAt, noSuchRun } from '../run-status.ts';
+import { checkSeal, readSealedPlan } from '../sealed-plan.ts';
+import { answerWithinMs, isDeadline, withTemporal, type Temporal } from '../temporal.ts';
+import { authorityLines, planLines } from '../view.ts';
+
+export interface DecideOptions {
+  key?: string;
+  yes?: boolean;
+  print?: boolean;
+  note?: string;
+  breakGlass?: boolean;
+  json?: boolean;
+}
+
+/** Decides about a run as the owner of the caller's key; answers the exit code. */
+export async function decide(
+  decision: 'approve' | 'reject',
+  workflowId: string,
+  options: DecideOptions,
+): Promise<number> {
+  const key = await ownKey(options.key);
+  if (!key) {
+    throw new CliError(
+      'A decision is signed: name your key with --key or ROLLBACK_KEY, or make one with rollback keygen NAME.',
+    );
+  }
+  checkNote(decision, options);
+  return withTemporal(async (temporal) => {
+    const message = await sign(temporal, key, decision, workflowId, options);
+    if (options.print) {
+      printJson(message);
+      return 0;
+    }
+    const answer = await send(temporal, workflowId, message);
+    if (options.json) printJson(answer);
+    else printLine(paint(answer.counted ? 'green' : 'red', answer.text));
+    return answer.counted ? 0 : 2;
+  });
+}
+
+function checkNote(decision: string, { note, breakGlass }: DecideOptions): void {
+  if (note !== undefined && note.length > maxNoteLength) {
+    throw new CliError(`The note is longer than ${maxNoteLength} characters.`);
+  }
+  if (note) return;
+  if (decision === 'reject')
+    throw new CliError('Say why with --note: it stands in the audit trail.');
+  if (breakGlass) throw new CliError('Break-glass needs a reason: say it with --note.');
+}
+
+async function sign(
+  temporal: Temporal,
+  key: SigningKey,
+  decision: 'approve' | 'reject',
+  workflowId: string,
+  options: DecideOptions,
+): Promise<DecisionMessage> {
+  const { client, namespace, address } = temporal;
+  const handle = client.workflow.getHandle(workflowId);
+  const described = await handle.describe().catch((error: unknown) => {
+    throw error instanceof WorkflowNotFoundError ? noSuchRun(workflowId) : error;
+  });
+  if (described.status.name !== 'RUNNING') {
+    throw new CliError(
+      `Run ${workflowId} has ended (${described.status.name.toLowerCase()}), so there is nothing to decide: see rollback status ${workflowId}.`,
+    );
+  }
+  // The server's word, not the run's: a decision must not be moved to an earlier run with this id.
+  const run = described.raw.workflowExecutionInfo?.firstRunId || described.runId;
+  const aud = audienceOf(namespace, workflowId);
+  const sealed = await readSealedPlan(temporal, handle);
+  const unchecked = await checkSeal(sealed, { aud, run }, address);
+  const { plan } = sealed;
+  // What is printed for a pipe must be the message alone.
+  const show = options.print || options.json ? printNote : printLine;
+  for (const line of planLines(plan)) show(line);
+  const { status } = await lookAt(temporal, handle).catch(() => ({ status: undefined }));
+  for (const line of status ? authorityLines(status) : []) show(line);
+  if (unchecked) {
+    show(
+      `  ${paint('yellow', '!')} That a worker of yours made this plan cannot be checked here. ${unchecked}`,
+    );
+  }
+  if (!options.yes && !options.print) await confirm(decision, key.sub);
+  const iat = Math.floor(Date.now() / 1000);
+  const claims: Omit<DecisionClaims, 'jti'> = {
+    ...{ sub: key.sub, aud, run, decision, digest: plan.digest, iat },
+    ...{ exp: iat + tokenLimits.accepted, executeBy: iat + tokenLimits.executed },
+    ...(options.note ? { note: options.note } : {}),
+    ...(options.breakGlass ? { breakGlass: true } : {}),
+  };
+  return { decision, token: await key.sign(tokenTypes.decision, claims) };
+}
+
+async function confirm(decision: string, name: string): Promise<void> {
+  if (!process.stdin.isTTY) {
+    throw new CliError(
+      `Nobody can be asked here: look at the plan, and say --yes to ${decision} it.`,
+    );
+  }
+  const lines = createInterface({ input: process.stdin, output: process.stderr });
+  try {
+    const answer = await lines.question(`${decision} this as ${name}? [y/N] `);
+    if (/^y(es)?$/i.test(answer.trim())) return;
+  } finally {
+    lines.close();
+  }
+  throw new CliError('Nothing was decided.', 1);
+}
+
+/** Sends the decision and answers whether it counted; as a signal where no worker is there to say. */
+async function send(
+  { client }: Temporal,
+  workflowId: string,
+  message: DecisionMessage,
+): Promise<DecisionAnswer> {
+  const handle = client.workflow.getHandle(workflowId);
+  try {
+    return await client.withDeadline(Date.now() + answerWithinMs, () =>
+      handle.executeUpdate<DecisionAnswer, [DecisionMessage]>(decideUpdateName, {
+        args: [message],
+        updateId: randomUUID(),
+      }),
+    );
+  } catch (error) {
+    if (error instanceof WorkflowUpdateFailedError) {
+      return { counted: false, text: error.cause?.message ?? error.message };
+    }
+    if (error instanceof WorkflowNotFoundError) {
+      return { counted: false, text: `Run ${workflowId} has ended meanwhile.` };
+    }
+    if (!isDeadline(error)) throw error;
+    await handle.signal<[DecisionMessage]>(message.decision ?? 'approve', message);
+    return {
+      counted: true,
+      text: `No worker answers. Your decision waits with the run and counts as soon as one does: see rollback status ${workflowId}.`,
+    };
+  }
+}

@@ -1,0 +1,84 @@
+/** The plan that a decision is about: as a worker sealed it, whoever it comes from. */
+import type { WorkflowHandle } from '@temporalio/client';
+import { isLoopback } from '../authority/load.ts';
+import { RegisterSource, TokenError } from '../authority/register.ts';
+import { loadSettings, SettingsError, settingsFile } from '../config/settings.ts';
+import type { SealClaims } from '../contract/authority.ts';
+import { hashOf, planDigest } from '../contract/digest.ts';
+import type { Plan, Planned } from '../contract/plan.ts';
+import { sealedPlanQuery, type SealedPlan } from '../contract/run.ts';
+import { CliError, exitCodes } from './errors.ts';
+import { answerWithinMs, isDeadline, type Temporal } from './temporal.ts';
+
+/**
+ * The run's plan with its seal: asked of the run, and where no worker answers, read from its
+ * history, which needs none.
+ * @throws {CliError} where it is not planned yet.
+ */
+export async function readSealedPlan(
+  { client }: Temporal,
+  handle: WorkflowHandle,
+): Promise<SealedPlan> {
+  const asked = await client
+    .withDeadline(Date.now() + answerWithinMs, () =>
+      handle.query<SealedPlan | undefined>(sealedPlanQuery),
+    )
+    .catch((error: unknown) => {
+      if (isDeadline(error)) return 'nobody answers';
+      throw error;
+    });
+  const found = asked === 'nobody answers' ? await lastInHistory(handle) : asked;
+  if (typeof found === 'object') return found;
+  throw new CliError(
+    asked === 'nobody answers'
+      ? `Run ${handle.workflowId} has no plan yet and no worker answers for it: start one (npm run worker).`
+      : `Run ${handle.workflowId} has no plan yet: try again in a moment.`,
+    exitCodes.unreachable,
+  );
+}
+
+async function lastInHistory(handle: WorkflowHandle): Promise<SealedPlan | undefined> {
+  const { events } = await handle.fetchHistory();
+  const { payloadConverter } = handle.client.options.loadedDataConverter;
+  for (const event of (events ?? []).toReversed()) {
+    const payload = event.activityTaskCompletedEventAttributes?.result?.payloads?.[0];
+    if (!payload) continue;
+    const { plan, seal } = payloadConverter.fromPayload<Partial<Planned<unknown>>>(payload) ?? {};
+    if (plan && seal) return { plan, seal };
+  }
+  return undefined;
+}
+
+/**
+ * Makes sure that what is shown is what would be done: the digest is that of the plan's targets and
+ * changes, and a worker sealed all of it for this run.
+ * @returns why the seal could not be checked here; undefined where it was
+ * @throws {CliError} where the plan is not what it says.
+ */
+export async function checkSeal(
+  { plan, seal }: SealedPlan,
+  run: { aud: string; run: string },
+  address: string,
+): Promise<string | undefined> {
+  if (!isDigestOf(plan)) {
+    throw new CliError('The plan does not have the digest that it shows: do not approve it.');
+  }
+  try {
+    const claims = await new RegisterSource(loadSettings(settingsFile()), isLoopback(address))
+      .current()
+      .verifySeal<SealClaims>(seal);
+    if (claims.plan === hashOf(plan) && claims.aud === run.aud && claims.run === run.run) {
+      return undefined;
+    }
+    throw new TokenError('The seal is of another plan or another run.');
+  } catch (error) {
+    if (error instanceof SettingsError) return error.message;
+    if (!(error instanceof TokenError)) throw error;
+    throw new CliError(`No worker of yours made this plan: do not approve it. ${error.message}`);
+  }
+}
+
+function isDigestOf({ targets, changes, changeHashes, digest }: Plan): boolean {
+  const hashes = changes.map((change) => hashOf(change));
+  return hashOf(hashes) === hashOf(changeHashes) && planDigest(targets, hashes) === digest;
+}

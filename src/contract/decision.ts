@@ -1,0 +1,145 @@
+/**
+ * What people decide about a run, and how they prove that it was them: compact JWS signed with
+ * Ed25519. Anybody who may write to the Temporal namespace can send messages, so only the
+ * signature says who decided, and its claims say about what.
+ */
+
+/** Everything that can be decided about a run; each is a signal of that name as well. */
+export const decisionNames = ['approve', 'reject', 'retry', 'skip', 'abort'] as const;
+export type DecisionName = (typeof decisionNames)[number];
+
+/** Update that decides and answers; the signals of `decisionNames` take the same object. */
+export const decideUpdateName = 'decide';
+
+/** The one object of update and signals. A signal's `decision` is its name. */
+export interface DecisionMessage {
+  decision?: DecisionName;
+  token?: string;
+  step?: string;
+  attempt?: number;
+  by?: string;
+  note?: string;
+}
+
+/** What the update answers: whether the decision counted, and in words what it did or why not. */
+export interface DecisionAnswer {
+  counted: boolean;
+  text: string;
+}
+
+/** `typ` of the header, so that no token can pass for one of another purpose. */
+export const tokenTypes = {
+  start: 'rollback-start+jwt',
+  decision: 'rollback-decision+jwt',
+  /** What a worker found out itself, for other workers. */
+  seal: 'rollback-seal+jwt',
+} as const;
+export type TokenType = (typeof tokenTypes)[keyof typeof tokenTypes];
+
+/** Claims of a signed decision. Times are seconds since 1970. */
+export interface DecisionClaims {
+  /** Name of the person in the people file. */
+  sub: string;
+  /** Temporal namespace and workflow id: `default/rollback-deployment-...`. */
+  aud: string;
+  /** First run id of the execution: stays over resets, differs for a later run with the same id. */
+  run: string;
+  decision: DecisionName;
+  digest: string;
+  step?: string;
+  attempt?: number;
+  note?: string;
+  /** Stands in for somebody of another role who does not answer. */
+  breakGlass?: boolean;
+  iat: number;
+  /** The decision is accepted until then. */
+  exp: number;
+  /** Effects may begin until then. */
+  executeBy: number;
+  jti: string;
+}
+
+/** Claims of a signed start. There is no plan yet, so it is bound to the input. */
+export interface StartClaims {
+  sub: string;
+  aud: string;
+  /** SHA-256 over the canonical `{type, input}`. */
+  input: string;
+  iat: number;
+  jti: string;
+}
+
+/** Limits of all tokens, in seconds. */
+export const tokenLimits = {
+  /** Clocks may differ by this much. */
+  skew: 90,
+  accepted: 60 * 60,
+  executed: 24 * 60 * 60,
+} as const;
+/** A signed decision is under 2 KB; whatever is longer is none. */
+export const maxTokenLength = 8192;
+export const maxNoteLength = 1000;
+
+/** What a decision must be about to count. */
+export interface DecisionSubject {
+  aud: string;
+  run: string;
+  digest: string;
+}
+
+/** `aud` of a run's tokens. */
+export function audienceOf(namespace: string, workflowId: string): string {
+  return `${namespace}/${workflowId}`;
+}
+
+/**
+ * Why a decision with these claims cannot count for `subject`; undefined where it can. Looks at
+ * everything but the signature, the person's roles, and when it must have arrived.
+ */
+export function decisionProblem(
+  claims: DecisionClaims,
+  decision: DecisionName,
+  subject: DecisionSubject,
+  nowSeconds: number,
+): string | undefined {
+  if (!isWellFormed(claims)) return 'The token lacks claims that a decision must have.';
+  if (claims.aud !== subject.aud) {
+    return `The token is for run ${claims.aud}, not for ${subject.aud}.`;
+  }
+  if (claims.run !== subject.run) {
+    return 'The token is for another run with the same workflow id.';
+  }
+  if (claims.decision !== decision) {
+    return `The token says ${claims.decision}, the message ${decision}.`;
+  }
+  if (claims.digest !== subject.digest) {
+    return `The token is for plan ${claims.digest.slice(0, 12)}; the plan now is ${subject.digest.slice(0, 12)}: look at it and decide again.`;
+  }
+  return timeProblem(claims, nowSeconds);
+}
+
+function isWellFormed(claims: DecisionClaims): boolean {
+  const { sub, aud, run, digest, jti, iat, exp, executeBy, note, breakGlass } = claims;
+  return (
+    [sub, aud, run, digest, jti].every((text) => typeof text === 'string' && text !== '') &&
+    [iat, exp, executeBy].every((time) => Number.isSafeInteger(time)) &&
+    (note === undefined || (typeof note === 'string' && note.length <= maxNoteLength)) &&
+    (breakGlass === undefined || typeof breakGlass === 'boolean')
+  );
+}
+
+function timeProblem({ iat, exp, executeBy }: DecisionClaims, now: number): string | undefined {
+  if (iat > now + tokenLimits.skew) {
+    return `The token was signed ${iat - now} s in the future: set the clock of whoever signed it.`;
+  }
+  if (exp > iat + tokenLimits.accepted || executeBy > iat + tokenLimits.executed) {
+    return `The token asks to be valid for too long: ${tokenLimits.accepted / 60} minutes to arrive and ${tokenLimits.executed / 3600} hours to be carried out are the most.`;
+  }
+  return undefined;
+}
+
+/** Why a decision comes too late to be accepted; undefined where it does not. */
+export function tooLateToArrive({ exp }: DecisionClaims, nowSeconds: number): string | undefined {
+  if (nowSeconds <= exp + tokenLimits.skew) return undefined;
+  return `The token expired ${nowSeconds - exp} s ago: decide again.`;
+}

@@ -1,0 +1,247 @@
+/** What people decide about a run: messages in, and what counted of them. */
+import {
+  allHandlersFinished,
+  ApplicationFailure,
+  CancellationScope,
+  condition,
+  defineSignal,
+  defineUpdate,
+  log,
+  setHandler,
+  workflowInfo,
+} from '@temporalio/workflow';
+import type { Assessment, DecisionRecord } from '../../contract/authority.ts';
+import {
+  audienceOf,
+  decideUpdateName,
+  decisionNames,
+  decisionProblem,
+  tooLateToArrive,
+  type DecisionAnswer,
+  type DecisionMessage,
+  type DecisionName,
+} from '../../contract/decision.ts';
+import type { Authorization, Planned, RunIdentity } from '../../contract/plan.ts';
+import { authority } from './proxies.ts';
+import { isSignedBy, readToken, type ReadToken } from './token.ts';
+
+const decideUpdate = defineUpdate<DecisionAnswer, [unknown]>(decideUpdateName);
+
+/**
+ * So many messages that do not count are looked at in full and recorded. After that, only what
+ * carries a good signature is let in, so that a flood neither fills the history nor keeps an honest
+ * decision out.
+ */
+const recordedRefusals = 20;
+/** Messages of a run that is not planned yet wait; an honest one is there at most after a reset. */
+const waitingMessages = 20;
+/** Checking a signature takes milliseconds, and a thousand signals may come in one task. */
+const checkedSignals = 100;
+
+/** What is open for decisions. */
+interface Subject {
+  planned: Planned<unknown>;
+  assessment: Assessment;
+  approvals: string[];
+  rejection?: string;
+}
+
+export class Decisions {
+  /** What counted, and the first few that did not. */
+  readonly records: DecisionRecord[] = [];
+  /** How many messages did not count. */
+  refused = 0;
+  private readonly identity: RunIdentity;
+  private readonly changed: () => void;
+  private subject: Subject | undefined;
+  /** Why nothing can be decided any more. */
+  private closed: string | undefined;
+  private readonly seen = new Set<string>();
+  private waiting = 0;
+  private signalChecks = 0;
+  private queue: Promise<unknown> = Promise.resolve();
+
+  /** @param changed called when there is something new to show */
+  constructor(identity: RunIdentity, changed: () => void) {
+    this.identity = identity;
+    this.changed = changed;
+    setHandler(decideUpdate, (message) => this.decide(message, nameIn(message)), {
+      validator: (message) => this.turnAway(message),
+      description: 'Approves or rejects, signed; answers whether it counted. See rollback approve.',
+    });
+    for (const name of decisionNames) {
+      setHandler(defineSignal<[unknown]>(name), (message) => this.signalled(message, name), {
+        description: `Decision "${name}": {"token": "..."}, made by rollback ${name} --print.`,
+      });
+    }
+  }
+
+  /** Opens a plan for decisions; what was decided about an earlier one is void. */
+  open(planned: Planned<unknown>): void {
+    this.subject = { planned, assessment: planned.assessment, approvals: [] };
+    this.closed = undefined;
+  }
+
+  /** The plan is being made anew: messages wait for it. */
+  suspend(): void {
+    this.subject = undefined;
+    this.closed = undefined;
+  }
+
+  /** Nothing can be decided from here on; `why` is told to whoever tries. */
+  close(why: string): void {
+    this.closed = why;
+  }
+
+  /** As `close`; resolves when everybody who was before it has an answer, also in a cancelled run. */
+  async finish(why: string): Promise<void> {
+    this.close(why);
+    await CancellationScope.nonCancellable(() => condition(allHandlersFinished));
+  }
+
+  get assessment(): Assessment | undefined {
+    return this.subject?.assessment;
+  }
+
+  /** How the plan was rejected, in words; undefined where it was not. */
+  get rejection(): string | undefined {
+    return this.subject?.rejection;
+  }
+
+  /** What the plan was approved with, for the activities that carry it out. */
+  get authorization(): Authorization {
+    const { planned, approvals = [] } = this.subject ?? {};
+    return { seal: planned?.seal ?? '', approvals: [...approvals] };
+  }
+
+  /** The update's validator: throws at what cannot count, once enough of that was recorded. */
+  private turnAway(message: unknown): void {
+    if (this.subject === undefined && this.closed === undefined) {
+      if (this.waiting >= waitingMessages) throw notCounted('The run is not planned yet: wait.');
+      return;
+    }
+    if (this.refused < recordedRefusals) return;
+    const token = readToken((message as DecisionMessage | undefined)?.token);
+    const problem =
+      this.plainProblem(token, nameIn(message)) ??
+      (token && this.isSigned(token) ? undefined : 'The signature of the token is wrong.');
+    if (problem === undefined) return;
+    log.warn('A decision was turned away.', { decision: nameIn(message), problem });
+    throw notCounted(problem);
+  }
+
+  private async signalled(message: unknown, name: DecisionName): Promise<void> {
+    const token = readToken((message as DecisionMessage | undefined)?.token);
+    const isPlanned = this.subject !== undefined || this.closed !== undefined;
+    if (isPlanned ? this.isFlood(token) : this.waiting >= waitingMessages) {
+      this.refused += 1;
+      this.changed();
+      return;
+    }
+    await this.decide(message, name);
+  }
+
+  /** Whether a signal is not worth a closer look, after all that did not count before it. */
+  private isFlood(token: ReadToken | undefined): boolean {
+    if (this.refused < recordedRefusals) return false;
+    return !token || this.signalChecks++ >= checkedSignals || !this.isSigned(token);
+  }
+
+  private isSigned(token: ReadToken): boolean {
+    return isSignedBy(token, this.subject?.planned.keys ?? []);
+  }
+
+  /** Looks at one message after the other, so that each is judged with those before it. */
+  private decide(message: unknown, name: DecisionName | undefined): Promise<DecisionAnswer> {
+    this.waiting += 1;
+    const answer = this.queue.then(async () => {
+      await condition(() => this.subject !== undefined || this.closed !== undefined);
+      this.waiting -= 1;
+      return this.examine(message as DecisionMessage | undefined, name);
+    });
+    this.queue = answer.catch(() => undefined);
+    return answer;
+  }
+
+  private async examine(
+    message: DecisionMessage | undefined,
+    name: DecisionName | undefined,
+  ): Promise<DecisionAnswer> {
+    const token = readToken(message?.token);
+    const problem = this.plainProblem(token, name);
+    const { subject } = this;
+    if (problem !== undefined || !name || !token || !subject) {
+      const by = token ? `${String(token.claims.sub).slice(0, 100)} (not proved)` : 'unknown';
+      return this.refuse(name ?? 'unknown', by, problem ?? 'Nothing waits for a decision.');
+    }
+    const verdict = await authority.assessDecision({
+      run: this.identity,
+      seal: subject.planned.seal,
+      digest: subject.planned.plan.digest,
+      accepted: subject.approvals,
+      decision: name,
+      token: message?.token ?? '',
+    });
+    const { counted, text, by, note, assessment } = verdict;
+    if (this.subject !== subject) return this.refuse(name, by, 'The plan has changed meanwhile.');
+    if (!counted) return this.refuse(name, by, text);
+    this.seen.add(token.claims.jti);
+    if (name === 'reject') subject.rejection = text;
+    else subject.approvals.push(message?.token ?? '');
+    subject.assessment = assessment;
+    this.record({ decision: name, by, at: now(), counted, text, note });
+    return { counted, text };
+  }
+
+  /** Why a decision cannot count, as far as that can be told without keys and roles. */
+  private plainProblem(
+    token: ReadToken | undefined,
+    name: DecisionName | undefined,
+  ): string | undefined {
+    if (this.closed !== undefined) return this.closed;
+    if (!name || !this.subject) return `A decision is one of ${decisionNames.join(', ')}.`;
+    if (!token)
+      return `"${name}" needs a signed token: rollback ${name} ${this.identity.workflowId}.`;
+    const { digest } = this.subject.planned.plan;
+    const aud = audienceOf(workflowInfo().namespace, this.identity.workflowId);
+    const subject = { aud, run: this.identity.firstRunId, digest };
+    const seconds = Math.floor(Date.now() / 1000);
+    const problem =
+      decisionProblem(token.claims, name, subject, seconds) ??
+      tooLateToArrive(token.claims, seconds);
+    if (problem) return problem;
+    if (this.seen.has(token.claims.jti)) return 'This very token has counted before.';
+    if (this.subject.rejection !== undefined) return 'The plan was rejected before.';
+    return name === 'approve' || name === 'reject' ? undefined : 'The run is not paused at a step.';
+  }
+
+  private refuse(decision: string, by: string, text: string): DecisionAnswer {
+    this.refused += 1;
+    if (this.refused <= recordedRefusals) {
+      this.record({ decision, by, at: now(), counted: false, text });
+    }
+    this.changed();
+    return { counted: false, text };
+  }
+
+  private record(record: DecisionRecord): void {
+    this.records.push(record);
+    log.info(`Decision ${record.decision} by ${record.by}: ${record.text}`, {
+      counted: record.counted,
+    });
+    this.changed();
+  }
+}
+
+function nameIn(message: unknown): DecisionName | undefined {
+  const { decision } = (message ?? {}) as DecisionMessage;
+  return decisionNames.find((name) => name === decision);
+}
+
+function notCounted(text: string): ApplicationFailure {
+  return ApplicationFailure.nonRetryable(text, 'NotCounted');
+}
+
+function now(): string {
+  return new Date().toISOString();
+}
