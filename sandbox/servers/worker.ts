@@ -1,9 +1,8 @@
 import { join } from 'node:path';
 import { environment } from '../environment.ts';
 import type { Server } from '../server.ts';
-import { cacheFolder, repository } from '../setup/folders.mjs';
+import { repository } from '../setup/folders.mjs';
 import type { Sandbox } from '../state.ts';
-import { runtime } from './wakala.ts';
 
 /** The project's own worker, with the environment that `env` prints. */
 export function worker(sandbox: Sandbox, after: readonly string[]): Server {
@@ -13,13 +12,10 @@ export function worker(sandbox: Sandbox, after: readonly string[]): Server {
     after,
     stopSignal: 'SIGTERM',
     command: () => ({
-      file: runtime,
-      args: [join(repository, 'bin', 'worker.mjs')],
+      file: join(repository, 'bin', 'worker'),
+      args: [],
       cwd: repository,
-      env: {
-        NODE_COMPILE_CACHE: join(cacheFolder(), 'compile'),
-        ...environment(sandbox.dir),
-      },
+      env: environment(sandbox.dir),
     }),
     isReady: (log) => log.includes('worker is ready'),
   };

@@ -57,6 +57,9 @@ export function createWorker({
     interceptors: { activity: activityInterceptors({ authority, locks }) },
     // After a killed worker, its workflows wait this long for it before another takes them.
     stickyQueueScheduleToStartTimeout: '1s',
+    // A run in memory takes a megabyte or more, and one that waits for people needs none: when it is
+    // decided about, it is read back from its history within some 20 ms.
+    maxCachedWorkflows: 50,
     // Heartbeats carry the progress that people watch.
     maxHeartbeatThrottleInterval: '1s',
     defaultHeartbeatThrottleInterval: '1s',
