@@ -28,13 +28,14 @@ interface Place {
  * Fills the needs of a sealed plan with approvals, in the order in which they came. A person fills
  * one place in all, the requester none but that of the start.
  * @param starter the person whose signature started the run, where that still counts
+ * @returns with whose approvals fill a place, or may do so once somebody stands in with them
  */
 export function assess(
   seal: SealClaims,
   starter: Person | undefined,
   approvals: readonly Approval[],
   settings: AuthoritySettings,
-): Assessment {
+): Assessment & { counted: string[] } {
   const needs: NeedStatus[] = [startNeed(settings), ...needsOf(seal.scope, settings)].map(
     (need) => ({ ...need, filled: 0, by: [], breakGlass: false }),
   );
@@ -57,7 +58,7 @@ export function assess(
 
   const free = people.filter((person) => ![...assigned.values()].includes(person));
   const open = places.filter((place) => !assigned.has(place));
-  standIn(open, free, needs, { seal, requester, settings });
+  const standing = standIn(open, free, needs, { seal, requester, settings });
 
   const lacking = needs.filter(({ filled, count }) => filled < count);
   return {
@@ -67,6 +68,7 @@ export function assess(
     missing: lacking.map(inWords).join('; '),
     missingRoles: [...new Set(lacking.flatMap(({ roles }) => roles))],
     breakGlass: needs.some(({ breakGlass }) => breakGlass),
+    counted: [...assigned.values(), ...standing].map(({ name }) => name),
   };
 }
 
@@ -127,26 +129,33 @@ function assign(
   return holder;
 }
 
-/** Lets break-glass approvals fill places of people who were told and did not answer. */
+/**
+ * Lets break-glass approvals fill places of people who were told and did not answer; answers those
+ * that do, or will with others.
+ */
 function standIn(
   open: readonly Place[],
   free: readonly Approval[],
   needs: NeedStatus[],
   context: { seal: SealClaims; requester: string | null; settings: AuthoritySettings },
-): void {
+): Approval[] {
   const { breakGlass } = context.settings;
-  if (!breakGlass) return;
+  if (!breakGlass) return [];
   const able = free.filter((person) => whyNotStandIn(person, context) === undefined);
+  const standing: Approval[] = [];
   for (const { need, roles, isStart } of open) {
     const status = needs[need];
     if (isStart || !status || !roles.every((role) => breakGlass.for.includes(role))) continue;
-    if (able.length < breakGlass.count) return;
+    const together = able.slice(standing.length, standing.length + breakGlass.count);
+    standing.push(...together);
+    if (together.length < breakGlass.count) break;
     fill(
       status,
-      able.splice(0, breakGlass.count).map(({ name }) => name),
+      together.map(({ name }) => name),
     );
     status.breakGlass = true;
   }
+  return standing;
 }
 
 /** Why this person cannot stand in for another; undefined where they can. */

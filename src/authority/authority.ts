@@ -110,7 +110,8 @@ export class Authority {
       ...{ scope, start, iat, executeBy: iat + tokenLimits.executed },
     };
     const { approvalTimeout, contacts, remindAfter } = register.settings;
-    const assessment = assess(claims, starterOf(claims, register, false), [], register.settings);
+    const starter = starterOf(claims, register, false);
+    const { counted: _, ...assessment } = assess(claims, starter, [], register.settings);
     return {
       ...{ plan, start, assessment, keys: register.knownKeys },
       seal: await key.sign(tokenTypes.seal, claims),
@@ -130,7 +131,7 @@ export class Authority {
     const seal = await register.verifySeal<SealClaims>(request.seal);
     const starter = starterOf(seal, register, false);
     const earlier = await this.approvals(register, request.accepted, subject, false);
-    const before = assess(seal, starter, earlier.approvals, settings);
+    const { counted: _, ...before } = assess(seal, starter, earlier.approvals, settings);
     const refuse = (text: string, by = claimedBy(request.token)): DecisionVerdict => ({
       ...{ counted: false, text, by, assessment: before },
     });
@@ -152,10 +153,10 @@ export class Authority {
     ) {
       return refuse(`${name} has approved already, and a person counts once.`, name);
     }
-    const after = assess(seal, starter, [...earlier.approvals, arrived], settings);
-    const context = { seal, requester: after.requester, settings };
-    const waits = whyNotStandIn(arrived, context) === undefined && !after.granted;
-    if (!waits && !after.needs.some(({ by }) => by.includes(name))) {
+    const together = [...earlier.approvals, arrived];
+    const { counted, ...after } = assess(seal, starter, together, settings);
+    if (!counted.includes(name)) {
+      const context = { seal, requester: after.requester, settings };
       return refuse(whyNotCounted(arrived, before, context), name);
     }
     const text = after.granted
@@ -297,7 +298,8 @@ function whyNotCounted(
   if (name === before.requester) {
     return `${name} asked for this run, so somebody else must approve it: ${before.missing}.`;
   }
-  return `${name} has ${roles.join(', ') || 'no role'}; missing: ${before.missing}.`;
+  const role = roles.length > 0 ? `the role ${roles.join(', ')}` : 'no role';
+  return `${name} has ${role}; missing: ${before.missing}.`;
 }
 
 /** Whom a token claims to be from; for records of what did not count. */

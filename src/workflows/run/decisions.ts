@@ -52,7 +52,7 @@ export class Decisions {
   /** How many messages did not count. */
   refused = 0;
   private readonly identity: RunIdentity;
-  private readonly changed: () => void;
+  private readonly changed: (decisions: Decisions) => void;
   private subject: Subject | undefined;
   /** Why nothing can be decided any more. */
   private closed: string | undefined;
@@ -61,8 +61,11 @@ export class Decisions {
   private signalChecks = 0;
   private queue: Promise<unknown> = Promise.resolve();
 
-  /** @param changed called when there is something new to show */
-  constructor(identity: RunIdentity, changed: () => void) {
+  /**
+   * @param changed called when there is something new to show, which may be before this constructor
+   *   has returned: signals that came before the run are handled in it
+   */
+  constructor(identity: RunIdentity, changed: (decisions: Decisions) => void) {
     this.identity = identity;
     this.changed = changed;
     setHandler(decideUpdate, (message) => this.decide(message, nameIn(message)), {
@@ -135,7 +138,7 @@ export class Decisions {
     const isPlanned = this.subject !== undefined || this.closed !== undefined;
     if (isPlanned ? this.isFlood(token) : this.waiting >= waitingMessages) {
       this.refused += 1;
-      this.changed();
+      this.changed(this);
       return;
     }
     await this.decide(message, name);
@@ -220,7 +223,7 @@ export class Decisions {
     if (this.refused <= recordedRefusals) {
       this.record({ decision, by, at: now(), counted: false, text });
     }
-    this.changed();
+    this.changed(this);
     return { counted: false, text };
   }
 
@@ -229,7 +232,7 @@ export class Decisions {
     log.info(`Decision ${record.decision} by ${record.by}: ${record.text}`, {
       counted: record.counted,
     });
-    this.changed();
+    this.changed(this);
   }
 }
 

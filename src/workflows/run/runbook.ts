@@ -49,7 +49,7 @@ export function runbook<P extends Procedure>(procedure: P, definition: Runbook<P
     const { workflowId, firstExecutionRunId } = workflowInfo();
     const identity: RunIdentity = { workflowId, firstRunId: firstExecutionRunId };
     const board = new StatusBoard(procedure);
-    const decisions = new Decisions(identity, () => board.showDecisions(decisions));
+    const decisions = new Decisions(identity, (changed) => board.showDecisions(changed));
     const result = await live({ definition, identity, board, decisions }, input);
     await decisions.finish('The run has ended.');
     return finish(result);
