@@ -105,7 +105,7 @@ describe('a decision does not count', () => {
     const onCall = await keyOf('on-call-2');
     await expectRefused(
       await onCall.sign(tokenTypes.decision, onlyLead),
-      "The key is on-call-2's, but the token says team-lead",
+      'The key is on-call-2\'s, but the token says "team-lead"',
     );
   });
 
@@ -129,11 +129,11 @@ describe('a decision does not count', () => {
   });
 
   test.each<[string, Partial<DecisionClaims>, string]>([
-    ['another run', { aud: 'default/another' }, 'is for run default/another'],
-    ['another namespace', { aud: 'other/victim' }, 'is for run other/victim'],
+    ['another run', { aud: 'default/another' }, 'is for run "default/another"'],
+    ['another namespace', { aud: 'other/victim' }, 'is for run "other/victim"'],
     ['an earlier run with this id', { run: randomUUID() }, 'another run with the same workflow id'],
-    ['another plan', { digest: 'f'.repeat(64) }, 'is for plan ffffffffffff'],
-    ['a rejection', { decision: 'reject' }, 'says reject, the message approve'],
+    ['another plan', { digest: 'f'.repeat(64) }, 'is for plan "ffffffffffff"'],
+    ['a rejection', { decision: 'reject' }, 'says "reject", the message approve'],
     ['a past that is over', { iat: 0, exp: 600, executeBy: 600 }, 'expired'],
     ['a day too long', { executeBy: seconds() + 25 * 3600 }, 'valid for too long'],
     ['an hour too long', { exp: seconds() + 2 * 3600 }, 'valid for too long'],
@@ -147,7 +147,7 @@ describe('a decision does not count', () => {
   test('as a token of another purpose, by the right person', async () => {
     const lead = await keyOf('team-lead');
     for (const type of [tokenTypes.start, tokenTypes.seal]) {
-      await expectRefused(await lead.sign(type, onlyLead), 'is no rollback-decision');
+      await expectRefused(await lead.sign(type, onlyLead), 'was made for another purpose');
     }
   });
 

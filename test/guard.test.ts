@@ -151,13 +151,13 @@ describe('somebody else’s workflow changes nothing', () => {
     expect(message).toContain('is no longer in its history');
   });
 
-  test('with the pods of another Deployment as what an undo goes back to', async () => {
+  test('to undo what it never did, with the pods of another Deployment as what to go back to', async () => {
     const { before } = changeOf(other);
     const after = { ...before, surge: false };
     const change = { ...changeOf(other), before: changeOf(victim).after, after };
     const { type, message } = await refusal((run) => sealed(change, run, true));
     expect(type).toBe('PlanStale');
-    expect(message).toContain('is no longer in its history');
+    expect(message).toContain('was not rolled back by this run');
   });
 
   test('with a Deployment that has the name of the planned one', async () => {

@@ -1,13 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { restoreTemplate } from '../src/activities/kubernetes/restore-template.ts';
 import { Clusters } from '../src/activities/kubernetes/api.ts';
-import type {
-  DeploymentChange,
-  DeploymentMandate,
-} from '../src/activities/kubernetes/deployment-change.ts';
+import type { DeploymentChange } from '../src/activities/kubernetes/deployment-change.ts';
 import { planDeploymentRollback } from '../src/activities/kubernetes/plan-deployment-rollback.ts';
 import { settingsSchema } from '../src/config/schema.ts';
 import { parseInput } from '../src/contract/input.ts';
+import { mandateFor } from './support/mandates.ts';
 import { eventually } from './support/eventually.ts';
 import { usePrivateCluster } from './support/private-cluster.ts';
 import { useRollbackEnvironment } from './support/rollback-environment.ts';
@@ -93,14 +91,7 @@ test('a restore that runs beside its own zombie makes one revision, and both kno
     namespace: env.cluster.namespace,
   });
   const plan = await planDeploymentRollback(new Clusters(), settings, input);
-  const mandate: DeploymentMandate = {
-    change: plan.changes[0] as DeploymentChange,
-    undo: false,
-    plan,
-    run: { workflowId: 'zombie-run', firstRunId: 'zombie-run' },
-    // The guard, which looks at it, does not stand here.
-    authority: { seal: '', approvals: [] },
-  };
+  const mandate = mandateFor(plan.changes[0] as DeploymentChange);
 
   const both = [new Clusters(), new Clusters()].map((clusters) =>
     restoreTemplate(clusters, mandate),

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/g
 import { chmodSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { inspect } from 'node:util';
 import { stringify } from 'yaml';
 import { isLoopback, loadAuthority } from '../src/authority/load.ts';
 import {
@@ -88,7 +89,7 @@ describe('a key counts', () => {
     const mallory = await SigningKey.of(olga);
     const token = await mallory.sign(tokenTypes.decision, { sub: 'carl' });
     await expect(source().current().verify(token, tokenTypes.decision)).rejects.toThrow(
-      "The key is olga's, but the token says carl",
+      'The key is olga\'s, but the token says "carl"',
     );
   });
 
@@ -204,7 +205,9 @@ describe('a private key', () => {
       expect((failure as Error).message).not.toContain(olga.d);
     }
     const key = await SigningKey.of(olga);
-    expect(JSON.stringify(key) + String(key)).not.toContain(olga.d);
+    expect(inspect(key, { depth: null, showHidden: true }) + JSON.stringify(key)).not.toContain(
+      olga.d,
+    );
   });
 });
 

@@ -5,9 +5,10 @@ import { mkdtempSync, existsSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Clusters } from '../src/activities/kubernetes/api.ts';
-import { type CheckRequest, verificationActivities } from '../src/activities/verification/index.ts';
+import { verificationActivities } from '../src/activities/verification/index.ts';
 import { settingsSchema } from '../src/config/schema.ts';
 import type { Change, PlannedCheck } from '../src/contract/plan.ts';
+import { mandateFor } from './support/mandates.ts';
 import { eventually } from './support/eventually.ts';
 import { HealthServer } from './support/health-server.ts';
 import { silentLogger } from './support/silent-logger.ts';
@@ -38,10 +39,7 @@ function run(
   const checks = { [check]: { ...soon, ...setting } };
   const settings = settingsSchema.parse({ services: { api: { deployment: 'api', checks } } });
   const activities = verificationActivities(new Clusters(), { settings, file: '', folder });
-  return mock.run((request: CheckRequest) => activities.runCheck(request), {
-    check: { service: 'api', check },
-    change: nothing,
-  });
+  return mock.run(() => activities.runCheck(mandateFor(nothing), { service: 'api', check }));
 }
 
 /** The sentence of a check that stays red, for which trying again later is no use. */
@@ -163,9 +161,6 @@ test('a check that the settings have lost since the plan is red, not forgotten',
   const activities = verificationActivities(new Clusters(), { settings, file: '', folder });
   const check = { service: 'api', check: 'health' } as const;
   await expect(
-    mockActivity().run((request: CheckRequest) => activities.runCheck(request), {
-      check,
-      change: nothing,
-    }),
+    mockActivity().run(() => activities.runCheck(mandateFor(nothing), check)),
   ).rejects.toThrow('no longer have the check health of service api');
 });

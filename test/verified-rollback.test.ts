@@ -2,9 +2,10 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { execa } from 'execa';
 import { Clusters } from '../src/activities/kubernetes/api.ts';
-import { type CheckRequest, verificationActivities } from '../src/activities/verification/index.ts';
+import { verificationActivities } from '../src/activities/verification/index.ts';
 import { settingsSchema } from '../src/config/schema.ts';
 import type { Change, Target } from '../src/contract/plan.ts';
+import { mandateFor } from './support/mandates.ts';
 import { TestCluster } from './support/cluster.ts';
 import { HealthServer } from './support/health-server.ts';
 import { useRollbackEnvironment } from './support/rollback-environment.ts';
@@ -89,8 +90,7 @@ describe('lines with ERROR', () => {
     const check = { service: 'wakala-api', check: 'logs' } as const;
     const change = { target } as Partial<Change> as Change;
     const running: Promise<string> = new MockActivityEnvironment({}, { logger: silentLogger }).run(
-      (request: CheckRequest) => activities.runCheck(request),
-      { check, change },
+      () => activities.runCheck(mandateFor(change), check),
     );
     return running.catch((error: Error) => error.message);
   }

@@ -1,6 +1,7 @@
 /** The one place that decides what an error of an outside system means and whether trying again helps. */
 import { ApplicationFailure, CancelledFailure } from '@temporalio/common';
 import { isGrpcServiceError } from '@temporalio/client';
+import { TokenError } from '../authority/register.ts';
 import { SettingsError } from '../config/settings.ts';
 import { failureTypes, type FailureType } from '../contract/failures.ts';
 import { KubeconfigError, KubernetesError, KubernetesUnreachable } from './kubernetes/api.ts';
@@ -17,6 +18,7 @@ export function toFailure(error: unknown): Error {
       failureTypes.settingsUnusable,
     );
   }
+  if (error instanceof TokenError) return final(failureTypes.notAuthorized, error);
   if (error instanceof KubernetesUnreachable) return retried(error);
   // Nothing that a retry of the same worker would find different.
   if (error instanceof KubeconfigError) return final(failureTypes.unreachable, error);

@@ -19,8 +19,8 @@ export function planning<P extends Procedure>(
     const input = validated(procedure, raw);
     const { workflowExecution } = Context.current().info;
     if (!workflowExecution) throw new Error('Planning is for workflows.');
-    const made = await plan(input);
-    return { input, ...(await authority.seal(workflowExecution, raw, input, made, earlier)) };
+    const toSeal = { rawInput: raw, input, plan: await plan(input), earlier };
+    return { input, ...(await authority.seal(workflowExecution, toSeal)) };
   };
 }
 

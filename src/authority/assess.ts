@@ -35,7 +35,7 @@ export function assess(
   starter: Person | undefined,
   approvals: readonly Approval[],
   settings: AuthoritySettings,
-): Assessment & { counted: string[] } {
+): { assessment: Assessment; counted: string[] } {
   const needs: NeedStatus[] = [startNeed(settings), ...needsOf(seal.scope, settings)].map(
     (need) => ({ ...need, filled: 0, by: [], breakGlass: false }),
   );
@@ -46,9 +46,8 @@ export function assess(
   const places = needs.flatMap(({ roles, count, filled }, need): Place[] =>
     Array.from({ length: count - filled }, () => ({ need, roles, isStart: need === 0 })),
   );
-  const people = [
-    ...new Map(approvals.toReversed().map((one) => [one.name, one])).values(),
-  ].reverse();
+  // The latest word of each person, in the order in which they first spoke.
+  const people = [...new Map(approvals.map((one) => [one.name, one])).values()];
   const assigned = assign(places, people, (person, { roles, isStart }) => {
     const may = person.roles.some((role) => roles.includes(role));
     return may && (isStart || person.name !== claimed);
@@ -61,13 +60,16 @@ export function assess(
   const standing = standIn(open, free, needs, { seal, requester, settings });
 
   const lacking = needs.filter(({ filled, count }) => filled < count);
-  return {
+  const assessment: Assessment = {
     granted: lacking.length === 0,
     requester,
     needs,
     missing: lacking.map(inWords).join('; '),
     missingRoles: [...new Set(lacking.flatMap(({ roles }) => roles))],
     breakGlass: needs.some(({ breakGlass }) => breakGlass),
+  };
+  return {
+    assessment,
     counted: [...assigned.values(), ...standing].map(({ name }) => name),
   };
 }

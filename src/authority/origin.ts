@@ -1,6 +1,8 @@
 /** How a run came to be, as Temporal's server has it rather than as workflow code says. */
 import type { Client } from '@temporalio/client';
 import { startMemo } from '../contract/run.ts';
+import { searchAttributes } from '../contract/search-attributes.ts';
+import type { Execution } from './parts.ts';
 
 export interface Origin {
   /** First run id: stays over resets, differs for a later run with the same workflow id. */
@@ -11,7 +13,7 @@ export interface Origin {
   startToken: unknown;
 }
 
-export async function originOf(client: Client, workflowId: string, runId: string): Promise<Origin> {
+export async function originOf(client: Client, { workflowId, runId }: Execution): Promise<Origin> {
   const found = await client.workflow.getHandle(workflowId, runId).describe();
   const { workflowExtendedInfo, workflowExecutionInfo } = found.raw;
   const original = workflowExtendedInfo?.originalStartTime?.seconds;
@@ -21,4 +23,25 @@ export async function originOf(client: Client, workflowId: string, runId: string
     startedAt: original ? new Date(Number(original) * 1000) : found.startTime,
     startToken: found.memo?.[startMemo],
   };
+}
+
+/**
+ * When a run was last rejected or expired that another was reset from since. A reset can leave the
+ * rejection out of the new run's history; it stays with the one that ended by it.
+ */
+export async function lastRefusalOf(
+  client: Client,
+  workflowId: string,
+  firstRunId: string,
+): Promise<Date | undefined> {
+  const id = workflowId.replaceAll('\\', '\\\\').replaceAll("'", "\\'");
+  const outcome = searchAttributes.outcome.name;
+  const query = `WorkflowId = '${id}' AND ${outcome} IN ('rejected', 'expired')`;
+  let last: Date | undefined;
+  for await (const { runId, closeTime } of client.workflow.list({ query })) {
+    const { raw } = await client.workflow.getHandle(workflowId, runId).describe();
+    if (raw.workflowExecutionInfo?.firstRunId !== firstRunId) continue;
+    if (closeTime && (!last || closeTime > last)) last = closeTime;
+  }
+  return last;
 }

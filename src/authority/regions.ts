@@ -1,13 +1,21 @@
 /**
  * In which regions a service was changed within the last hour, so that a change of many regions
- * cannot pass as many changes of one. Temporal keeps a mark for each region and service: a workflow
- * on a queue that nobody polls, whose execution time-out is the hour.
+ * cannot pass as many changes of one. What a rollback notes on the object itself tells it, and no
+ * writer of the Temporal namespace can take that away. For two that begin at the same moment, Temporal
+ * keeps a mark for each region and service: a workflow on a queue that nobody polls, whose execution
+ * time-out is the hour.
  */
+import { setTimeout as delay } from 'node:timers/promises';
 import { type Client, WorkflowNotFoundError } from '@temporalio/client';
+import { restoredRollback } from '../activities/kubernetes/annotations.ts';
 import { KubeconfigError, type Clusters } from '../activities/kubernetes/api.ts';
+import { deploymentPath, type Deployment } from '../activities/kubernetes/revisions.ts';
 import { targetName, type Target } from '../contract/plan.ts';
 
 const remembered = '1 hour';
+const rememberedMs = 3_600_000;
+/** How long another region's cluster may take to answer. */
+const readWithinMs = 2000;
 const markWorkflowType = 'regionMark';
 const markQueue = 'rollback-locks';
 
@@ -29,7 +37,7 @@ export class Regions {
     const others = await Promise.all(
       targets.flatMap((target) =>
         [...this.contexts.keys()].map(async (region) =>
-          !own.includes(region) && (await this.isMarked(region, target)) ? [region] : [],
+          !own.includes(region) && (await this.wasChangedIn(region, target)) ? [region] : [],
         ),
       ),
     );
@@ -67,6 +75,25 @@ export class Regions {
     } catch (error) {
       if (error instanceof KubeconfigError) return undefined;
       throw error;
+    }
+  }
+
+  private async wasChangedIn(region: string, target: Target): Promise<boolean> {
+    const found = await Promise.all([this.isMarked(region, target), this.isNoted(region, target)]);
+    return found.includes(true);
+  }
+
+  /** A region that cannot be read must not hold up the others: then only the mark tells. */
+  private async isNoted(region: string, { namespace, name }: Target): Promise<boolean> {
+    try {
+      const cluster = this.clusters.of(this.contexts.get(region));
+      const read = cluster.find<Deployment>(deploymentPath(namespace, name));
+      const silent = delay(readWithinMs, undefined, { ref: false });
+      const deployment = await Promise.race([read, silent]);
+      const at = deployment && restoredRollback(deployment)?.at;
+      return at !== undefined && Date.now() - Date.parse(at) < rememberedMs;
+    } catch {
+      return false;
     }
   }
 

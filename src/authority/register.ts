@@ -3,8 +3,8 @@ import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { compactVerify, errors, importJWK, type CryptoKey } from 'jose';
 import { startRule } from '../contract/authority.ts';
-import type { KnownKey } from '../contract/authority.ts';
-import { maxTokenLength, tokenTypes, type TokenType } from '../contract/decision.ts';
+import type { KnownKey, SealClaims } from '../contract/authority.ts';
+import { maxTokenLength, quoted, tokenTypes, type TokenType } from '../contract/decision.ts';
 import type { AuthoritySettings } from '../config/authority.ts';
 import { loadPeople, type People, type PublicKey } from '../config/people.ts';
 import { loadSettings, SettingsError, type LoadedSettings } from '../config/settings.ts';
@@ -103,28 +103,32 @@ export class Register {
     const verified = await this.checkSignature<Claims>(token, type, (kid) => this.find(kid).key);
     const { name } = this.find(verified.kid);
     if (verified.claims.sub !== name) {
-      throw new TokenError(`The key is ${name}'s, but the token says ${verified.claims.sub}.`);
+      throw new TokenError(
+        `The key is ${name}'s, but the token says ${quoted(verified.claims.sub)}.`,
+      );
     }
     return verified;
   }
 
   /**
    * Checks the signature of a worker's seal; nothing else about it.
+   * @param undo whether it is looked at to take a change back: then it is enough that the key was
+   *   good when the plan was sealed
    * @throws {TokenError}
    */
-  async verifySeal<Claims>(token: string): Promise<Claims> {
-    const { claims } = await this.checkSignature<Claims>(token, tokenTypes.seal, (kid) => {
+  async verifySeal(token: string, undo = false): Promise<SealClaims> {
+    const workerKey = (kid: string) => {
       const key = this.people.workers.find((candidate) => candidate.kid === kid);
-      if (!key) {
-        throw new TokenError(
-          `The plan was sealed with key ${kid}, which is no worker's: every worker's public key must stand under workers in the people file.`,
-        );
-      }
-      const problem = this.whyNotValid(key, Date.now());
-      if (problem) throw new TokenError(`The key that sealed the plan ${problem}.`);
-      return key;
-    });
-    return claims;
+      if (key) return key;
+      throw new TokenError(
+        `The plan was sealed with key ${quoted(kid)}, which is no worker's: every worker's public key must stand under workers in the people file.`,
+      );
+    };
+    const sealed = await this.checkSignature<SealClaims>(token, tokenTypes.seal, workerKey);
+    const at = undo ? sealed.claims.iat * 1000 : Date.now();
+    const problem = this.whyNotValid(workerKey(sealed.kid), at);
+    if (problem) throw new TokenError(`The key that sealed the plan ${problem}.`);
+    return sealed.claims;
   }
 
   private find(kid: string): { name: string; key: PublicKey } {
@@ -132,7 +136,7 @@ export class Register {
       const key = keys.find((candidate) => candidate.kid === kid);
       if (key) return { name, key };
     }
-    throw new TokenError(`Nobody has key ${kid.slice(0, 100)}: it is not in the people file.`);
+    throw new TokenError(`Nobody has key ${quoted(kid)}: it is not in the people file.`);
   }
 
   private whyNotValid({ sandbox, notBefore, notAfter }: PublicKey, atMs: number) {
@@ -159,7 +163,7 @@ export class Register {
         token,
         (header) => {
           kid = typeof header.kid === 'string' ? header.kid : '';
-          if (header.typ !== type) throw new TokenError(`The token is no ${type}.`);
+          if (header.typ !== type) throw new TokenError('The token was made for another purpose.');
           return this.import(keyOf(kid));
         },
         { algorithms: ['EdDSA'] },
@@ -215,10 +219,11 @@ export class RegisterSource {
     if (this.register && state === this.readAs) return this.register;
     this.loaded = loadSettings(this.file);
     const people = loadPeople(this.peopleFile);
-    this.register = new Register(this.loaded.settings.authority, people, this.loopback);
-    // The people file may be another one now.
-    this.readAs = this.state();
-    return this.register;
+    const register = new Register(this.loaded.settings.authority, people, this.loopback);
+    // What was replaced while it was read is read again the next time.
+    this.register = this.state() === state ? register : undefined;
+    this.readAs = state;
+    return register;
   }
 
   private state(): string {

@@ -1,6 +1,12 @@
 /** Who started a run, and whether they may. */
 import type { StartAuthority } from '../contract/authority.ts';
-import { audienceOf, tokenLimits, tokenTypes, type StartClaims } from '../contract/decision.ts';
+import {
+  audienceOf,
+  quoted,
+  tokenLimits,
+  tokenTypes,
+  type StartClaims,
+} from '../contract/decision.ts';
 import { hashOf } from '../contract/digest.ts';
 import type { CommonInput } from '../contract/input.ts';
 import type { Origin } from './origin.ts';
@@ -34,7 +40,7 @@ export function inputHash(type: string, input: unknown): string {
 export async function authorityOfStart(
   register: Register,
   run: Origin & { aud: string; input: unknown },
-  { trigger, requestedBy }: CommonInput,
+  input: CommonInput,
   measure: () => Promise<{ above: boolean; text: string }>,
 ): Promise<StartAuthority> {
   let why = 'started unsigned';
@@ -45,13 +51,13 @@ export async function authorityOfStart(
       if (!(error instanceof TokenError)) throw error;
       why = `started with a signature that proves nothing. ${error.message}`;
     }
-  } else if (trigger === 'automatic') {
+  } else if (input.trigger === 'automatic') {
     const { above, text } = await measure();
     if (above) return { kind: 'automatic', text };
     why = `started automatically, which it may not be: ${text}`;
   }
   return register.settings.unsignedStart === 'allow'
-    ? { kind: 'trusted', text: requestedBy ?? 'somebody whom the Temporal server let in' }
+    ? { kind: 'trusted', text: input.requestedBy ?? 'somebody whom the Temporal server let in' }
     : { kind: 'unsigned', why };
 }
 
@@ -61,9 +67,12 @@ async function verifyStart(
 ): Promise<{ by: string; kid: string }> {
   const { claims, kid } = await register.verify<StartClaims>(String(startToken), tokenTypes.start);
   const { name } = register.ownerOf(kid, Date.now());
-  if (claims.aud !== aud) throw new TokenError(`It is for run ${claims.aud}.`);
+  if (claims.aud !== aud) throw new TokenError(`It is for run ${quoted(claims.aud)}.`);
   if (claims.input !== inputHash(workflowType, input)) {
     throw new TokenError('It is for another input or another procedure.');
+  }
+  if (Date.now() / 1000 > claims.iat + tokenLimits.accepted) {
+    throw new TokenError('It was signed more than an hour ago, and the world has moved on.');
   }
   // A signature that was seen once must not start a later run with the same id.
   const apart = Math.abs(claims.iat - startedAt.getTime() / 1000);

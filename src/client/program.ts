@@ -149,6 +149,7 @@ function addDecisions(cli: Command, ended: (exitCode: number) => void): void {
       .argument('<id>', 'workflow id of the run')
       .addOption(keyFile())
       .option('--yes', 'do not ask')
+      .option('--unchecked', 'decide although the plan cannot be checked here for want of settings')
       .option('--print', 'print the message for the Temporal UI and send nothing')
       .addOption(json());
   signed(cli.command('approve'))

@@ -9,6 +9,7 @@ import {
 import type { ProgressDetails } from '../activities/progress.ts';
 import { outcomes, type RunResult, type RunStatus } from '../contract/run.ts';
 import { CliError } from './errors.ts';
+import { printable, shellWord } from './printable.ts';
 import { answerWithinMs, isDeadline, type Temporal } from './temporal.ts';
 
 /** What an open run shows besides its status. */
@@ -43,7 +44,7 @@ export async function lookAt(temporal: Temporal, handle: WorkflowHandle): Promis
     : undefined;
   const failure = activity?.lastFailure?.message;
   const retrying = failure ? `${failure} (attempt ${activity?.attempt}, trying again)` : undefined;
-  return { status, progress, retrying };
+  return printable({ status, progress, retrying });
 }
 
 /**
@@ -52,21 +53,21 @@ export async function lookAt(temporal: Temporal, handle: WorkflowHandle): Promis
  */
 export async function resultOf(handle: WorkflowHandle): Promise<RunResult> {
   try {
-    return (await handle.result()) as RunResult;
+    return printable((await handle.result()) as RunResult);
   } catch (error) {
     if (error instanceof WorkflowNotFoundError) throw noSuchRun(handle.workflowId);
     if (!(error instanceof WorkflowFailedError)) throw error;
     const { cause } = error;
     if (cause instanceof ApplicationFailure && cause.details?.[0]) {
-      return cause.details[0] as RunResult;
+      return printable(cause.details[0] as RunResult);
     }
     throw new CliError(
-      `Run ${handle.workflowId} ended without a result: ${cause?.message ?? error.message}. What it had changed stands; look with rollback history and kubectl, and start again.`,
+      `Run ${shellWord(handle.workflowId)} ended without a result: ${cause?.message ?? error.message}. What it had changed stands; look with rollback history and kubectl, and start again.`,
       outcomes.failed.exitCode,
     );
   }
 }
 
 export function noSuchRun(workflowId: string): CliError {
-  return new CliError(`There is no run ${workflowId}: see rollback list.`);
+  return new CliError(`There is no run ${shellWord(workflowId)}: see rollback list.`);
 }

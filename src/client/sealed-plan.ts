@@ -3,7 +3,7 @@ import type { WorkflowHandle } from '@temporalio/client';
 import { isLoopback } from '../authority/load.ts';
 import { RegisterSource, TokenError } from '../authority/register.ts';
 import { loadSettings, SettingsError, settingsFile } from '../config/settings.ts';
-import type { SealClaims } from '../contract/authority.ts';
+import type { StartAuthority } from '../contract/authority.ts';
 import { hashOf, planDigest } from '../contract/digest.ts';
 import type { Plan, Planned } from '../contract/plan.ts';
 import { sealedPlanQuery, type SealedPlan } from '../contract/run.ts';
@@ -52,33 +52,38 @@ async function lastInHistory(handle: WorkflowHandle): Promise<SealedPlan | undef
 /**
  * Makes sure that what is shown is what would be done: the digest is that of the plan's targets and
  * changes, and a worker sealed all of it for this run.
- * @returns why the seal could not be checked here; undefined where it was
- * @throws {CliError} where the plan is not what it says.
+ * @returns how the run was started, as that worker found it
+ * @throws {CliError} where the plan is not what it says, or where nobody here can tell.
  */
 export async function checkSeal(
   { plan, seal }: SealedPlan,
   run: { aud: string; run: string },
   address: string,
-): Promise<string | undefined> {
-  if (!isDigestOf(plan)) {
-    throw new CliError('The plan does not have the digest that it shows: do not approve it.');
-  }
+): Promise<StartAuthority> {
+  assertDigest(plan);
   try {
     const claims = await new RegisterSource(loadSettings(settingsFile()), isLoopback(address))
       .current()
-      .verifySeal<SealClaims>(seal);
+      .verifySeal(seal);
     if (claims.plan === hashOf(plan) && claims.aud === run.aud && claims.run === run.run) {
-      return undefined;
+      return claims.start;
     }
     throw new TokenError('The seal is of another plan or another run.');
   } catch (error) {
-    if (error instanceof SettingsError) return error.message;
+    if (error instanceof SettingsError) {
+      throw new CliError(
+        `Whether a worker of yours made this plan cannot be told here, so its words may be anybody's. ${error.message} To decide on the digest ${plan.digest.slice(0, 12)} alone, say --unchecked.`,
+      );
+    }
     if (!(error instanceof TokenError)) throw error;
     throw new CliError(`No worker of yours made this plan: do not approve it. ${error.message}`);
   }
 }
 
-function isDigestOf({ targets, changes, changeHashes, digest }: Plan): boolean {
+/** @throws {CliError} where the plan's digest is not that of its targets and changes. */
+export function assertDigest({ targets, changes, changeHashes, digest }: Plan): void {
   const hashes = changes.map((change) => hashOf(change));
-  return hashOf(hashes) === hashOf(changeHashes) && planDigest(targets, hashes) === digest;
+  const isOwn = hashOf(hashes) === hashOf(changeHashes) && planDigest(targets, hashes) === digest;
+  if (isOwn) return;
+  throw new CliError('The plan does not have the digest that it shows: do not approve it.');
 }

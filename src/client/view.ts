@@ -3,6 +3,7 @@ import type { ProgressDetails } from '../activities/progress.ts';
 import type { Plan } from '../contract/plan.ts';
 import type { RunResult, RunStatus, StepStatus } from '../contract/run.ts';
 import { paint } from './output.ts';
+import { shellWord } from './printable.ts';
 
 const marks: Record<StepStatus['state'], string> = {
   running: paint('cyan', '…'),
@@ -84,7 +85,7 @@ export function runLines(
 
 /** How whoever is missing decides. */
 export function approveLine({ workflowId }: RunStatus): string {
-  return `  Look and decide: ${paint('bold', `rollback approve ${workflowId}`)}, or reject`;
+  return `  Look and decide: ${paint('bold', `rollback approve ${shellWord(workflowId)}`)}, or reject`;
 }
 
 /** How the run ended. */

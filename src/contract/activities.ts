@@ -1,11 +1,11 @@
 /**
  * Every activity by the name that histories freeze, with its class. A class decides time limits,
- * retries, and whether the guard stands before it (`mutate` and `drive`).
+ * retries, and whether the guard stands before it: see `isGuarded`.
  *
  * - `observe`: reads, short.
  * - `mutate`: makes one planned change true, short.
  * - `drive`: sees a planned change through to its end, as long as that takes.
- * - `check`: measures; a red check is a failure.
+ * - `check`: measures the effect of a planned change; a red check is a failure.
  * - `wait`: waits for others, reading only.
  * - `lock`: takes and frees the locks of a plan, at once.
  * - `assess`: tells whose approval is there and whose is missing, at once.
@@ -22,15 +22,18 @@ export const activityClasses = {
   'lock.releaseTargets': 'lock',
   'lock.awaitTargets': 'wait',
   'authority.assessDecision': 'assess',
-  'people.tell': 'tell',
+  'people.ask': 'tell',
 } as const;
 
 export type ActivityName = keyof typeof activityClasses;
 export type ActivityClass = (typeof activityClasses)[ActivityName];
 
-/** Whether an activity of this class changes the world and must pass the guard. */
+/**
+ * Whether an activity of this class acts on the world and must pass the guard. A check does as well:
+ * it sends requests and runs a command.
+ */
 export function isGuarded(activityClass: ActivityClass): boolean {
-  return activityClass === 'mutate' || activityClass === 'drive';
+  return activityClass === 'mutate' || activityClass === 'drive' || activityClass === 'check';
 }
 
 /** Class of the named activity, or undefined for a name that is not in the contract. */

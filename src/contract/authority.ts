@@ -103,6 +103,6 @@ export interface KnownKey {
 /** What planning tells the run about the wait for approvals. Times are milliseconds. */
 export interface WaitSettings {
   approvalTimeoutMs: number;
-  /** Whom to tell when, counted from the beginning of the wait. */
-  reminders: { afterMs: number; roles: string[] }[];
+  /** When those who are missing are told again, counted from the beginning of the wait. */
+  remindAfterMs: number[];
 }

@@ -104,18 +104,24 @@ export function decisionProblem(
 ): string | undefined {
   if (!isWellFormed(claims)) return 'The token lacks claims that a decision must have.';
   if (claims.aud !== subject.aud) {
-    return `The token is for run ${claims.aud}, not for ${subject.aud}.`;
+    return `The token is for run ${quoted(claims.aud)}, not for ${subject.aud}.`;
   }
   if (claims.run !== subject.run) {
     return 'The token is for another run with the same workflow id.';
   }
   if (claims.decision !== decision) {
-    return `The token says ${claims.decision}, the message ${decision}.`;
+    return `The token says ${quoted(claims.decision)}, the message ${decision}.`;
   }
   if (claims.digest !== subject.digest) {
-    return `The token is for plan ${claims.digest.slice(0, 12)}; the plan now is ${subject.digest.slice(0, 12)}: look at it and decide again.`;
+    return `The token is for plan ${quoted(claims.digest.slice(0, 12))}; the plan now is ${subject.digest.slice(0, 12)}: look at it and decide again.`;
   }
   return timeProblem(claims, nowSeconds);
+}
+
+/** Something that nobody has proved, fit to be shown: short, and without control characters. */
+export function quoted(text: unknown): string {
+  const shown = typeof text === 'string' ? text : typeof text;
+  return JSON.stringify(shown.slice(0, 100).replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '?'));
 }
 
 function isWellFormed(claims: DecisionClaims): boolean {

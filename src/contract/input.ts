@@ -83,6 +83,14 @@ export type Procedure = keyof typeof inputs;
 export type InputOf<P extends Procedure> = z.output<(typeof inputs)[P]>;
 export type CommonInput = Pick<InputOf<Procedure>, keyof typeof common>;
 
+/**
+ * Fields beside the common ones with which a run may start automatically: those that name the
+ * service. Where it goes back to, and by which way, is nothing that a system decides.
+ */
+const automaticFields: Record<Procedure, readonly string[]> = {
+  deployment: ['deployment', 'namespace'],
+};
+
 /** Workflow type of each procedure. */
 export const workflowTypes = {
   deployment: 'rollbackDeployment',
@@ -106,8 +114,20 @@ export class InvalidInputError extends Error {}
  */
 export function parseInput<P extends Procedure>(procedure: P, input: unknown): InputOf<P> {
   const parsed = inputs[procedure].safeParse(input);
-  if (parsed.success) return parsed.data;
+  if (parsed.success) {
+    if (parsed.data.trigger === 'automatic') assertAutomatic(procedure, input as object);
+    return parsed.data;
+  }
   throw new InvalidInputError(sentenceOf(procedure, parsed.error.issues[0]));
+}
+
+function assertAutomatic(procedure: Procedure, input: object): void {
+  const allowed = [...automaticFields[procedure], ...Object.keys(common)];
+  const field = Object.keys(input).find((given) => !allowed.includes(given));
+  if (field === undefined) return;
+  throw new InvalidInputError(
+    `Field "${field}" is for people: a run with trigger automatic takes ${automaticFields[procedure].join(', ')} and what all runs take.`,
+  );
 }
 
 function sentenceOf(procedure: Procedure, issue: z.core.$ZodIssue | undefined): string {

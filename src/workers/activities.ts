@@ -3,7 +3,7 @@ import { kubernetesActivities } from '../activities/kubernetes/index.ts';
 import type { Clusters } from '../activities/kubernetes/api.ts';
 import { lockActivities } from '../activities/lock/index.ts';
 import type { Locks } from '../activities/lock/locks.ts';
-import { peopleActivities, type Tell } from '../activities/people/index.ts';
+import { peopleActivities } from '../activities/people/index.ts';
 import { verificationActivities } from '../activities/verification/index.ts';
 import type { Authority } from '../authority/authority.ts';
 import type { LoadedSettings } from '../config/settings.ts';
@@ -14,7 +14,6 @@ export interface Connections {
   clusters: Clusters;
   locks: Locks;
   authority: Authority;
-  tell: Tell;
 }
 
 type Activity = (...args: never[]) => Promise<unknown>;
@@ -26,14 +25,14 @@ type Activity = (...args: never[]) => Promise<unknown>;
  */
 export function allActivities(
   settings: LoadedSettings,
-  { clusters, locks, authority, tell }: Connections,
+  { clusters, locks, authority }: Connections,
 ): Record<string, Activity> {
   const systems: Record<string, Record<string, Activity>> = {
     kubernetes: kubernetesActivities(clusters, settings, authority),
     verification: verificationActivities(clusters, settings),
     lock: lockActivities(locks),
     authority: authorityActivities(authority),
-    people: peopleActivities(tell),
+    people: peopleActivities(authority),
   };
   const activities = Object.fromEntries(
     Object.entries(systems).flatMap(([system, verbs]) =>

@@ -41,7 +41,7 @@ export function createWorker({
   const locks = new Locks(client);
   const { services, regions } = settings.settings;
   const authority = new Authority({
-    ...{ source: register, key, client, namespace },
+    ...{ source: register, key, client, namespace, tell },
     regions: new Regions(client, clusters, regions),
     measureErrorRate: ({ targets }, limit) => {
       const found = targets.map((target) => findService(services, target.namespace, target.name));
@@ -53,7 +53,7 @@ export function createWorker({
     namespace,
     taskQueue,
     workflowBundle,
-    activities: allActivities(settings, { clusters, locks, authority, tell }),
+    activities: allActivities(settings, { clusters, locks, authority }),
     interceptors: { activity: activityInterceptors({ authority, locks }) },
     // After a killed worker, its workflows wait this long for it before another takes them.
     stickyQueueScheduleToStartTimeout: '1s',

@@ -5,6 +5,7 @@ import type {
   ActivityInboundCallsInterceptor,
   Next,
 } from '@temporalio/worker';
+import type { LockRequest } from '../activities/lock/index.ts';
 import type { Locks } from '../activities/lock/locks.ts';
 import type { Authority } from '../authority/authority.ts';
 import { classOf, isGuarded } from '../contract/activities.ts';
@@ -47,6 +48,12 @@ export class Guard implements ActivityInboundCallsInterceptor {
       assertMandate(mandate, workflowExecution.workflowId);
       await this.authority.authorize(workflowExecution, mandate);
       await this.locks.hold(mandate.change.target, mandate.run);
+    }
+    if (activityClass === 'lock' || activityClass === 'wait') {
+      const { run } = (input.args[0] ?? {}) as Partial<LockRequest>;
+      if (run?.workflowId !== workflowExecution?.workflowId) {
+        throw notMandated('A run takes and frees locks for itself only.');
+      }
     }
     return next(input);
   }

@@ -23,6 +23,7 @@ export async function workflowBundle(logger: Logger): Promise<{ codePath: string
   if (existsSync(codePath)) return { codePath };
   const { code } = await bundleWorkflowCode({
     workflowsPath: join(repository, 'src/workflows/index.ts'),
+    payloadConverterPath: join(repository, 'src/workflows/run/payload-converter.ts'),
     // Without state of any run, and too much to load anew for each.
     preloadModules: [join(repository, 'src/workflows/run/ed25519.ts')],
     logger,

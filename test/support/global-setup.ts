@@ -1,4 +1,4 @@
-import { chmodSync, mkdtempSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { down, up } from '../../sandbox/sandbox.ts';
@@ -20,7 +20,10 @@ export default async function globalSetup(): Promise<void> {
       up({ dir, readyMs: 300, without: ['temporal'] }),
       workflowBundle(silentLogger),
     ]);
-    Object.assign(process.env, variables);
+    // What the tests write is gone when they have ended, however they ended.
+    const temporary = join(dir, 'tmp');
+    mkdirSync(temporary);
+    Object.assign(process.env, variables, { TMPDIR: temporary });
   } catch (error) {
     await down(dir);
     throw error;

@@ -1,5 +1,9 @@
+import { rmSync } from 'node:fs';
 import { down } from '../../sandbox/sandbox.ts';
 
 export default async function globalTeardown(): Promise<void> {
-  if (globalThis.sandboxFolder) await down(globalThis.sandboxFolder);
+  const folder = globalThis.sandboxFolder;
+  if (!folder) return;
+  await down(folder);
+  rmSync(folder, { recursive: true, force: true });
 }

@@ -1,6 +1,7 @@
 /** Activities on authority, under the names that follow `authority.` in the contract. */
 import { Context } from '@temporalio/activity';
-import type { Authority, DecisionRequest, DecisionVerdict } from '../../authority/authority.ts';
+import type { DecisionRequest, DecisionVerdict } from '../../authority/assess-decision.ts';
+import type { Authority } from '../../authority/authority.ts';
 
 export function authorityActivities(authority: Authority) {
   return {

@@ -29,6 +29,8 @@ export interface Restored {
   /** `revision` is the number that the controller gives to the restored template. */
   to: { revision: number; template: string };
   run: string;
+  /** Tells a later run with the same id apart. */
+  firstRunId: string;
   /** ISO 8601. */
   at: string;
 }
@@ -60,6 +62,12 @@ export function standingRollback({ deployment, current }: RevisionHistory): Rest
     restored?.to?.template === current.template &&
     restored.to.revision === current.revision;
   return isStanding ? restored : undefined;
+}
+
+/** Whether the last rollback of `deployment` was this run's. */
+export function wasRestoredBy(deployment: Deployment, run: RunIdentity): boolean {
+  const restored = restoredRollback(deployment);
+  return restored?.run === run.workflowId && restored.firstRunId === run.firstRunId;
 }
 
 export function isOwnAnnotation(key: string): boolean {

@@ -1,5 +1,6 @@
 import type { Clusters } from './api.ts';
 import { readTarget, type DeploymentMandate } from './deployment-change.ts';
+import type { RevisionHistory } from './revisions.ts';
 
 /** Whether what was left is measurably healthier than what was gone back to. */
 export interface Comparison {
@@ -10,8 +11,8 @@ export interface Comparison {
 
 /**
  * Compares the pods of the plan's before and after as they are now. Before is healthier only where
- * it has pods that serve and after has none, or where it still stands: putting a bad version back needs a better reason than
- * one red check.
+ * it has pods that serve and after has none, or where it still stands: putting a bad version back
+ * needs a better reason than one red check.
  */
 export async function compareRevisions(
   clusters: Clusters,
@@ -21,6 +22,11 @@ export async function compareRevisions(
   if (history.template === mandate.change.before.template) {
     return { beforeIsHealthier: true, text: 'the template was not changed yet' };
   }
+  return healthOf(history, mandate);
+}
+
+/** As `compareRevisions`, of a history that was read. */
+export function healthOf(history: RevisionHistory, mandate: DeploymentMandate): Comparison {
   const availableOf = (template: string) =>
     history.revisions.find((entry) => entry.template === template)?.replicaSet.status
       ?.availableReplicas ?? 0;

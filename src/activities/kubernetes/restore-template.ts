@@ -5,13 +5,14 @@ import {
   isSurged,
   keptStrategy,
   restoredAnnotation,
-  restoredRollback,
+  wasRestoredBy,
   strategyAnnotation,
   surgeStrategy,
   type KeptStrategy,
   type Restored,
 } from './annotations.ts';
 import { KubernetesError, type Clusters, type JsonPatchOperation } from './api.ts';
+import { healthOf } from './compare-revisions.ts';
 import { ends, readTarget, stale, standing, type DeploymentMandate } from './deployment-change.ts';
 import {
   changeCauseAnnotation,
@@ -56,7 +57,7 @@ export async function restoreTemplate(
     const paused = history.deployment.spec?.paused === true;
     if (history.template === to.template && paused === to.paused) {
       // An earlier attempt of this very run may have restored it and not lived to say so.
-      const ours = restoredRollback(history.deployment)?.run === mandate.run.workflowId;
+      const ours = wasRestoredBy(history.deployment, mandate.run);
       return { changed: ours, text: `Already at ${standing(history)}.` };
     }
     if (history.template !== from.template || paused !== from.paused) {
@@ -64,6 +65,7 @@ export async function restoreTemplate(
         `Deployment ${name} in ${namespace} was changed after the plan was made: it stands at ${standing(history)}${paused ? ' and is paused' : ''}. Look at it, and start again if it still needs a rollback.`,
       );
     }
+    assertOnce(history, mandate);
     const target = findReplicaSet(history, mandate);
     try {
       const patched = await cluster.patch<Deployment>(
@@ -80,6 +82,34 @@ export async function restoreTemplate(
       if (!raced || attempt === attempts) throw error;
     }
   }
+}
+
+/**
+ * A run restores once: whoever has brought the version back since did so on purpose, and the run's
+ * approvals were not about that. And it takes back only what it restored itself, and only where what
+ * it left is measured to be healthier: however the call came about, the bad version is never put
+ * back for less.
+ * @throws PlanStale
+ */
+function assertOnce(history: RevisionHistory, mandate: DeploymentMandate): void {
+  const { name, namespace } = mandate.change.target;
+  const ours = wasRestoredBy(history.deployment, mandate.run);
+  if (!mandate.undo) {
+    if (!ours) return;
+    throw stale(
+      `This run has rolled Deployment ${name} in ${namespace} back before, and somebody has deployed ${standing(history)} again since: start a new run if it needs another rollback.`,
+    );
+  }
+  if (!ours) {
+    throw stale(
+      `Deployment ${name} in ${namespace} was not rolled back by this run, or was rolled back again since: there is nothing of its own to take back.`,
+    );
+  }
+  const { beforeIsHealthier, text } = healthOf(history, mandate);
+  if (beforeIsHealthier) return;
+  throw stale(
+    `Deployment ${name} in ${namespace} stays as it is: the version that was left is not healthier (${text}).`,
+  );
 }
 
 function findReplicaSet(history: RevisionHistory, mandate: DeploymentMandate): ReplicaSet {
@@ -156,6 +186,7 @@ function annotationsAfter(
       from: { revision: before.revision, template: before.template },
       to: { revision: nextRevision(revisions, replicaSet), template: after.template },
       run: mandate.run.workflowId,
+      firstRunId: mandate.run.firstRunId,
       at: new Date().toISOString(),
     } satisfies Restored);
   }

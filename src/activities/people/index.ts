@@ -1,9 +1,12 @@
 /** Activities that reach people, under the names that follow `people.` in the contract. */
+import { Context } from '@temporalio/activity';
+import type { Asking } from '../../authority/ask-people.ts';
+import type { Authority } from '../../authority/authority.ts';
 
 /** Something that people should know or do. */
 export interface Notice {
   workflowId: string;
-  /** Roles that it is for; none for everybody who listens. */
+  /** Roles that it is for. */
   roles: string[];
   /** Whether somebody must act. */
   urgent: boolean;
@@ -13,9 +16,14 @@ export interface Notice {
 /** A way to reach people. */
 export type Tell = (notice: Notice) => Promise<void>;
 
-export function peopleActivities(tell: Tell) {
+export function peopleActivities(authority: Authority) {
   return {
-    tell: (notice: Notice): Promise<void> => tell(notice),
+    /** Tells those whose approval a plan lacks that it waits, or that somebody stood in for them. */
+    ask: async (asking: Asking): Promise<void> => {
+      const { workflowExecution } = Context.current().info;
+      if (!workflowExecution) throw new Error('Only workflows ask people.');
+      await authority.askPeople(workflowExecution, asking);
+    },
   };
 }
 export type PeopleActivities = ReturnType<typeof peopleActivities>;

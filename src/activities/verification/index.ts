@@ -4,24 +4,19 @@ import { ApplicationFailure } from '@temporalio/common';
 import type { Service } from '../../config/schema.ts';
 import type { LoadedSettings } from '../../config/settings.ts';
 import { failureTypes } from '../../contract/failures.ts';
-import type { Change, PlannedCheck } from '../../contract/plan.ts';
+import type { Change, Mandate, PlannedCheck } from '../../contract/plan.ts';
 import type { Clusters } from '../kubernetes/api.ts';
 import { activityProgress } from '../progress.ts';
 import { measureHealth, measureLogs, measureSmoke, type Measurement } from './checks.ts';
 
-export interface CheckRequest {
-  check: PlannedCheck;
-  /** The change whose effect is verified. */
-  change: Change;
-}
-
 export function verificationActivities(clusters: Clusters, { settings, folder }: LoadedSettings) {
   return {
     /**
-     * Runs one planned check, again and again as its settings say, until it is green.
+     * Runs one planned check of a change's effect, again and again as its settings say, until it is
+     * green.
      * @throws CheckFailed with the last measurement where it stays red.
      */
-    async runCheck({ check: planned, change }: CheckRequest): Promise<string> {
+    async runCheck({ change }: Mandate, planned: PlannedCheck): Promise<string> {
       const progress = activityProgress();
       const check = prepare(planned, change, settings.services, clusters, folder);
       if (!check) {

@@ -13,11 +13,13 @@ import {
   type DecisionClaims,
   type DecisionMessage,
 } from '../../contract/decision.ts';
-import { CliError } from '../errors.ts';
+import type { StartAuthority } from '../../contract/authority.ts';
+import { CliError, exitCodes } from '../errors.ts';
 import { paint, printJson, printLine, printNote } from '../output.ts';
 import { ownKey } from '../own-key.ts';
+import { printable, shellWord } from '../printable.ts';
 import { lookAt, noSuchRun } from '../run-status.ts';
-import { checkSeal, readSealedPlan } from '../sealed-plan.ts';
+import { assertDigest, checkSeal, readSealedPlan } from '../sealed-plan.ts';
 import { answerWithinMs, isDeadline, withTemporal, type Temporal } from '../temporal.ts';
 import { authorityLines, planLines } from '../view.ts';
 
@@ -27,6 +29,7 @@ export interface DecideOptions {
   print?: boolean;
   note?: string;
   breakGlass?: boolean;
+  unchecked?: boolean;
   json?: boolean;
 }
 
@@ -51,8 +54,9 @@ export async function decide(
     }
     const answer = await send(temporal, workflowId, message);
     if (options.json) printJson(answer);
-    else printLine(paint(answer.counted ? 'green' : 'red', answer.text));
-    return answer.counted ? 0 : 2;
+    else printLine(paint(answer.counted ? 'green' : 'red', printable(answer.text)));
+    if (answer.counted === null) return exitCodes.unreachable;
+    return answer.counted ? 0 : exitCodes.usage;
   });
 }
 
@@ -80,25 +84,28 @@ async function sign(
   });
   if (described.status.name !== 'RUNNING') {
     throw new CliError(
-      `Run ${workflowId} has ended (${described.status.name.toLowerCase()}), so there is nothing to decide: see rollback status ${workflowId}.`,
+      `Run ${shellWord(workflowId)} has ended (${described.status.name.toLowerCase()}), so there is nothing to decide: see rollback status ${shellWord(workflowId)}.`,
     );
   }
   // The server's word, not the run's: a decision must not be moved to an earlier run with this id.
   const run = described.raw.workflowExecutionInfo?.firstRunId || described.runId;
   const aud = audienceOf(namespace, workflowId);
   const sealed = await readSealedPlan(temporal, handle);
-  const unchecked = await checkSeal(sealed, { aud, run }, address);
-  const { plan } = sealed;
+  if (options.unchecked) assertDigest(sealed.plan);
+  const start = options.unchecked ? undefined : await checkSeal(sealed, { aud, run }, address);
+  const plan = printable(sealed.plan);
   // What is printed for a pipe must be the message alone.
   const show = options.print || options.json ? printNote : printLine;
   for (const line of planLines(plan)) show(line);
+  show(
+    start
+      ? `  ${paint('dim', '=')} Made and sealed by a worker of yours; ${startWords(printable(start))}.`
+      : `  ${paint('red', '!')} Nobody has checked that a worker of yours made this plan.`,
+  );
   const { status } = await lookAt(temporal, handle).catch(() => ({ status: undefined }));
-  for (const line of status ? authorityLines(status) : []) show(line);
-  if (unchecked) {
-    show(
-      `  ${paint('yellow', '!')} That a worker of yours made this plan cannot be checked here. ${unchecked}`,
-    );
-  }
+  const told = status ? authorityLines(status) : [];
+  if (told.length > 0) show('As the run itself tells it, which is no proof:');
+  for (const line of told) show(line);
   if (!options.yes && !options.print) await confirm(decision, key.sub);
   const iat = Math.floor(Date.now() / 1000);
   const claims: Omit<DecisionClaims, 'jti'> = {
@@ -108,6 +115,21 @@ async function sign(
     ...(options.breakGlass ? { breakGlass: true } : {}),
   };
   return { decision, token: await key.sign(tokenTypes.decision, claims) };
+}
+
+function startWords(start: StartAuthority): string {
+  switch (start.kind) {
+    case 'signed':
+      return `${start.by} signed the start`;
+    case 'replanned':
+      return `${start.by} signed the start, and the plan is another one since`;
+    case 'automatic':
+      return `started automatically: ${start.text}`;
+    case 'trusted':
+      return `started unsigned, which your settings allow, by ${start.text}`;
+    case 'unsigned':
+      return start.why;
+  }
 }
 
 async function confirm(decision: string, name: string): Promise<void> {
@@ -126,12 +148,15 @@ async function confirm(decision: string, name: string): Promise<void> {
   throw new CliError('Nothing was decided.', 1);
 }
 
+/** What is known of a decision that was sent; `counted` is null where nobody has looked at it. */
+type Sent = Omit<DecisionAnswer, 'counted'> & { counted: boolean | null };
+
 /** Sends the decision and answers whether it counted; as a signal where no worker is there to say. */
 async function send(
   { client }: Temporal,
   workflowId: string,
   message: DecisionMessage,
-): Promise<DecisionAnswer> {
+): Promise<Sent> {
   const handle = client.workflow.getHandle(workflowId);
   try {
     return await client.withDeadline(Date.now() + answerWithinMs, () =>
@@ -150,8 +175,8 @@ async function send(
     if (!isDeadline(error)) throw error;
     await handle.signal<[DecisionMessage]>(message.decision ?? 'approve', message);
     return {
-      counted: true,
-      text: `No worker answers. Your decision waits with the run and counts as soon as one does: see rollback status ${workflowId}.`,
+      counted: null,
+      text: `No worker has answered within ${answerWithinMs / 1000} s, so whether it counts is not known yet. It waits with the run until one looks at it, within the hour: see rollback status ${shellWord(workflowId)}.`,
     };
   }
 }

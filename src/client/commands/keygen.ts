@@ -42,8 +42,8 @@ export async function keygen(name: string, options: KeygenOptions): Promise<numb
     printLine(stringify({ workers: [entry] }, { flowCollectionPadding: true }).trimEnd());
   } else {
     printNote(`Its owner sets ROLLBACK_KEY=${file}. Add to the people file, with their roles:\n`);
-    const roles = ['on-call'];
-    printLine(stringify({ people: { [name]: { roles, keys: [entry] } } }).trimEnd());
+    const people = { [name]: { roles: [], keys: [entry] } };
+    printLine(stringify({ people }).trimEnd().replace('roles: []', 'roles: [] # such as on-call'));
   }
   return 0;
 }

@@ -4,6 +4,7 @@ import { searchAttributes } from '../../contract/search-attributes.ts';
 import { CliError } from '../errors.ts';
 import { follow } from '../follow.ts';
 import { age, paint, printJson, printLine, table } from '../output.ts';
+import { printable, shellWord } from '../printable.ts';
 import { lookAt, noSuchRun, resultOf } from '../run-status.ts';
 import { type Temporal, withTemporal } from '../temporal.ts';
 import { endLines, runLines } from '../view.ts';
@@ -27,7 +28,7 @@ export async function list(options: ListOptions): Promise<number> {
     const query = conditions.join(' AND ');
     const runs: ListedRun[] = [];
     for await (const run of temporal.client.workflow.list({ query, pageSize: options.limit })) {
-      runs.push({
+      const found: ListedRun = {
         workflowId: run.workflowId,
         procedure: run.typedSearchAttributes.get(procedure),
         targets: run.typedSearchAttributes.get(targets) ?? [],
@@ -38,7 +39,8 @@ export async function list(options: ListOptions): Promise<number> {
           (run.closeTime ? run.status.name.toLowerCase() : undefined),
         requestedBy: run.typedSearchAttributes.get(requestedBy),
         startedAt: run.startTime.toISOString(),
-      });
+      };
+      runs.push(options.json ? found : printable(found));
       if (runs.length === options.limit) break;
     }
     if (options.waiting) await addMissing(temporal, runs);
@@ -89,7 +91,7 @@ function printWaiting(runs: ListedRun[]): void {
       paint('bold', `${targets.join(', ')}  asked for by ${requestedBy}, ${age(startedAt)} ago`),
     );
     printLine(`  missing: ${missing}`);
-    printLine(`  rollback approve ${workflowId}`);
+    printLine(`  rollback approve ${shellWord(workflowId)}`);
   }
 }
 

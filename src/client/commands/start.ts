@@ -131,7 +131,8 @@ async function assertSameInput(
   const payload = started?.input?.payloads?.[0];
   const { payloadConverter } = client.options.loadedDataConverter;
   const input: unknown = payload ? payloadConverter.fromPayload(payload) : undefined;
-  if (inputHash(started?.workflowType?.name ?? '', input) === asked) return;
+  const isAsked = inputHash(started?.workflowType?.name ?? '', input) === asked;
+  if (isAsked && started?.taskQueue?.name === taskQueue) return;
   throw new CliError(
     `There is a run ${workflowId} already, and it was started with another input: look at it with rollback status ${workflowId}, and start yours with another --id.`,
   );

@@ -29,55 +29,40 @@ export async function awaitApprovals(
     await decisions.finish('The wait for approvals is over.');
   }
   if (decisions.rejection !== undefined) return { outcome: 'rejected', text: decisions.rejection };
-  const { granted, missing, needs, breakGlass } = decisions.assessment ?? planned.assessment;
+  const { granted, missing, breakGlass } = decisions.assessment ?? planned.assessment;
   if (!granted) {
     return { outcome: 'expired', text: `Nobody gave what was missing in time: ${missing}.` };
   }
   decisions.close('The plan is approved already, and is being carried out.');
-  if (breakGlass) {
-    const stood = needs.filter((need) => need.breakGlass);
-    const text = stood.map(({ by, roles }) => `${by.join(' and ')} stood in for ${roles.join()}`);
-    tell(board, {
-      roles: stood.flatMap(({ roles }) => roles),
-      text: `Break-glass: ${text.join('; ')}.`,
-    });
-  }
+  if (breakGlass) ask(planned, decisions, 0);
   return { outcome: 'granted' };
 }
 
 async function wait(
-  { input, plan, wait: settings }: Planned<CommonInput>,
+  planned: Planned<CommonInput>,
   decisions: Decisions,
   board: StatusBoard,
 ): Promise<void> {
   const began = Date.now();
-  const { approvalTimeout } = input;
-  const timeout =
-    approvalTimeout === undefined ? settings.approvalTimeoutMs : durationMs(approvalTimeout);
+  const { approvalTimeoutMs, remindAfterMs } = planned.wait;
+  const { approvalTimeout } = planned.input;
+  const timeout = approvalTimeout === undefined ? approvalTimeoutMs : durationMs(approvalTimeout);
   const isSettled = () =>
     decisions.rejection !== undefined || decisions.assessment?.granted === true;
   board.await(new Date(began + timeout), () => `Waiting for ${decisions.assessment?.missing}.`);
-  const reminders = settings.reminders.filter(({ afterMs }) => afterMs < timeout);
-  for (const [index, { roles }] of reminders.entries()) {
-    const minutes = Math.round((Date.now() - began) / 60_000);
-    tell(board, {
-      roles,
-      text: `${index === 0 ? '' : `Still waiting after ${minutes} min. `}${plan.summary} Missing: ${decisions.assessment?.missing}. Look and decide with: rollback approve ${board.status.workflowId}`,
-    });
-    const next = reminders[index + 1]?.afterMs ?? timeout;
-    if (await settledWithin(isSettled, began + next, index)) return;
+  const due = [0, ...remindAfterMs.filter((afterMs) => afterMs < timeout), timeout];
+  for (const [reminder, next] of due.slice(1).entries()) {
+    ask(planned, decisions, reminder);
+    const summary =
+      next === timeout ? 'approval, or the end of the wait' : 'approval, or a reminder';
+    if (await condition(isSettled, Math.max(1, began + next - Date.now()), { summary })) return;
   }
 }
 
-function settledWithin(isSettled: () => boolean, until: number, index: number): Promise<boolean> {
-  const summary = index === 0 ? 'approval, or a reminder' : 'approval, or the next contact';
-  return condition(isSettled, Math.max(1, until - Date.now()), { summary });
-}
-
 /** Tells people without holding the run up; that nobody could be told must not fail it. */
-function tell(board: StatusBoard, notice: { roles: string[]; text: string }): void {
-  const { workflowId } = board.status;
-  people.tell({ workflowId, urgent: true, ...notice }).catch((error: unknown) => {
+function ask({ plan }: Planned<CommonInput>, decisions: Decisions, reminder: number): void {
+  const { identity: run, authorization: authority } = decisions;
+  people.ask({ run, plan, authority, reminder }).catch((error: unknown) => {
     if (!isOutcome(error)) throw error;
   });
 }

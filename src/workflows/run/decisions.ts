@@ -16,12 +16,14 @@ import {
   decideUpdateName,
   decisionNames,
   decisionProblem,
+  quoted,
   tooLateToArrive,
   type DecisionAnswer,
   type DecisionMessage,
   type DecisionName,
 } from '../../contract/decision.ts';
 import type { Authorization, Planned, RunIdentity } from '../../contract/plan.ts';
+import { messageOf } from './outcome.ts';
 import { authority } from './proxies.ts';
 import { isSignedBy, readToken, type ReadToken } from './token.ts';
 
@@ -35,7 +37,7 @@ const decideUpdate = defineUpdate<DecisionAnswer, [unknown]>(decideUpdateName);
 const recordedRefusals = 20;
 /** Messages of a run that is not planned yet wait; an honest one is there at most after a reset. */
 const waitingMessages = 20;
-/** Checking a signature takes milliseconds, and a thousand signals may come in one task. */
+/** Checking a signature takes milliseconds, and thousands of forged signals may come in one task. */
 const checkedSignals = 100;
 
 /** What is open for decisions. */
@@ -51,14 +53,14 @@ export class Decisions {
   readonly records: DecisionRecord[] = [];
   /** How many messages did not count. */
   refused = 0;
-  private readonly identity: RunIdentity;
+  readonly identity: RunIdentity;
   private readonly changed: (decisions: Decisions) => void;
   private subject: Subject | undefined;
   /** Why nothing can be decided any more. */
   private closed: string | undefined;
   private readonly seen = new Set<string>();
   private waiting = 0;
-  private signalChecks = 0;
+  private failedChecks = 0;
   private queue: Promise<unknown> = Promise.resolve();
 
   /**
@@ -136,7 +138,7 @@ export class Decisions {
   private async signalled(message: unknown, name: DecisionName): Promise<void> {
     const token = readToken((message as DecisionMessage | undefined)?.token);
     const isPlanned = this.subject !== undefined || this.closed !== undefined;
-    if (isPlanned ? this.isFlood(token) : this.waiting >= waitingMessages) {
+    if (isPlanned ? this.isFlood(token, name) : this.waiting >= waitingMessages) {
       this.refused += 1;
       this.changed(this);
       return;
@@ -145,24 +147,36 @@ export class Decisions {
   }
 
   /** Whether a signal is not worth a closer look, after all that did not count before it. */
-  private isFlood(token: ReadToken | undefined): boolean {
+  private isFlood(token: ReadToken | undefined, name: DecisionName): boolean {
     if (this.refused < recordedRefusals) return false;
-    return !token || this.signalChecks++ >= checkedSignals || !this.isSigned(token);
+    if (this.plainProblem(token, name) !== undefined || !token) return true;
+    if (this.failedChecks >= checkedSignals) return true;
+    if (this.isSigned(token)) return false;
+    this.failedChecks += 1;
+    return true;
   }
 
   private isSigned(token: ReadToken): boolean {
     return isSignedBy(token, this.subject?.planned.keys ?? []);
   }
 
-  /** Looks at one message after the other, so that each is judged with those before it. */
+  /**
+   * Looks at one message after the other, so that each is judged with those before it. Shielded from
+   * cancellation, and never fails: whatever somebody sends must not end the run.
+   */
   private decide(message: unknown, name: DecisionName | undefined): Promise<DecisionAnswer> {
     this.waiting += 1;
-    const answer = this.queue.then(async () => {
+    const answer = CancellationScope.nonCancellable(async () => {
+      await this.queue;
       await condition(() => this.subject !== undefined || this.closed !== undefined);
       this.waiting -= 1;
-      return this.examine(message as DecisionMessage | undefined, name);
+      try {
+        return await this.examine(message as DecisionMessage | undefined, name);
+      } catch (error) {
+        return this.refuse(name ?? 'unknown', 'unknown', messageOf(error));
+      }
     });
-    this.queue = answer.catch(() => undefined);
+    this.queue = answer;
     return answer;
   }
 
@@ -174,8 +188,11 @@ export class Decisions {
     const problem = this.plainProblem(token, name);
     const { subject } = this;
     if (problem !== undefined || !name || !token || !subject) {
-      const by = token ? `${String(token.claims.sub).slice(0, 100)} (not proved)` : 'unknown';
-      return this.refuse(name ?? 'unknown', by, problem ?? 'Nothing waits for a decision.');
+      return this.refuse(
+        name ?? 'unknown',
+        claimedBy(token),
+        problem ?? 'Nothing waits for a decision.',
+      );
     }
     const verdict = await authority.assessDecision({
       run: this.identity,
@@ -186,12 +203,14 @@ export class Decisions {
       token: message?.token ?? '',
     });
     const { counted, text, by, note, assessment } = verdict;
-    if (this.subject !== subject) return this.refuse(name, by, 'The plan has changed meanwhile.');
-    if (!counted) return this.refuse(name, by, text);
-    this.seen.add(token.claims.jti);
+    // Whoever finds a token that was proved, in the history say, cannot send it again and again.
+    if (by !== undefined) this.seen.add(token.claims.jti);
+    if (this.subject !== subject)
+      return this.refuse(name, claimedBy(token), 'The plan has changed meanwhile.');
+    if (!counted || by === undefined) return this.refuse(name, by ?? claimedBy(token), text);
     if (name === 'reject') subject.rejection = text;
     else subject.approvals.push(message?.token ?? '');
-    subject.assessment = assessment;
+    subject.assessment = assessment ?? subject.assessment;
     this.record({ decision: name, by, at: now(), counted, text, note });
     return { counted, text };
   }
@@ -203,8 +222,7 @@ export class Decisions {
   ): string | undefined {
     if (this.closed !== undefined) return this.closed;
     if (!name || !this.subject) return `A decision is one of ${decisionNames.join(', ')}.`;
-    if (!token)
-      return `"${name}" needs a signed token: rollback ${name} ${this.identity.workflowId}.`;
+    if (!token) return `"${name}" needs a signed token, as rollback approve and reject make it.`;
     const { digest } = this.subject.planned.plan;
     const aud = audienceOf(workflowInfo().namespace, this.identity.workflowId);
     const subject = { aud, run: this.identity.firstRunId, digest };
@@ -213,7 +231,7 @@ export class Decisions {
       decisionProblem(token.claims, name, subject, seconds) ??
       tooLateToArrive(token.claims, seconds);
     if (problem) return problem;
-    if (this.seen.has(token.claims.jti)) return 'This very token has counted before.';
+    if (this.seen.has(token.claims.jti)) return 'This very token was looked at before.';
     if (this.subject.rejection !== undefined) return 'The plan was rejected before.';
     return name === 'approve' || name === 'reject' ? undefined : 'The run is not paused at a step.';
   }
@@ -239,6 +257,12 @@ export class Decisions {
 function nameIn(message: unknown): DecisionName | undefined {
   const { decision } = (message ?? {}) as DecisionMessage;
   return decisionNames.find((name) => name === decision);
+}
+
+/** Whom a token claims to be from; for records of what did not count. */
+function claimedBy(token: ReadToken | undefined): string {
+  const sub: unknown = token?.claims.sub;
+  return typeof sub === 'string' ? `${quoted(sub)} (not proved)` : 'unknown';
 }
 
 function notCounted(text: string): ApplicationFailure {

@@ -175,10 +175,11 @@ async function freeLocks({ targets }: Plan, run: RunIdentity): Promise<void> {
 async function verify(run: Run, plan: Plan, board: StatusBoard): Promise<void> {
   if (plan.checks.length === 0) return;
   board.enter('verifying', 'Verifying by measuring.');
-  const change = plan.changes[0];
-  if (!change) return;
+  const [first] = plan.changes;
+  if (!first) return;
+  const mandate = run.change(first.id);
   const checks = plan.checks.map((check) =>
-    run.step(`Check ${check.check}`, { do: () => verification.runCheck({ check, change }) }),
+    run.step(`Check ${check.check}`, { do: () => verification.runCheck(mandate, check) }),
   );
   // All of them are told, also where the first is red.
   const ended = await Promise.allSettled(checks);

@@ -1,0 +1,97 @@
+import type { Assessment } from '../contract/authority.ts';
+import type { DecisionName } from '../contract/decision.ts';
+import type { RunIdentity } from '../contract/plan.ts';
+import { assess, whyNotStandIn, type Approval } from './assess.ts';
+import type { AuthorityParts, Execution } from './parts.ts';
+import { TokenError } from './register.ts';
+import { starterOf, subjectOf, verifyApprovals, verifyDecision } from './verify.ts';
+
+/** What the run asks when a decision has arrived. */
+export interface DecisionRequest {
+  run: RunIdentity;
+  seal: string;
+  digest: string;
+  /** Approvals that counted before. */
+  accepted: string[];
+  decision: DecisionName;
+  token: string;
+}
+
+/** Whether a decision counts, and where the plan stands with it. */
+export interface DecisionVerdict {
+  counted: boolean;
+  text: string;
+  /** Who signed; undefined where that is not proved. */
+  by?: string;
+  note?: string;
+  assessment?: Assessment;
+}
+
+/** Tells whether a decision that has arrived counts, with keys, roles and rules as they are now. */
+export async function assessDecision(
+  parts: AuthorityParts,
+  execution: Execution,
+  request: DecisionRequest,
+): Promise<DecisionVerdict> {
+  try {
+    return await verdictOn(parts, execution, request);
+  } catch (error) {
+    if (!(error instanceof TokenError)) throw error;
+    return { counted: false, text: error.message };
+  }
+}
+
+/** @throws {TokenError} where seal or token prove nothing. */
+async function verdictOn(
+  parts: AuthorityParts,
+  execution: Execution,
+  { run, seal: sealToken, digest, accepted, decision, token }: DecisionRequest,
+): Promise<DecisionVerdict> {
+  const register = parts.source.current();
+  const { settings } = register;
+  const subject = await subjectOf(parts, execution, run.firstRunId, digest);
+  const seal = await register.verifySeal(sealToken);
+  const { iat } = seal;
+  const arrived = await verifyDecision(register, token, decision, subject, 'arrival', iat);
+  const { name: by, roles, note, breakGlass } = arrived;
+  const no = (text: string): DecisionVerdict => ({ counted: false, text, by });
+  if (decision === 'reject') {
+    if (roles.length === 0) return no(`${by} has no role that may decide.`);
+    return { counted: true, text: `${by} rejected it${note ? `: ${note}` : ''}.`, by, note };
+  }
+  const earlier = await verifyApprovals(register, accepted, subject, 'effect', iat);
+  const isGlass = breakGlass !== undefined;
+  const known = earlier.approvals.filter(({ name }) => name === by);
+  if (known.some((one) => (one.breakGlass !== undefined) === isGlass)) {
+    return no(`${by} has approved already, and a person counts once.`);
+  }
+  const starter = starterOf(seal, register, false);
+  const { assessment: before } = assess(seal, starter, earlier.approvals, settings);
+  const together = [...earlier.approvals, arrived];
+  const { assessment, counted } = assess(seal, starter, together, settings);
+  if (!counted.includes(by)) {
+    const context = { seal, requester: assessment.requester, settings };
+    return no(whyNotCounted(arrived, before, context));
+  }
+  const then = assessment.granted
+    ? 'nothing is missing any more'
+    : `still missing: ${assessment.missing}`;
+  return { counted: true, text: `${by} approved; ${then}.`, by, note, assessment };
+}
+
+function whyNotCounted(
+  person: Approval,
+  before: Assessment,
+  context: Parameters<typeof whyNotStandIn>[1],
+): string {
+  const { name, roles, breakGlass } = person;
+  if (before.granted) return 'Nothing is missing any more.';
+  if (breakGlass !== undefined) {
+    return `${name} cannot stand in: ${whyNotStandIn(person, context)}.`;
+  }
+  if (name === before.requester) {
+    return `${name} asked for this run, so somebody else must approve it: ${before.missing}.`;
+  }
+  const role = roles.length > 0 ? `the role ${roles.join(', ')}` : 'no role';
+  return `${name} has ${role}; missing: ${before.missing}.`;
+}

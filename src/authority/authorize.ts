@@ -1,0 +1,59 @@
+import { ApplicationFailure } from '@temporalio/client';
+import type { Assessment } from '../contract/authority.ts';
+import { failureTypes } from '../contract/failures.ts';
+import type { Mandate } from '../contract/plan.ts';
+import { assess } from './assess.ts';
+import { nowSeconds, type AuthorityParts, type Execution } from './parts.ts';
+import { TokenError } from './register.ts';
+import { starterOf, subjectOf, verifyApprovals } from './verify.ts';
+
+/**
+ * Lets a change pass, or not: seal, start, approvals and rules as they stand now. An undo is never
+ * refused for time.
+ * @throws NotAuthorized with what is missing; nothing was changed.
+ */
+export async function authorize(
+  { source, regions, ...parts }: AuthorityParts,
+  execution: Execution,
+  { undo, plan, run, authority, change }: Mandate,
+): Promise<void> {
+  const register = source.current();
+  const subject = await subjectOf(parts, execution, run.firstRunId, plan.digest);
+  const seal = await register.verifySeal(authority.seal, undo).catch((error: unknown) => {
+    throw error instanceof TokenError ? notAuthorized(error.message) : error;
+  });
+  const { aud, run: sealedRun, digest, iat } = seal;
+  const isOwn = aud === subject.aud && sealedRun === subject.run && digest === subject.digest;
+  if (!isOwn || run.firstRunId !== subject.run) {
+    throw notAuthorized('The seal is of another run or another plan.');
+  }
+  if (!undo && nowSeconds() > seal.executeBy) {
+    throw notAuthorized('The plan was made too long ago to begin with it now: start again.');
+  }
+  const starter = starterOf(seal, register, undo);
+  const moment = undo ? 'undo' : 'effect';
+  const found = await verifyApprovals(register, authority.approvals, subject, moment, iat);
+  const assertGranted = () => {
+    const { assessment } = assess(seal, starter, found.approvals, register.settings);
+    if (!assessment.granted) throw missing(assessment, found.problems);
+  };
+  assertGranted();
+  if (undo) return;
+  // Only what may happen counts as a change of its region. Of two that begin at once in two regions,
+  // each marks before it looks, so that at least one sees the other.
+  await regions.mark(change.target);
+  const touched = await regions.of(plan.targets);
+  seal.scope.regions = [...new Set([...seal.scope.regions, ...touched])].sort();
+  assertGranted();
+}
+
+function missing(assessment: Assessment, problems: string[]): ApplicationFailure {
+  return notAuthorized([`Approval is missing: ${assessment.missing}.`, ...problems].join(' '));
+}
+
+function notAuthorized(message: string): ApplicationFailure {
+  return ApplicationFailure.nonRetryable(
+    `${message} Nothing was done about it.`,
+    failureTypes.notAuthorized,
+  );
+}

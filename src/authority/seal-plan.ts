@@ -1,0 +1,65 @@
+import type { SealClaims, StartAuthority } from '../contract/authority.ts';
+import { audienceOf, tokenLimits, tokenTypes } from '../contract/decision.ts';
+import { hashOf } from '../contract/digest.ts';
+import type { CommonInput } from '../contract/input.ts';
+import { targetName, type Plan, type Planned } from '../contract/plan.ts';
+import { assess } from './assess.ts';
+import { originOf } from './origin.ts';
+import { nowSeconds, type AuthorityParts, type Execution } from './parts.ts';
+import { needsOf } from './rules.ts';
+import { authorityOfStart } from './start.ts';
+import { starterOf } from './verify.ts';
+
+/** What was measured for an automatic start holds for this long. */
+const automaticSeconds = 15 * 60;
+
+export interface PlanToSeal {
+  /** The input as the run was started with it, and with its defaults. */
+  rawInput: unknown;
+  input: CommonInput;
+  plan: Plan;
+  /** Digest of the plan that this one replaces. */
+  earlier: string | undefined;
+}
+
+/**
+ * Adds to a plan whose approval it needs, and seals it as made by this worker for this run. A dry
+ * run gets no seal, so that nothing of it can be carried out.
+ */
+export async function sealPlan(
+  { source, key, client, namespace, measureErrorRate, regions }: AuthorityParts,
+  execution: Execution,
+  { rawInput, input, plan: made, earlier }: PlanToSeal,
+): Promise<Omit<Planned<unknown>, 'input'>> {
+  const register = source.current();
+  const { settings } = register;
+  const [origin, touched] = await Promise.all([
+    originOf(client, execution),
+    regions.of(made.targets),
+  ]);
+  const aud = audienceOf(namespace, execution.workflowId);
+  const found = await authorityOfStart(register, { ...origin, aud, input: rawInput }, input, () =>
+    measureErrorRate(made, settings.automaticAbove),
+  );
+  // Whoever started the run has not seen a plan that replaces the first one, nor one that is made
+  // after a reset, be it weeks later.
+  const isReset = execution.runId !== origin.firstRunId;
+  const isAnother = isReset || (earlier !== undefined && earlier !== made.digest);
+  const start: StartAuthority =
+    isAnother && found.kind === 'signed' ? { kind: 'replanned', by: found.by } : found;
+  const changes = made.changes.map(({ kind, target }) => ({ kind, target: targetName(target) }));
+  const scope = { changes, regions: touched };
+  const plan = { ...made, needs: needsOf(scope, settings) };
+  const iat = nowSeconds();
+  const executeBy = iat + (start.kind === 'automatic' ? automaticSeconds : tokenLimits.executed);
+  const claims: SealClaims = {
+    ...{ aud, run: origin.firstRunId, digest: plan.digest, plan: hashOf(plan) },
+    ...{ scope, start, iat, executeBy },
+  };
+  const assessment = assess(claims, starterOf(claims, register, false), [], settings).assessment;
+  return {
+    ...{ plan, start, assessment, keys: register.knownKeys },
+    seal: input.dryRun ? '' : await key.sign(tokenTypes.seal, claims),
+    wait: { approvalTimeoutMs: settings.approvalTimeout, remindAfterMs: settings.remindAfter },
+  };
+}

@@ -1,0 +1,117 @@
+/** From tokens to who approved what, or why they prove nothing. */
+import type { Client } from '@temporalio/client';
+import type { SealClaims } from '../contract/authority.ts';
+import {
+  audienceOf,
+  decisionProblem,
+  tokenTypes,
+  tooLateToArrive,
+  type DecisionClaims,
+  type DecisionName,
+  type DecisionSubject,
+} from '../contract/decision.ts';
+import type { Approval } from './assess.ts';
+import { lastRefusalOf, originOf } from './origin.ts';
+import { nowSeconds, type AuthorityParts, type Execution } from './parts.ts';
+import { TokenError, type Person, type Register } from './register.ts';
+
+/** What decisions about a run must be about to count. */
+export interface Subject extends DecisionSubject {
+  /** Seconds since 1970 before which none counts: the run was rejected or had expired then. */
+  notBefore: number;
+}
+
+/** When a decision is looked at: as it comes, before an effect, or before one is taken back. */
+export type Moment = 'arrival' | 'effect' | 'undo';
+
+/**
+ * What decisions about an execution must be about.
+ * @param firstRunId as workflow code says it; it is believed only where it is the execution's own
+ */
+export async function subjectOf(
+  { client, namespace }: Pick<AuthorityParts, 'client' | 'namespace'>,
+  execution: Execution,
+  firstRunId: string,
+  digest: string,
+): Promise<Subject> {
+  const aud = audienceOf(namespace, execution.workflowId);
+  // Of a reset run only the server knows which was the first, and how those between have ended.
+  if (firstRunId === execution.runId) return { aud, run: firstRunId, digest, notBefore: 0 };
+  return { aud, digest, ...(await chainOf(client, execution)) };
+}
+
+async function chainOf(client: Client, execution: Execution) {
+  const { firstRunId } = await originOf(client, execution);
+  const refusedAt = await lastRefusalOf(client, execution.workflowId, firstRunId);
+  return { run: firstRunId, notBefore: (refusedAt?.getTime() ?? 0) / 1000 };
+}
+
+/**
+ * @param sealedAt when the plan was sealed, in seconds
+ * @throws {TokenError} where the token does not prove such a decision.
+ */
+export async function verifyDecision(
+  register: Register,
+  token: string,
+  decision: DecisionName,
+  subject: Subject,
+  moment: Moment,
+  sealedAt: number,
+): Promise<Approval & { note?: string }> {
+  const { claims, kid } = await register.verify<DecisionClaims>(token, tokenTypes.decision);
+  const now = nowSeconds();
+  const problem = decisionProblem(claims, decision, subject, now) ?? problemOfTime(claims);
+  if (problem) throw new TokenError(problem);
+  // For taking a change back it is enough that the key was good when the change was approved; the
+  // time of the plan is the worker's word for when that was.
+  const at = moment === 'undo' ? Math.max(claims.iat, sealedAt) * 1000 : Date.now();
+  const person = register.ownerOf(kid, at);
+  const breakGlass = claims.breakGlass ? claims.note : undefined;
+  return { ...person, at: claims.iat, breakGlass, note: claims.note };
+
+  function problemOfTime({ iat, executeBy, sub }: DecisionClaims): string | undefined {
+    if (iat <= subject.notBefore) return `${sub} decided before the run was rejected or expired.`;
+    if (moment === 'arrival') return tooLateToArrive(claims, now);
+    if (moment === 'undo' || now <= executeBy) return undefined;
+    const until = new Date(executeBy * 1000).toISOString();
+    return `The approval of ${sub} was to be carried out by ${until}.`;
+  }
+}
+
+/** Everybody whose approval counts among these tokens, and what is wrong with the others. */
+export async function verifyApprovals(
+  register: Register,
+  tokens: readonly string[],
+  subject: Subject,
+  moment: Moment,
+  sealedAt: number,
+): Promise<{ approvals: Approval[]; problems: string[] }> {
+  const approvals: Approval[] = [];
+  const problems: string[] = [];
+  for (const token of tokens) {
+    try {
+      const found = await verifyDecision(register, token, 'approve', subject, moment, sealedAt);
+      approvals.push(found);
+    } catch (error) {
+      if (!(error instanceof TokenError)) throw error;
+      problems.push(error.message);
+    }
+  }
+  return { approvals, problems };
+}
+
+/** The person whose signature started the run, where their key and name still count. */
+export function starterOf(
+  { start, iat }: SealClaims,
+  register: Register,
+  undo: boolean,
+): Person | undefined {
+  if (start.kind !== 'signed') return undefined;
+  try {
+    const person = register.ownerOf(start.kid, undo ? iat * 1000 : Date.now());
+    return person.name === start.by ? person : undefined;
+  } catch (error) {
+    if (error instanceof TokenError) return undefined;
+    throw error;
+  }
+}
