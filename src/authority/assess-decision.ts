@@ -24,6 +24,7 @@ export interface DecisionVerdict {
   /** Who signed; undefined where that is not proved. */
   by?: string;
   note?: string;
+  /** Undefined where the decision changes nothing about it. */
   assessment?: Assessment;
 }
 
@@ -67,6 +68,8 @@ async function verdictOn(
   }
   const starter = starterOf(seal, register, false);
   const { assessment: before } = assess(seal, starter, earlier.approvals, settings);
+  // Keys, roles or rules may have changed since the last decision, so that the run need not wait.
+  if (before.granted) return { ...no('Nothing is missing any more.'), assessment: before };
   const together = [...earlier.approvals, arrived];
   const { assessment, counted } = assess(seal, starter, together, settings);
   if (!counted.includes(by)) {
@@ -85,7 +88,6 @@ function whyNotCounted(
   context: Parameters<typeof whyNotStandIn>[1],
 ): string {
   const { name, roles, breakGlass } = person;
-  if (before.granted) return 'Nothing is missing any more.';
   if (breakGlass !== undefined) {
     return `${name} cannot stand in: ${whyNotStandIn(person, context)}.`;
   }

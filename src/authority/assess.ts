@@ -52,7 +52,8 @@ export function assess(
     const may = person.roles.some((role) => roles.includes(role));
     return may && (isStart || person.name !== claimed);
   });
-  for (const [{ need }, person] of assigned) fill(needs[need], [person.name]);
+  const inOrder = [...assigned].sort(([, a], [, b]) => people.indexOf(a) - people.indexOf(b));
+  for (const [{ need }, person] of inOrder) fill(needs[need], [person.name]);
   const requester = claimed ?? [...assigned].find(([{ isStart }]) => isStart)?.[1].name ?? null;
 
   const free = people.filter((person) => ![...assigned.values()].includes(person));
@@ -105,15 +106,35 @@ function whoStarted(
   }
 }
 
+type Fits = (person: Approval, place: Place) => boolean;
+
 /**
- * Assigns people to places, as many as can be, each to one; a place that was given goes to somebody
- * else only where whoever had it fits another (augmenting paths). Earlier people come first.
+ * Assigns people to places, as many as can be, each to one. Where the start is open, the first who
+ * may confirm it does, and so counts as having asked for the run, unless that leaves another place
+ * open which nobody else can fill.
  */
-function assign(
-  places: readonly Place[],
-  people: readonly Approval[],
-  fits: (person: Approval, place: Place) => boolean,
-): Map<Place, Approval> {
+function assign(places: Place[], people: Approval[], fits: Fits): Map<Place, Approval> {
+  const [start, others] = [
+    places.find(({ isStart }) => isStart),
+    places.filter((place) => !place.isStart),
+  ];
+  const withoutStart = match(others, people, fits);
+  if (!start) return withoutStart;
+  return people
+    .filter((person) => fits(person, start))
+    .map((person) => {
+      const rest = people.filter((one) => one !== person);
+      return new Map([[start, person], ...match(others, rest, fits)]);
+    })
+    .concat(withoutStart)
+    .reduce((best, candidate) => (candidate.size > best.size ? candidate : best));
+}
+
+/**
+ * A largest matching: a place that was given goes to somebody else only where whoever had it fits
+ * another (augmenting paths). Earlier people come first.
+ */
+function match(places: Place[], people: Approval[], fits: Fits): Map<Place, Approval> {
   const holder = new Map<Place, Approval>();
   const seat = (person: Approval, tried: Set<Place>): boolean => {
     for (const place of places) {
@@ -171,7 +192,7 @@ export function whyNotStandIn(
 ): string | undefined {
   const { breakGlass } = settings;
   if (!breakGlass) return 'the settings have no breakGlass';
-  if (!person.breakGlass) return 'the approval does not say --break-glass with a reason';
+  if (!person.breakGlass) return 'the approval does not say --break-glass';
   if (!person.roles.includes(breakGlass.standIn)) return `only ${breakGlass.standIn} may stand in`;
   if (person.name === requester) return 'whoever asked for the run may not stand in';
   const waited = person.at - seal.iat;

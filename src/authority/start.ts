@@ -71,12 +71,14 @@ async function verifyStart(
   if (claims.input !== inputHash(workflowType, input)) {
     throw new TokenError('It is for another input or another procedure.');
   }
+  if (!Number.isSafeInteger(claims.iat))
+    throw new TokenError('It does not say when it was signed.');
   if (Date.now() / 1000 > claims.iat + tokenLimits.accepted) {
     throw new TokenError('It was signed more than an hour ago, and the world has moved on.');
   }
   // A signature that was seen once must not start a later run with the same id.
   const apart = Math.abs(claims.iat - startedAt.getTime() / 1000);
-  if (!(apart <= tokenLimits.skew)) {
+  if (apart > tokenLimits.skew) {
     throw new TokenError(`It was signed ${Math.round(apart)} s away from the run's start.`);
   }
   return { by: name, kid };

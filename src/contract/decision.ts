@@ -115,6 +115,7 @@ export function decisionProblem(
   if (claims.digest !== subject.digest) {
     return `The token is for plan ${quoted(claims.digest.slice(0, 12))}; the plan now is ${subject.digest.slice(0, 12)}: look at it and decide again.`;
   }
+  if (claims.breakGlass && !claims.note) return 'Break-glass needs a reason: say it with --note.';
   return timeProblem(claims, nowSeconds);
 }
 

@@ -207,10 +207,10 @@ export class Decisions {
     if (by !== undefined) this.seen.add(token.claims.jti);
     if (this.subject !== subject)
       return this.refuse(name, claimedBy(token), 'The plan has changed meanwhile.');
+    subject.assessment = assessment ?? subject.assessment;
     if (!counted || by === undefined) return this.refuse(name, by ?? claimedBy(token), text);
     if (name === 'reject') subject.rejection = text;
     else subject.approvals.push(message?.token ?? '');
-    subject.assessment = assessment ?? subject.assessment;
     this.record({ decision: name, by, at: now(), counted, text, note });
     return { counted, text };
   }
