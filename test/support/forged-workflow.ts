@@ -1,18 +1,26 @@
-import { condition, defineSignal, scheduleActivity, setHandler } from '@temporalio/workflow';
+import {
+  condition,
+  defineSignal,
+  defineUpdate,
+  scheduleActivity,
+  setHandler,
+} from '@temporalio/workflow';
 
 /**
  * A workflow that somebody who may write to the namespace could run on a worker of their own: it
- * asks the project's workers for one activity, with whatever arguments the signal `ask` has.
+ * asks the project's workers for the activities that the update `ask` names, until it is told to end.
  */
-export async function forged(activity: string): Promise<unknown> {
-  let asked: unknown[] | undefined;
-  setHandler(defineSignal<[unknown[]]>('ask'), (args) => {
-    asked = args;
+export async function forged(): Promise<void> {
+  let ended = false;
+  setHandler(defineUpdate<unknown, [string, unknown[]]>('ask'), (activity, args) =>
+    scheduleActivity(activity, args, {
+      taskQueue: 'rollback',
+      startToCloseTimeout: '20s',
+      retry: { maximumAttempts: 1 },
+    }),
+  );
+  setHandler(defineSignal('end'), () => {
+    ended = true;
   });
-  await condition(() => asked !== undefined);
-  return scheduleActivity(activity, asked ?? [], {
-    taskQueue: 'rollback',
-    startToCloseTimeout: '20s',
-    retry: { maximumAttempts: 1 },
-  });
+  await condition(() => ended);
 }

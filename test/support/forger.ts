@@ -1,4 +1,9 @@
-import { ApplicationFailure, type Client, WorkflowFailedError } from '@temporalio/client';
+import {
+  ApplicationFailure,
+  type Client,
+  type WorkflowHandle,
+  WorkflowUpdateFailedError,
+} from '@temporalio/client';
 import { NativeConnection, Worker } from '@temporalio/worker';
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
@@ -27,37 +32,65 @@ export class Forger {
     return new Forger(client, worker, connection);
   }
 
-  /** Asks for an activity with what `argument` answers for the run, and answers how it failed. */
+  /** Starts a forged run, by any id and with any memo. */
+  async begin(
+    workflowId = `forged-${randomBytes(4).toString('hex')}`,
+    memo: Record<string, unknown> = {},
+  ): Promise<ForgedRun> {
+    const handle = await this.client.workflow.start('forged', { workflowId, taskQueue, memo });
+    return new ForgedRun(handle, { workflowId, firstRunId: handle.firstExecutionRunId });
+  }
+
+  /** Asks for an activity with what `argument` answers for a new run, and answers how it failed. */
   async ask(
     activity: string,
     argument: (run: RunIdentity) => unknown,
   ): Promise<ApplicationFailure> {
+    const run = await this.begin();
     try {
-      await this.call(activity, async (run) => [await argument(run)]);
-    } catch (error) {
-      const cause = error instanceof WorkflowFailedError ? error.cause?.cause : undefined;
-      if (cause instanceof ApplicationFailure) return cause;
-      throw error;
+      return await run.refused(activity, await argument(run.identity));
+    } finally {
+      await run.end();
     }
-    throw new Error(`Activity ${activity} did what it was asked for.`);
-  }
-
-  /** Asks for an activity, and answers what it answers. */
-  async call(
-    activity: string,
-    args: (run: RunIdentity) => unknown[] | Promise<unknown[]>,
-    workflowId = `forged-${randomBytes(4).toString('hex')}`,
-  ): Promise<unknown> {
-    const handle = await this.client.workflow.start('forged', {
-      ...{ workflowId, taskQueue, args: [activity] },
-    });
-    await handle.signal('ask', await args({ workflowId, firstRunId: handle.firstExecutionRunId }));
-    return handle.result();
   }
 
   async stop(): Promise<void> {
     this.worker.shutdown();
     await this.running;
     await this.connection.close();
+  }
+}
+
+/** A run whose workflow code does whatever it is told. */
+export class ForgedRun {
+  readonly identity: RunIdentity;
+  private readonly handle: WorkflowHandle;
+
+  constructor(handle: WorkflowHandle, identity: RunIdentity) {
+    this.handle = handle;
+    this.identity = identity;
+  }
+
+  /** Asks for an activity, and answers what it answers. */
+  call(activity: string, ...args: unknown[]): Promise<unknown> {
+    return this.handle.executeUpdate<unknown, [string, unknown[]]>('ask', {
+      args: [activity, args],
+    });
+  }
+
+  /** Asks for an activity, and answers how it failed. */
+  async refused(activity: string, ...args: unknown[]): Promise<ApplicationFailure> {
+    try {
+      await this.call(activity, ...args);
+    } catch (error) {
+      const cause = error instanceof WorkflowUpdateFailedError ? error.cause?.cause : undefined;
+      if (cause instanceof ApplicationFailure) return cause;
+      throw error;
+    }
+    throw new Error(`Activity ${activity} did what it was asked for.`);
+  }
+
+  async end(): Promise<void> {
+    await this.handle.signal('end');
   }
 }

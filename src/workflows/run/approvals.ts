@@ -34,6 +34,7 @@ export async function awaitApprovals(
     return { outcome: 'expired', text: `Nobody gave what was missing in time: ${missing}.` };
   }
   decisions.close('The plan is approved already, and is being carried out.');
+  if (!planned.assessment.granted) board.enter('planning', 'Approved. Taking the locks.');
   if (breakGlass) ask(planned, decisions, 0);
   return { outcome: 'granted' };
 }

@@ -39,6 +39,8 @@ interface Parts<P extends Procedure> {
 /** The world, or the rules, have changed since a plan was made, and nothing was changed by the run. */
 interface PlanAgain {
   why: string;
+  /** Whether it was the world that did not fit the plan, rather than its approvals. */
+  isStale: boolean;
   /** Digest of the plan that does not hold any more. */
   earlier: string;
 }
@@ -81,8 +83,8 @@ async function prepare<P extends Procedure>(
     board.planned(planned);
     if (plan.changes.length === 0) return board.end('no-op', plan.summary, []);
     if (input.dryRun) return board.end('dry-run', `Dry run, nothing changed. ${plan.summary}`, []);
-    // The same plan again, with nobody to ask, would end in the same way again.
-    if (again?.earlier === plan.digest && assessment.granted) {
+    // The same plan again, with nothing that people could add to it, would end in the same way again.
+    if (again?.earlier === plan.digest && (again.isStale || assessment.granted)) {
       return board.end('refused', again.why, ['Nothing was changed.']);
     }
     const approval = await awaitApprovals(planned, decisions, board);
@@ -113,8 +115,11 @@ async function carryOut<P extends Procedure>(
     result = board.end('rolled-back', plan.summary, []);
   } catch (error) {
     if (!isOutcome(error)) throw error;
-    if (!run.changedAnything && isPlanVoid(error) && (await leavesNothing(run))) {
-      result = { why: messageOf(error), earlier: plan.digest };
+    const type = typedCause(error)?.type;
+    const isStale = type === failureTypes.planStale;
+    const isVoid = isStale || type === failureTypes.notAuthorized;
+    if (!run.changedAnything && isVoid && (await leavesNothing(run))) {
+      result = { why: messageOf(error), isStale, earlier: plan.digest };
       decisions.suspend();
       board.planAgain(result.why);
     } else {
@@ -136,12 +141,6 @@ async function leavesNothing(run: Run): Promise<boolean> {
     // Who is not allowed to begin has left nothing.
     return typedCause(error)?.type === failureTypes.notAuthorized;
   }
-}
-
-/** Whether a change was turned away because the plan or its approvals do not hold any more. */
-function isPlanVoid(error: unknown): boolean {
-  const type = typedCause(error)?.type;
-  return type === failureTypes.planStale || type === failureTypes.notAuthorized;
 }
 
 /**

@@ -1,0 +1,109 @@
+import { describe, expect, test } from '@jest/globals';
+import type { WorkflowHandle } from '@temporalio/client';
+import { randomUUID } from 'node:crypto';
+import { eventually } from './support/eventually.ts';
+import { useRollbackEnvironment } from './support/rollback-environment.ts';
+
+const [v1, v2, v3] = ['wakala/api:1.0.0', 'wakala/api:2.0.0-bad', 'wakala/api:3.0.0-bad'];
+const rule = (name: string, need: Record<string, number>) => ({
+  ...{ name, when: { targets: [`deployment/*/${name}-*`] }, need },
+});
+const env = useRollbackEnvironment({
+  authority: { rules: [rule('lead', { 'team-lead': 1 }), rule('lead-cto', { cto: 1 })] },
+});
+
+type Event = NonNullable<Awaited<ReturnType<WorkflowHandle['fetchHistory']>>['events']>[number];
+
+/**
+ * Resets a run, as the Temporal UI does it, to the last end of a workflow task for which all events
+ * before satisfy `until`; nothing that came later is sent again.
+ */
+async function reset(workflowId: string, until: (events: Event[]) => boolean): Promise<void> {
+  const { events = [] } = await env.client.workflow.getHandle(workflowId).fetchHistory();
+  const ends = (events ?? []).filter(
+    (event, index, all) => event.workflowTaskCompletedEventAttributes && until(all.slice(0, index)),
+  );
+  await env.client.workflowService.resetWorkflowExecution({
+    ...{ namespace: 'default', workflowExecution: { workflowId }, reason: 'tried by hand' },
+    ...{ requestId: randomUUID(), workflowTaskFinishEventId: ends.at(-1)?.eventId },
+    // RESET_REAPPLY_TYPE_NONE
+    resetReapplyType: 2,
+  });
+}
+
+const updates = (events: Event[]) =>
+  events.filter((event) => event.workflowExecutionUpdateAcceptedEventAttributes).length;
+const planned = (events: Event[]) =>
+  events.some((event) => event.activityTaskCompletedEventAttributes);
+
+describe('a reset', () => {
+  test('of a run that is over plans anew, and somebody must look at that plan', async () => {
+    await env.cluster.history('old', 1, v1, v2);
+    const id = await env.start({ deployment: 'old' });
+    expect((await env.result(id)).outcome).toBe('rolled-back');
+    await env.cluster.release('old', v2);
+
+    await reset(id, (events) => !planned(events));
+
+    const { authority } = await env.untilWaiting(id);
+    expect(authority).toMatchObject({
+      ...{ start: { kind: 'replanned', by: 'on-call' }, missing: '1 on-call to confirm the start' },
+    });
+    expect(await env.cluster.image('old')).toBe(v2);
+    expect((await env.decide(id, 'approve', 'on-call')).counted).toBe(true);
+    // It has rolled back before; whoever has deployed since did so on purpose.
+    const { outcome, message } = await env.result(id);
+    expect(outcome).toBe('refused');
+    expect(message).toContain('This run has rolled Deployment old');
+    expect(await env.cluster.image('old')).toBe(v2);
+  });
+
+  test('after the approval does not carry it over to a plan that has changed', async () => {
+    await env.cluster.history('lead-changed', 1, v1, v2);
+    const owner = await env.occupy('lead-changed');
+    const id = await env.start({ deployment: 'lead-changed', wait: '10m' });
+    await env.untilWaiting(id);
+    await env.decide(id, 'approve', 'team-lead');
+    await eventually('the run waits for the target', async () =>
+      (await env.status(id)).message.startsWith('Waiting: '),
+    );
+    // The approval itself is in the history of the workflow task before this one.
+    expect((await env.decide(id, 'approve', 'team-lead')).text).toContain('approved already');
+    await env.client.workflow.getHandle(id).terminate('by mistake');
+    await env.cluster.release('lead-changed', v3);
+    await owner.free();
+
+    await reset(id, () => true);
+
+    const status = await eventually('the run asks again', async () => {
+      const now = await env.status(id);
+      return now.phase === 'awaiting-approval' && now.plannedAgain !== undefined ? now : undefined;
+    });
+    expect(status.plannedAgain).toContain('was changed after the plan was made');
+    expect(status.authority?.missing).toMatch(/1 on-call to confirm the start; 1 team-lead/);
+    expect(await env.cluster.image('lead-changed')).toBe(v3);
+    await env.decide(id, 'reject', 'team-lead', { note: 'that is another version' });
+    expect((await env.result(id)).outcome).toBe('rejected');
+  });
+
+  test('to before a rejection does not bring back the approvals from before it', async () => {
+    await env.cluster.history('lead-cto-no', 1, v1, v2);
+    const id = await env.start({ deployment: 'lead-cto-no' });
+    await env.untilWaiting(id);
+    await env.decide(id, 'approve', 'team-lead');
+    await env.decide(id, 'reject', 'cto', { note: 'not today' });
+    expect((await env.result(id)).outcome).toBe('rejected');
+
+    await reset(id, (events) => updates(events) < 2);
+    await env.untilWaiting(id);
+
+    const chief = await eventually('the CTO decides after the rejection', async () => {
+      const answer = await env.decide(id, 'approve', 'cto');
+      return answer.counted ? answer : undefined;
+    });
+    expect(chief.text).toContain('still missing: 1 team-lead');
+    expect(await env.cluster.image('lead-cto-no')).toBe(v2);
+    expect((await env.decide(id, 'approve', 'team-lead')).counted).toBe(true);
+    expect((await env.result(id)).outcome).toBe('rolled-back');
+  });
+});
