@@ -4,6 +4,7 @@ import { strategyAnnotation, surgeStrategy } from '../src/activities/kubernetes/
 import { CommandLine, type Ended, nowhere, settingsFileWith } from './support/command-line.ts';
 import { eventually } from './support/eventually.ts';
 import { useRollbackEnvironment } from './support/rollback-environment.ts';
+import { writeSettings } from './support/settings.ts';
 
 const env = useRollbackEnvironment();
 const month = proto.google.protobuf.Duration.fromObject({ seconds: 30 * 86_400 });
@@ -13,7 +14,7 @@ beforeAll(() => {
   cli = new CommandLine({
     TEMPORAL_ADDRESS: env.temporal.address,
     TEMPORAL_NAMESPACE: 'default',
-    ROLLBACK_CONFIG: settingsFileWith(`kubernetes: { namespace: ${env.cluster.namespace} }`),
+    ROLLBACK_CONFIG: writeSettings({ kubernetes: { namespace: env.cluster.namespace } }),
   });
 });
 

@@ -72,3 +72,20 @@ test('decisions that come before the plan wait for it, and no more than an hones
   expect(refused).toBe(61);
   expect(decisions.at(-1)).toMatchObject({ counted: true, by: 'on-call' });
 });
+
+test('messages that come while a cancelled run goes back neither stop it nor wedge it', async () => {
+  const [never, good] = ['wakala/api:1.0.0-broken', 'wakala/api:2.0.0'];
+  await env.cluster.kubectl('create', 'deployment', 'going-back', `--image=${never}`);
+  await env.cluster.release('going-back', good);
+  const id = await env.start({ deployment: 'going-back' });
+  await env.cluster.pods('going-back', never);
+  const handle = env.client.workflow.getHandle(id);
+
+  await handle.cancel();
+  // Some come before the run has ended, and none later.
+  await times(60, (index) => handle.signal('abort', { token: index }).catch(() => undefined));
+
+  expect((await env.result(id)).outcome).toBe('aborted');
+  expect(await env.cluster.image('going-back')).toBe(good);
+  expect(await env.isFree('going-back')).toBe(true);
+});

@@ -78,6 +78,33 @@ describe('a decision does not count', () => {
     await expectStillWaiting();
   });
 
+  test('with claims that are no words, or in an encoding that nobody knows', async () => {
+    const stranger = await SigningKey.of(await makeKey('team-lead'));
+    for (const sub of [{ toString: null }, { toJSON: 'no' }, ['team-lead'], null, 7]) {
+      const token = await stranger.sign(tokenTypes.decision, { ...onlyLead, sub });
+      await expectRefused(token, 'lacks claims that a decision must have');
+    }
+    const handle = env.client.workflow.getHandle(victim);
+    const before = (await env.status(victim)).authority?.refused ?? 0;
+    for (const encoding of ['binary/encrypted', 'json/plain', '\u0000']) {
+      await env.client.workflowService.signalWorkflowExecution({
+        ...{ namespace: 'default', workflowExecution: { workflowId: victim } },
+        signalName: 'approve',
+        input: {
+          payloads: [{ metadata: { encoding: Buffer.from(encoding) }, data: Buffer.from('{') }],
+        },
+      });
+    }
+    await eventually('the run has looked at them', async () => {
+      return ((await env.status(victim)).authority?.refused ?? 0) >= before + 3;
+    });
+    await handle.signal('nobody-knows-this-signal', {});
+    await expectStillWaiting();
+    expect((await env.decide(victim, 'approve', 'team-lead')).counted).toBe(true);
+    expect((await env.result(victim)).outcome).toBe('rolled-back');
+    await env.cluster.release('victim', v2);
+  });
+
   test('with a header that says that no signature is needed', async () => {
     for (const alg of ['none', 'None', '', undefined]) {
       const token = `${base64({ alg, typ: tokenTypes.decision })}.${base64(onlyLead)}.`;

@@ -38,13 +38,17 @@ export async function authorize(
     if (!assessment.granted) throw missing(assessment, found.problems);
   };
   assertGranted();
-  if (undo) return;
+  if (undo || (await regions.hasBegun(plan.targets, run))) return;
+  const assertRegions = async () => {
+    const touched = await regions.of(plan.targets);
+    seal.scope.regions = [...new Set([...seal.scope.regions, ...touched])].sort();
+    assertGranted();
+  };
   // Only what may happen counts as a change of its region. Of two that begin at once in two regions,
-  // each marks before it looks, so that at least one sees the other.
+  // each looks again after it was marked, so that at least one sees the other.
+  await assertRegions();
   await regions.mark(change.target);
-  const touched = await regions.of(plan.targets);
-  seal.scope.regions = [...new Set([...seal.scope.regions, ...touched])].sort();
-  assertGranted();
+  await assertRegions();
 }
 
 function missing(assessment: Assessment, problems: string[]): ApplicationFailure {

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import { SettingsError, type LoadedSettings } from '../config/settings.ts';
 import { KeyError, SigningKey } from './private-key.ts';
-import { assertRolesFilled, RegisterSource } from './register.ts';
+import { assertRolesFilled, type Register, RegisterSource } from './register.ts';
 
 /** Whether an address such as `127.0.0.1:7233` is on this machine. */
 export function isLoopback(address: string): boolean {
@@ -21,6 +21,18 @@ export async function loadAuthority(
   const register = new RegisterSource(loaded, isLoopback(temporalAddress));
   const people = register.current();
   assertRolesFilled(people, register.peopleFile);
+  return { register, key: await workerKey(loaded, people, register.peopleFile) };
+}
+
+/**
+ * The key with which the workers of these settings seal their plans.
+ * @throws {SettingsError} where there is none that others would believe.
+ */
+export async function workerKey(
+  loaded: LoadedSettings,
+  people: Register,
+  peopleFile: string,
+): Promise<SigningKey> {
   const file = loaded.settings.worker.key;
   if (file === undefined) {
     throw new SettingsError(
@@ -28,12 +40,10 @@ export async function loadAuthority(
     );
   }
   const key = await readKey(resolve(loaded.folder, file));
-  if (!people.hasWorkerKey(key.kid)) {
-    throw new SettingsError(
-      `The worker's key ${key.kid} is not valid by ${register.peopleFile}: add its public part under workers there.`,
-    );
-  }
-  return { register, key };
+  if (people.hasWorkerKey(key.kid)) return key;
+  throw new SettingsError(
+    `The worker's key ${key.kid} is not valid by ${peopleFile}: add its public part under workers there.`,
+  );
 }
 
 async function readKey(file: string): Promise<SigningKey> {

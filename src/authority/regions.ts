@@ -7,10 +7,10 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Client, WorkflowNotFoundError } from '@temporalio/client';
-import { restoredRollback } from '../activities/kubernetes/annotations.ts';
+import { restoredRollback, wasRestoredBy } from '../activities/kubernetes/annotations.ts';
 import { KubeconfigError, type Clusters } from '../activities/kubernetes/api.ts';
 import { deploymentPath, type Deployment } from '../activities/kubernetes/revisions.ts';
-import { targetName, type Target } from '../contract/plan.ts';
+import { targetName, type RunIdentity, type Target } from '../contract/plan.ts';
 
 const remembered = '1 hour';
 const rememberedMs = 3_600_000;
@@ -44,6 +44,20 @@ export class Regions {
     return [...new Set([...own, ...others.flat()])].sort();
   }
 
+  /**
+   * Whether the run has changed one of the targets already: then it may go on, whatever has begun
+   * elsewhere since, rather than stop halfway. Believes the object only, which Temporal's writers
+   * cannot change.
+   */
+  async hasBegun(targets: readonly Target[], run: RunIdentity): Promise<boolean> {
+    if (this.contexts.size < 2) return false;
+    const read = targets.map(({ context, namespace, name }) =>
+      this.clusters.of(context).find<Deployment>(deploymentPath(namespace, name)),
+    );
+    const found = await Promise.all(read);
+    return found.some((deployment) => deployment && wasRestoredBy(deployment, run));
+  }
+
   /** Marks the target as changed in its region from now on for an hour. */
   async mark(target: Target): Promise<void> {
     const region = this.nameOf(target.context);
@@ -64,9 +78,7 @@ export class Regions {
     const found = [...this.contexts].find(
       ([, other]) => other === context || (server !== undefined && this.serverOf(other) === server),
     );
-    // Two regions of one cluster are told apart by their contexts.
-    const exact = [...this.contexts].find(([, other]) => other === context);
-    return (exact ?? found)?.[0] ?? context;
+    return found?.[0] ?? context;
   }
 
   private serverOf(context: string): string | undefined {

@@ -1,6 +1,15 @@
 /** From the rules of the settings to what one plan needs. */
 import type { Need, Scope } from '../contract/authority.ts';
+import { targetName, type Plan } from '../contract/plan.ts';
 import type { AuthoritySettings, Rule } from '../config/authority.ts';
+
+/** What the rules look at in a plan. */
+export function scopeOf({ changes }: Pick<Plan, 'changes'>, regions: string[]): Scope {
+  return {
+    changes: changes.map(({ kind, target }) => ({ kind, target: targetName(target) })),
+    regions,
+  };
+}
 
 /** Approvals that a plan of this scope needs, rule by rule; all of them together. */
 export function needsOf(scope: Scope, { rules }: AuthoritySettings): Need[] {

@@ -2,11 +2,11 @@ import type { SealClaims, StartAuthority } from '../contract/authority.ts';
 import { audienceOf, tokenLimits, tokenTypes } from '../contract/decision.ts';
 import { hashOf } from '../contract/digest.ts';
 import type { CommonInput } from '../contract/input.ts';
-import { targetName, type Plan, type Planned } from '../contract/plan.ts';
+import type { Plan, Planned } from '../contract/plan.ts';
 import { assess } from './assess.ts';
 import { originOf } from './origin.ts';
 import { nowSeconds, type AuthorityParts, type Execution } from './parts.ts';
-import { needsOf } from './rules.ts';
+import { needsOf, scopeOf } from './rules.ts';
 import { authorityOfStart } from './start.ts';
 import { starterOf } from './verify.ts';
 
@@ -47,8 +47,7 @@ export async function sealPlan(
   const isAnother = isReset || (earlier !== undefined && earlier !== made.digest);
   const start: StartAuthority =
     isAnother && found.kind === 'signed' ? { kind: 'replanned', by: found.by } : found;
-  const changes = made.changes.map(({ kind, target }) => ({ kind, target: targetName(target) }));
-  const scope = { changes, regions: touched };
+  const scope = scopeOf(made, touched);
   const plan = { ...made, needs: needsOf(scope, settings) };
   const iat = nowSeconds();
   const executeBy = iat + (start.kind === 'automatic' ? automaticSeconds : tokenLimits.executed);

@@ -64,39 +64,36 @@ async function liveView(): Promise<View> {
   };
 }
 
-function waitingNote(status: RunStatus): string {
-  if (status.phase !== 'awaiting-approval') return '';
-  return [...authorityLines(status), approveLine(status)]
-    .map((line) => line.trim())
-    .join('\n         ');
-}
-
 function plainView(): View {
   let plan: Plan | undefined;
   const printed = new Set<string>();
-  let lastNote = '';
-  const steps = (status: RunStatus) => {
+  let lastNote: string | undefined;
+  const once = (line: string, key = line) => {
+    if (!printed.has(key)) printLine(line);
+    printed.add(key);
+  };
+  const news = (status: RunStatus) => {
     if (status.plan && plan?.digest !== status.plan.digest) {
       plan = status.plan;
       for (const line of planLines(plan)) printLine(line);
     }
-    for (const [index, step] of status.steps.entries()) {
-      const key = `${index} ${step.state}`;
-      if (!printed.has(key)) printLine(stepLine(step));
-      printed.add(key);
+    for (const line of authorityLines(status)) once(line);
+    if (status.phase === 'awaiting-approval') once(approveLine(status));
+    for (const step of status.steps) {
+      once(stepLine(step), `${step.startedAt} ${step.title} ${step.state}`);
     }
   };
   return {
     show({ status, progress, retrying }) {
-      if (status) steps(status);
+      if (status) news(status);
       const note = status
-        ? (retrying ?? progress?.text ?? waitingNote(status))
+        ? (retrying ?? progress?.text)
         : 'No worker answers: the run goes on as soon as one does.';
       if (note && note !== lastNote) printLine(`         ${note}`);
       lastNote = note;
     },
     end(result) {
-      steps(result);
+      news(result);
       for (const line of endLines(result)) printLine(line);
     },
   };

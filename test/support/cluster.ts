@@ -5,21 +5,24 @@ import { eventually } from './eventually.ts';
 
 export class TestCluster {
   readonly namespace: string;
+  private readonly where: string[];
 
-  constructor(namespace: string) {
+  /** @param context of the kubeconfig, where it is not the current one */
+  constructor(namespace: string, context?: string) {
     this.namespace = namespace;
+    this.where = ['-n', namespace, ...(context === undefined ? [] : ['--context', context])];
   }
 
   /** stdout of kubectl in this namespace. */
   async kubectl(...args: string[]): Promise<string> {
-    const { stdout } = await execa('kubectl', ['-n', this.namespace, ...args]);
+    const { stdout } = await execa('kubectl', [...this.where, ...args]);
     return stdout;
   }
 
   /** Applies manifests, given as objects; `args` are further arguments of `kubectl apply`. */
   async apply(objects: object[], ...args: string[]): Promise<void> {
     const list = { apiVersion: 'v1', kind: 'List', items: objects };
-    await execa('kubectl', ['-n', this.namespace, 'apply', ...args, '-f', '-'], {
+    await execa('kubectl', [...this.where, 'apply', ...args, '-f', '-'], {
       input: JSON.stringify(list),
     });
   }
@@ -87,7 +90,7 @@ export class TestCluster {
   watch(kind: string, selector: string[], jsonpath: string): { stop(): Promise<string[]> } {
     const lines: string[] = [];
     const args = ['get', kind, ...selector, '--watch', '-o', `jsonpath=${jsonpath}{"\\n"}`];
-    const watching = execa('kubectl', ['-n', this.namespace, ...args], { reject: false });
+    const watching = execa('kubectl', [...this.where, ...args], { reject: false });
     const read = (async () => {
       for await (const line of watching) lines.push(line);
     })();

@@ -1,7 +1,11 @@
 /** `rollback approve` and `rollback reject`: shows the plan, asks, signs and sends. */
 import { randomUUID } from 'node:crypto';
 import { createInterface } from 'node:readline/promises';
-import { WorkflowNotFoundError, WorkflowUpdateFailedError } from '@temporalio/client';
+import {
+  type WorkflowHandle,
+  WorkflowNotFoundError,
+  WorkflowUpdateFailedError,
+} from '@temporalio/client';
 import type { SigningKey } from '../../authority/private-key.ts';
 import {
   audienceOf,
@@ -14,6 +18,7 @@ import {
   type DecisionMessage,
 } from '../../contract/decision.ts';
 import type { StartAuthority } from '../../contract/authority.ts';
+import type { Plan } from '../../contract/plan.ts';
 import { CliError, exitCodes } from '../errors.ts';
 import { paint, printJson, printLine, printNote } from '../output.ts';
 import { ownKey } from '../own-key.ts';
@@ -77,7 +82,7 @@ async function sign(
   workflowId: string,
   options: DecideOptions,
 ): Promise<DecisionMessage> {
-  const { client, namespace, address } = temporal;
+  const { client, namespace } = temporal;
   const handle = client.workflow.getHandle(workflowId);
   const described = await handle.describe().catch((error: unknown) => {
     throw error instanceof WorkflowNotFoundError ? noSuchRun(workflowId) : error;
@@ -90,31 +95,43 @@ async function sign(
   // The server's word, not the run's: a decision must not be moved to an earlier run with this id.
   const run = described.raw.workflowExecutionInfo?.firstRunId || described.runId;
   const aud = audienceOf(namespace, workflowId);
-  const sealed = await readSealedPlan(temporal, handle);
-  if (options.unchecked) assertDigest(sealed.plan);
-  const start = options.unchecked ? undefined : await checkSeal(sealed, { aud, run }, address);
-  const plan = printable(sealed.plan);
-  // What is printed for a pipe must be the message alone.
-  const show = options.print || options.json ? printNote : printLine;
-  for (const line of planLines(plan)) show(line);
-  show(
-    start
-      ? `  ${paint('dim', '=')} Made and sealed by a worker of yours; ${startWords(printable(start))}.`
-      : `  ${paint('red', '!')} Nobody has checked that a worker of yours made this plan.`,
-  );
-  const { status } = await lookAt(temporal, handle).catch(() => ({ status: undefined }));
-  const told = status ? authorityLines(status) : [];
-  if (told.length > 0) show('As the run itself tells it, which is no proof:');
-  for (const line of told) show(line);
+  const { digest } = await show(temporal, handle, { aud, run }, options);
   if (!options.yes && !options.print) await confirm(decision, key.sub);
   const iat = Math.floor(Date.now() / 1000);
   const claims: Omit<DecisionClaims, 'jti'> = {
-    ...{ sub: key.sub, aud, run, decision, digest: plan.digest, iat },
+    ...{ sub: key.sub, aud, run, decision, digest, iat },
     ...{ exp: iat + tokenLimits.accepted, executeBy: iat + tokenLimits.executed },
     ...(options.note ? { note: options.note } : {}),
     ...(options.breakGlass ? { breakGlass: true } : {}),
   };
   return { decision, token: await key.sign(tokenTypes.decision, claims) };
+}
+
+/** Shows what would be decided about, and answers it. */
+async function show(
+  temporal: Temporal,
+  handle: WorkflowHandle,
+  run: { aud: string; run: string },
+  { unchecked, print, json }: DecideOptions,
+): Promise<Plan> {
+  const [sealed, told] = await Promise.all([
+    readSealedPlan(temporal, handle),
+    lookAt(temporal, handle).catch(() => undefined),
+  ]);
+  if (unchecked) assertDigest(sealed.plan);
+  const start = unchecked ? undefined : await checkSeal(sealed, run, temporal.address);
+  // What is printed for a pipe must be the message alone.
+  const line = print || json ? printNote : printLine;
+  for (const text of planLines(printable(sealed.plan))) line(text);
+  line(
+    start
+      ? `  ${paint('dim', '=')} Made and sealed by a worker of yours; ${startWords(printable(start))}.`
+      : `  ${paint('red', '!')} Nobody has checked that a worker of yours made this plan.`,
+  );
+  const claimed = told?.status ? authorityLines(told.status) : [];
+  if (claimed.length > 0) line('As the run itself tells it, which is no proof:');
+  for (const text of claimed) line(text);
+  return sealed.plan;
 }
 
 function startWords(start: StartAuthority): string {

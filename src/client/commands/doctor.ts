@@ -8,20 +8,15 @@ import { type LoadedSettings, loadSettings } from '../../config/settings.ts';
 import type { RunIdentity } from '../../contract/plan.ts';
 import { taskQueue } from '../../contract/run.ts';
 import { searchAttributes } from '../../contract/search-attributes.ts';
+import { checkAuthority } from '../check-authority.ts';
 import { CliError } from '../errors.ts';
-import { explainFailure } from '../explain-failure.ts';
+import { type Finding, look } from '../findings.ts';
 import { paint, printJson, printLine } from '../output.ts';
 import { answerWithinMs, connectTemporal, explain, type Temporal } from '../temporal.ts';
 
 export interface DoctorOptions {
   mend?: boolean;
   json?: boolean;
-}
-
-interface Finding {
-  what: string;
-  ok: boolean;
-  text: string;
 }
 
 const day = 86_400;
@@ -54,6 +49,7 @@ export async function doctor(options: DoctorOptions): Promise<number> {
   const temporal = connectTemporal();
   try {
     await checkTemporal(findings, temporal);
+    if (settings) await checkAuthority(findings, settings, temporal.address);
     if (settings) await checkCluster(findings, settings, temporal, options.mend === true);
   } finally {
     await temporal.close();
@@ -65,22 +61,6 @@ export async function doctor(options: DoctorOptions): Promise<number> {
     }
   }
   return findings.every(({ ok }) => ok) ? 0 : 1;
-}
-
-/** Runs one check; what it throws is its finding. */
-async function look<T>(
-  findings: Finding[],
-  what: string,
-  check: () => Promise<[T, string]>,
-): Promise<T | undefined> {
-  try {
-    const [found, text] = await check();
-    findings.push({ what, ok: true, text });
-    return found;
-  } catch (error) {
-    findings.push({ what, ok: false, text: explainFailure(error).message });
-    return undefined;
-  }
 }
 
 async function checkTemporal(findings: Finding[], temporal: Temporal): Promise<void> {

@@ -1,6 +1,7 @@
 import type { DeploymentChange } from '../../activities/kubernetes/deployment-change.ts';
 import { revisionAnnotation } from '../../activities/kubernetes/revisions.ts';
 import type { Plan } from '../../contract/plan.ts';
+import { printable } from '../printable.ts';
 
 /**
  * The plan as shell commands for the night when Temporal itself is down. Each change stands behind
@@ -8,8 +9,16 @@ import type { Plan } from '../../contract/plan.ts';
  * change, changes nothing.
  */
 export function lastResortCommands(plan: Plan): string[] {
-  if (plan.changes.length === 0) return [`# ${plan.summary}`];
-  return [`# ${plan.summary}`, ...(plan.changes as DeploymentChange[]).flatMap(deploymentCommands)];
+  // A comment must not end before its line does, whatever somebody has called an image.
+  const comment = (text: string) => `# ${printable(text)}`;
+  if (plan.changes.length === 0) return [comment(plan.summary)];
+  return [
+    comment(plan.summary),
+    ...plan.needs.map(({ count, roles, rule, why }) =>
+      comment(`Ask ${count} ${roles.join(' or ')} before you run this (${rule}): ${why}.`),
+    ),
+    ...(plan.changes as DeploymentChange[]).flatMap(deploymentCommands),
+  ];
 }
 
 function deploymentCommands({ target, before, after }: DeploymentChange): string[] {

@@ -1,5 +1,6 @@
 import { Clusters } from '../../activities/kubernetes/api.ts';
 import { planDeploymentRollback } from '../../activities/kubernetes/plan-deployment-rollback.ts';
+import { needsOf, scopeOf } from '../../authority/rules.ts';
 import { loadSettings } from '../../config/settings.ts';
 import { parseInput, type Procedure } from '../../contract/input.ts';
 import type { Plan } from '../../contract/plan.ts';
@@ -22,7 +23,11 @@ export async function plan(
   validate(procedure, input);
   const settings = loadSettings();
   const clusters = new Clusters(settings.settings.kubernetes.context);
-  const made: Plan = await planDeploymentRollback(clusters, settings, parseInput(procedure, input));
+  const found = await planDeploymentRollback(clusters, settings, parseInput(procedure, input));
+  // Other regions that were changed within the hour are known to a worker only.
+  const regions = [...new Set(found.targets.map(({ context }) => context))];
+  const needs = needsOf(scopeOf(found, regions), settings.settings.authority);
+  const made: Plan = { ...found, needs };
   const lines = options.commands ? lastResortCommands(made) : planLines(made);
   if (options.json) printJson(options.commands ? { ...made, commands: lines } : made);
   else for (const line of lines) printLine(line);

@@ -1,0 +1,143 @@
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { execa } from 'execa';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parse } from 'yaml';
+import { down, up } from '../sandbox/sandbox.ts';
+import { restoredAnnotation } from '../src/activities/kubernetes/annotations.ts';
+import { TestCluster } from './support/cluster.ts';
+import { eventually } from './support/eventually.ts';
+import { useRollbackEnvironment } from './support/rollback-environment.ts';
+
+const [v1, v2] = ['wakala/api:1.0.0', 'wakala/api:2.0.0-bad'];
+const folder = mkdtempSync(join(tmpdir(), 'rollback-regions-'));
+const usFolder = join(folder, 'us');
+
+interface Kubeconfig {
+  clusters: { name: string; cluster: object }[];
+  users: { name: string; user: object }[];
+}
+
+/** One kubeconfig of two clusters, with a context named like each; `alias` leads to the first. */
+function twoClusters(eu: string, us: string): string {
+  const [first, second] = [eu, us].map((file) => parse(readFileSync(file, 'utf8')) as Kubeconfig);
+  const parts = { eu: first, us: second, alias: first };
+  const all = Object.entries(parts);
+  const kubeconfig = {
+    ...{ apiVersion: 'v1', kind: 'Config', 'current-context': 'eu' },
+    clusters: all.map(([name, part]) => ({ ...part?.clusters[0], name })),
+    users: all.map(([name, part]) => ({ ...part?.users[0], name })),
+    contexts: all.map(([name]) => ({ name, context: { cluster: name, user: name } })),
+  };
+  const file = join(folder, 'kubeconfig');
+  writeFileSync(file, JSON.stringify(kubeconfig), { mode: 0o600 });
+  return file;
+}
+
+beforeAll(async () => {
+  const without = ['temporal', 'postgres', 'redis', 'wakala'] as const;
+  const us = await up({ dir: usFolder, readyMs: 300, without });
+  process.env.KUBECONFIG = twoClusters(process.env.KUBECONFIG ?? '', us.KUBECONFIG ?? '');
+});
+const env = useRollbackEnvironment({
+  regions: { eu: { context: 'eu' }, us: { context: 'us' } },
+});
+/** The second region: a cluster of its own, with the same namespace. */
+let us: TestCluster;
+beforeAll(async () => {
+  us = new TestCluster(env.cluster.namespace, 'us');
+  await execa('kubectl', ['--context', 'us', 'create', 'namespace', us.namespace]);
+});
+afterAll(() => down(usFolder));
+
+const chief = /^1 cto \(more than one region: within an hour it touches 2 regions: eu, us\)$/;
+
+/** A Deployment at v2 in both regions. */
+async function inBoth(name: string): Promise<void> {
+  await Promise.all([env.cluster, us].map((cluster) => cluster.history(name, 1, v1, v2)));
+}
+
+/** Ends the mark that Temporal keeps for a region, as anybody may who writes to the namespace. */
+async function endMark(region: string, name: string): Promise<void> {
+  const id = `region:${region}:deployment/${env.cluster.namespace}/${name}`;
+  await env.client.workflow.getHandle(id).terminate();
+}
+
+/** What a run in the second region waits for. */
+async function missingInUs(deployment: string): Promise<string | undefined> {
+  const id = await env.start({ deployment, context: 'us' });
+  const { authority } = await env.untilWaiting(id);
+  await env.decide(id, 'reject', 'on-call', { note: 'only to see' });
+  await env.result(id);
+  return authority?.missing;
+}
+
+test('one region after the other within the hour is more than one region, and the CTO’s', async () => {
+  await inBoth('split');
+  const inEu = { deployment: 'split', context: 'eu' };
+  expect((await env.run(inEu)).outcome).toBe('rolled-back');
+  // The same region again is still one, and so it is by another name.
+  await env.cluster.release('split', v2);
+  expect((await env.run({ ...inEu, context: 'alias' })).outcome).toBe('rolled-back');
+
+  const id = await env.start({ deployment: 'split', context: 'us' });
+  expect((await env.untilWaiting(id)).authority?.missing).toMatch(chief);
+  expect(await us.image('split')).toBe(v2);
+  expect((await env.decide(id, 'approve', 'team-lead')).counted).toBe(false);
+  expect((await env.decide(id, 'approve', 'cto')).counted).toBe(true);
+  expect((await env.result(id)).outcome).toBe('rolled-back');
+  expect(await us.image('split')).toBe(v1);
+});
+
+test('who ends the mark in Temporal, or takes the note off the object, does not get past it', async () => {
+  await Promise.all([inBoth('marked'), inBoth('noted')]);
+  await env.run({ deployment: 'marked', context: 'eu' });
+  await env.cluster.kubectl('annotate', 'deployment', 'marked', `${restoredAnnotation}-`);
+  expect(await missingInUs('marked')).toMatch(chief);
+
+  await env.run({ deployment: 'noted', context: 'eu' });
+  await endMark('eu', 'noted');
+  expect(await missingInUs('noted')).toMatch(chief);
+});
+
+test('of two that were planned before either began, at most one goes on without the CTO', async () => {
+  await inBoth('both');
+  // Locks are of clusters' objects, so each region has its own.
+  const owners = [await env.occupy('both'), await env.occupy('both', us)];
+  const ids = await Promise.all(
+    ['eu', 'us'].map((context) => env.start({ deployment: 'both', context, wait: '1m' })),
+  );
+  for (const id of ids) {
+    expect((await env.untilPlanned(id)).needs).toEqual([]);
+    await eventually('the run waits for its turn', async () =>
+      (await env.status(id)).message.startsWith('Waiting: '),
+    );
+  }
+  await Promise.all(owners.map((owner) => owner.free()));
+
+  const waiting = await eventually('one of them asks the CTO', async () => {
+    for (const id of ids) {
+      const { phase, authority } = await env.status(id);
+      if (phase === 'awaiting-approval') return { id, missing: authority?.missing };
+    }
+    return undefined;
+  });
+  expect(waiting.missing).toContain('1 cto (more than one region');
+  for (const id of ids) {
+    const { phase } = await env.status(id);
+    if (phase === 'awaiting-approval')
+      await env.decide(id, 'reject', 'cto', { note: 'one is enough' });
+  }
+  const outcomes = await Promise.all(ids.map(async (id) => (await env.result(id)).outcome));
+  expect(outcomes).toContain('rejected');
+  expect(outcomes.filter((outcome) => outcome === 'rolled-back').length).toBeLessThan(2);
+  const images = await Promise.all([env.cluster, us].map((cluster) => cluster.image('both')));
+  expect(images).toContain(v2);
+});
+
+test('a region that cannot be reached holds up no other', async () => {
+  await env.cluster.history('alone', 1, v1, v2);
+  await down(usFolder);
+  expect((await env.run({ deployment: 'alone', context: 'eu' })).outcome).toBe('rolled-back');
+});
