@@ -3,11 +3,14 @@ import { Client, Connection } from '@temporalio/client';
 import { execa } from 'execa';
 import { createServer, type AddressInfo } from 'node:net';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { findServers } from '../sandbox/setup/servers.mjs';
 import { temporalDevFlags } from '../sandbox/temporal-dev.ts';
-import type { RunResult } from '../src/contract/run.ts';
+import { tokenTypes } from '../src/contract/decision.ts';
+import type { RunResult, RunStatus } from '../src/contract/run.ts';
 import { nowhere, settingsFileWith } from './support/command-line.ts';
 import { LoggedWorker } from './support/logged-worker.ts';
+import { keyFileOf, keyOf } from './support/people.ts';
 import { writeSettings } from './support/settings.ts';
 import { TestCluster } from './support/cluster.ts';
 
@@ -134,6 +137,42 @@ describe('a worker in service', () => {
     for (const line of worker.log())
       expect(line).toMatchObject({ level: expect.any(String), time: expect.any(String) });
     expect(worker.lines.join('\n')).not.toContain(password);
+    await connection.close();
+    await cluster.kubectl('delete', 'namespace', cluster.namespace, '--wait=false');
+  });
+
+  test('logs who is asked and who decided, and never a token or a key', async () => {
+    const cluster = new TestCluster(`test-decided-${process.pid}`);
+    await execa('kubectl', ['create', 'namespace', cluster.namespace]);
+    await cluster.history('decided', 1, 'wakala/api:1.0.0', 'wakala/api:2.0.0');
+    const connection = await Connection.connect({ address });
+    const { workflow } = new Client({ connection });
+    const handle = await workflow.start('rollbackDeployment', {
+      ...{ workflowId: 'decided', taskQueue: 'rollback' },
+      args: [{ deployment: 'decided', namespace: cluster.namespace }],
+    });
+    await worker.said('Missing: 1 on-call to confirm the start');
+    const { plan, runId } = await handle.query<RunStatus>('status');
+    for (const person of ['cto', 'on-call'] as const) {
+      const iat = Math.floor(Date.now() / 1000);
+      const token = await (
+        await keyOf(person)
+      ).sign(tokenTypes.decision, {
+        ...{ sub: person, aud: 'default/decided', run: runId, decision: 'approve' },
+        ...{ digest: plan?.digest, iat, exp: iat + 60, executeBy: iat + 60 },
+      });
+      await handle.executeUpdate('decide', { args: [{ decision: 'approve', token }] });
+    }
+    await handle.result();
+
+    await worker.said('Decision approve by cto: cto has the role cto');
+    await worker.said('Decision approve by on-call: on-call approved');
+    const log = worker.lines.join('\n');
+    expect(log).not.toMatch(/eyJ[\w-]{8}/);
+    for (const name of ['on-call', 'cto', 'worker'] as const) {
+      const { d } = JSON.parse(readFileSync(keyFileOf(name), 'utf8')) as { d: string };
+      expect(log).not.toContain(d);
+    }
     await connection.close();
     await cluster.kubectl('delete', 'namespace', cluster.namespace, '--wait=false');
   });
