@@ -10,6 +10,7 @@ import { benchDeployment } from './bench/deployment.ts';
 import { benchOrchestration } from './bench/orchestration.ts';
 import type { Row } from './bench/row.ts';
 import { benchStart } from './bench/start.ts';
+import { benchWaiting } from './bench/waiting.ts';
 import { down, up } from './sandbox.ts';
 import { repository } from './setup/folders.mjs';
 
@@ -26,8 +27,8 @@ process.stderr.write('Starting a sandbox whose pods are ready after 3 s.\n');
 try {
   Object.assign(process.env, await up({ dir, readyMs: 3000, worker: true }));
   const rows: Row[] = [];
-  for (const measure of [benchStart, benchOrchestration, benchDeployment]) {
-    for await (const row of measure(options.rounds)) {
+  for (const measure of [benchStart, benchOrchestration, benchWaiting, benchDeployment]) {
+    for await (const row of measure(options.rounds, dir)) {
       rows.push(row);
       const mark = row.figure <= row.asked ? 'ok  ' : 'MISS';
       process.stdout.write(

@@ -1,9 +1,6 @@
 import { Client, Connection } from '@temporalio/client';
-import type { temporal } from '@temporalio/proto';
 import { execa } from 'execa';
-import { median, type Row } from './row.ts';
-
-type Event = temporal.api.history.v1.IHistoryEvent;
+import { median, timeOf, type Event, type Row } from './row.ts';
 
 const namespace = 'bench-steps';
 
@@ -51,11 +48,6 @@ export async function* benchOrchestration(rounds: number): AsyncGenerator<Row> {
     asked: 150,
     details: details(around),
   };
-}
-
-function timeOf(event: Event | undefined): number {
-  const { seconds, nanos } = event?.eventTime ?? {};
-  return Number(seconds ?? 0) * 1000 + (nanos ?? 0) / 1e6;
 }
 
 function costsOf(events: Event[]): { steps: number[]; around: number } {
