@@ -1,6 +1,6 @@
 /**
- * Takes the README's pictures from a running sandbox: starts a rollback in the Temporal UI's own
- * form, as a person would, and photographs the form and the run.
+ * Takes the documents' pictures from a running sandbox: starts a rollback in the Temporal UI's own
+ * form, as a person would, confirms it there with a printed decision, and photographs each.
  *
  *     npm run sandbox -- up --worker
  *     eval "$(npm run -s sandbox -- env)"
@@ -8,6 +8,7 @@
  *     node_modules/.bin/node docs/take-pictures.ts [CHROMIUM]
  */
 import { join } from 'node:path';
+import { execa } from 'execa';
 import { chromium } from 'playwright-core';
 
 const ui = process.env.TEMPORAL_UI_URL;
@@ -28,6 +29,10 @@ const browser = await chromium.launch({
 });
 try {
   const page = await browser.newPage({ viewport: { width: 1280, height: 900 } });
+  // Markdown is shown in frames of its own.
+  const details = page.locator('iframe').last().contentFrame();
+  const photograph = (what: string) =>
+    page.screenshot({ path: join(import.meta.dirname, `temporal-ui-${what}.png`) });
   await page.goto(`${ui}/namespaces/default/workflows/start-workflow`);
   await page.locator('#workflowId').fill(workflowId);
   await page.locator('#taskQueue').fill('rollback');
@@ -37,15 +42,38 @@ try {
   await page.keyboard.insertText('{"deployment": "wakala-api"}');
   // Leaving the editor formats its text and moves the button.
   await page.getByRole('heading', { name: 'Start a Workflow' }).click();
-  await page.screenshot({ path: join(import.meta.dirname, 'temporal-ui-start.png') });
+  await photograph('start');
   await page.getByRole('button', { name: 'Start Workflow' }).click();
   await page.getByText('Workflow started', { exact: false }).first().waitFor();
-  await page.goto(`${ui}/namespaces/default/workflows/${workflowId}`);
-  await page.getByText('Wait for every replica').first().waitFor();
-  await page.screenshot({ path: join(import.meta.dirname, 'temporal-ui-run.png') });
+  const run = `${ui}/namespaces/default/workflows/${workflowId}`;
+  await page.goto(run);
+  // The timer of the wait is the last that a waiting run starts.
+  await page.getByText('approval, or a reminder').first().waitFor();
+  // What the page has read before is not read again by itself.
+  await page.reload();
   await page.getByRole('tab', { name: 'User Metadata' }).click();
-  await page.getByText('Restore the pod template').first().waitFor();
-  await page.screenshot({ path: join(import.meta.dirname, 'temporal-ui-details.png') });
+  await details.getByText('Look and decide').waitFor();
+  await photograph('waiting');
+
+  const { stdout: message } = await execa('rollback', ['approve', workflowId, '--print']);
+  await page.getByRole('button', { name: 'More Actions' }).click();
+  await page.getByRole('menuitem', { name: 'Send an Update' }).click();
+  await page.getByRole('button', { name: 'Select an Update' }).click();
+  await page.getByRole('option', { name: 'decide' }).first().click();
+  await page.locator('.cm-content[contenteditable=true]:visible').last().click();
+  await page.keyboard.insertText(message);
+  await page.locator('#update-id:visible').last().click();
+  await photograph('approve');
+  await page.getByRole('button', { name: 'Submit' }).click();
+  await page.getByText('Update successful').first().waitFor();
+
+  await page.goto(run);
+  await page.getByText('Wait for every replica').first().waitFor();
+  await photograph('run');
+  await page.reload();
+  await page.getByRole('tab', { name: 'User Metadata' }).click();
+  await details.getByText('Restore the pod template').first().waitFor();
+  await photograph('details');
 } finally {
   await browser.close();
 }

@@ -165,7 +165,7 @@ whether it counted and what is still missing. Exit code 2 where it did not count
 Examples:
   $ rollback approve ID
   $ rollback approve ID --key ~/.config/rollback/me.jwk --yes
-  $ rollback approve ID --print          # for the field of the signal "approve" in the Temporal UI
+  $ rollback approve ID --print          # to send as the update "decide" in the Temporal UI
   $ rollback approve ID --break-glass --note "the lead has not answered for 10 minutes"`,
     )
     .action(async (id: string, flags: Flags) => {

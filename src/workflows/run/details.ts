@@ -13,9 +13,11 @@ const marks: Record<StepStatus['state'], string> = {
 export function describeRun(status: RunStatus): string {
   const { plan, steps, phase, outcome, message, next } = status;
   const parts = [`**${outcome ?? phase}**: ${message}`];
+  parts.push(...describeWait(status));
   if (plan) {
     parts.push(`**Plan.** ${plan.summary} Digest \`${plan.digest.slice(0, 12)}\`.`);
-    parts.push(list([...plan.differences.map((line) => `\`${line}\``), ...plan.warnings]));
+    const differences = plan.differences.map((line) => `\`${line.replaceAll('`', "'")}\``);
+    parts.push(list([...differences, ...plan.warnings]));
     if (phase === 'awaiting-approval') {
       parts.push(`It takes about ${plan.estimateSeconds} s once it is approved.`);
     }
@@ -26,12 +28,22 @@ export function describeRun(status: RunStatus): string {
   return parts.filter(Boolean).join('\n\n');
 }
 
-/** Who asked, what was decided, and how whoever is missing answers. */
-function describeAuthority({ authority, requestedBy, plannedAgain, workflowId }: RunStatus) {
+/** How whoever is missing answers, first of all, since the rest may need scrolling. */
+function describeWait({ authority, workflowId }: RunStatus): string[] {
+  if (!authority?.waitsUntil) return [];
+  const id = plain(workflowId);
+  return [
+    `Look and decide until ${authority.waitsUntil}: \`rollback approve ${id}\` or \`rollback reject ${id} --note "why"\`. ` +
+      'To decide from here, add `--print`, and send what it prints as the update `decide`.',
+  ];
+}
+
+/** Who asked, and what was decided. */
+function describeAuthority({ authority, requestedBy, plannedAgain }: RunStatus): string[] {
   if (!authority) return [];
-  const { start, needs, decisions, refused, missing, waitsUntil, breakGlass } = authority;
+  const { start, needs, decisions, refused, breakGlass } = authority;
   const parts = [
-    `**Asked for by** ${requestedBy}${start.kind === 'unsigned' ? `, ${start.why}` : ''}.`,
+    `**Asked for by** ${plain(requestedBy ?? '')}${start.kind === 'unsigned' ? `, ${plain(start.why)}` : ''}.`,
     list([
       ...(plannedAgain ? [`Planned again: ${plannedAgain}`] : []),
       ...needs
@@ -42,23 +54,23 @@ function describeAuthority({ authority, requestedBy, plannedAgain, workflowId }:
         ),
       ...decisions
         .filter(({ counted }) => !counted)
-        .map(({ decision, by, text }) => `did not count: ${decision} by ${by}: ${text}`),
+        .map(
+          ({ decision, by, text }) => `did not count: ${decision} by ${plain(by)}: ${plain(text)}`,
+        ),
       ...(refused > 0 ? [`${refused} messages did not count.`] : []),
     ]),
   ];
-  if (waitsUntil) {
-    parts.push(
-      `**Waits until ${waitsUntil} for** ${missing}.`,
-      `Look and decide: \`rollback approve ${workflowId}\` or \`rollback reject ${workflowId} --note "why"\`. ` +
-        'To decide from here, add `--print` and send what it prints as the signal `approve` or `reject`.',
-    );
-  }
   if (breakGlass) parts.push('**Break-glass was used.**');
   return parts;
 }
 
 function describeStep({ title, state, text, error }: StepStatus): string {
   return `${marks[state]} ${[title, error ?? text].filter(Boolean).join(': ')}`;
+}
+
+/** What nobody has proved, without the characters that make links, pictures, code and HTML. */
+function plain(text: string): string {
+  return text.replace(/[[\]<>`]/g, "'");
 }
 
 function list(lines: string[]): string {
