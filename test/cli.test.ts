@@ -124,15 +124,28 @@ describe('the exit code', () => {
     expect(after.metadata?.resourceVersion).toBe(before.metadata?.resourceVersion);
   });
 
-  test.concurrent('is 1 where a check is red, with the words of the check', async () => {
+  test.concurrent('is 1 where a red check was aborted, with the words of the check', async () => {
     await env.cluster.history('red', 1, v1, v2);
 
-    const { exitCode, stdout } = await cli.run('deployment', 'red', ...here());
+    const running = cli.run('deployment', 'red', ...here(), '--id', 'red-check');
+    const retries = await eventually('the run is paused', async () => {
+      const retried = await cli.run('retry', 'red-check');
+      return retried.exitCode === 0 && retried;
+    });
+    expect(retries.stdout).toContain('on-call decided: retry step "Check smoke"');
+    await eventually('it is paused again', async () =>
+      (await cli.run('status', 'red-check')).stdout.includes('attempt 2: rollback retry red-check'),
+    );
+    const aborted = await cli.run('abort', 'red-check', '--yes', '--note', 'let it be');
+    expect(aborted).toMatchObject({ exitCode: 0 });
 
+    const { exitCode, stdout } = await running;
     expect(exitCode).toBe(1);
-    expect(stdout).toMatch(/^✗ .*Check smoke: smoke: false: Command failed with exit code 1/m);
-    expect(stdout).toMatch(/^failed in \d+\.\d s: smoke: false/m);
-    expect(stdout).toContain('rollback history deployment/red');
+    expect(stdout).toMatch(/^‖ .*Check smoke: smoke: false: Command failed with exit code 1/m);
+    expect(stdout).toMatch(
+      /^aborted in \d+\.\d s: on-call aborted at step "Check smoke": smoke: false/m,
+    );
+    expect(await env.cluster.image('red')).toBe(v2);
   });
 
   test.concurrent('is 2 where the plan refuses, with what to do instead', async () => {

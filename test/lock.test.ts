@@ -84,7 +84,9 @@ describe('a target is free again', () => {
     expect((await env.run({ deployment: 'freed' })).outcome).toBe('rolled-back');
     expect(await env.isFree('freed')).toBe(true);
 
-    expect((await env.run({ deployment: 'freed', toRevision: 1 })).outcome).toBe('failed');
+    const paused = await env.runUntilPaused({ deployment: 'freed', toRevision: 1 });
+    expect(await env.isFree('freed')).toBe(false);
+    expect((await env.abort(paused)).outcome).toBe('aborted');
     expect(await env.isFree('freed')).toBe(true);
   });
 

@@ -114,34 +114,33 @@ describe('while it rolls out', () => {
     const before = (await env.status(id)).plan?.changes[0]?.after.surge;
     await env.cluster.release('taken-over', v3);
 
-    const result = await env.result(id);
+    const paused = await env.untilPaused(id);
 
     expect(before).toBe(true);
-    expect(result.outcome).toBe('failed');
-    expect(result.message).toContain('Somebody else changed Deployment taken-over');
-    expect(result.next).toContain('The change of somebody else was left as it is.');
-    expect(await env.cluster.image('taken-over')).toBe(v3);
+    expect(paused.message).toContain('Somebody else changed Deployment taken-over');
     const { spec } = await env.cluster.deployment('taken-over');
     expect(spec?.strategy?.rollingUpdate).toEqual({ maxSurge: '25%', maxUnavailable: '25%' });
+    const result = await env.abort(paused);
+    expect(result.outcome).toBe('failed');
+    expect(result.next[0]).toContain('Undo: Restore the pod template: Deployment taken-over');
+    expect(await env.cluster.image('taken-over')).toBe(v3);
   });
 
-  test.concurrent('a Deployment that is deleted ends the run', async () => {
+  test.concurrent('a Deployment that is deleted pauses the run', async () => {
     const id = await rollingOut('deleted');
     await env.cluster.kubectl('delete', 'deployment', 'deleted');
 
-    const result = await env.result(id);
+    const result = await env.untilPaused(id);
 
-    expect(result.outcome).toBe('failed');
     expect(result.message).toContain('was deleted while it rolled out');
   });
 
-  test.concurrent('a Deployment that is paused ends the run and stays paused', async () => {
+  test.concurrent('a Deployment that is paused pauses the run and stays paused', async () => {
     const id = await rollingOut('stopped');
     await env.cluster.kubectl('rollout', 'pause', 'deployment/stopped');
 
-    const result = await env.result(id);
+    const result = await env.untilPaused(id);
 
-    expect(result.outcome).toBe('failed');
     expect(result.message).toContain('was paused while it rolled out');
     expect((await env.cluster.deployment('stopped')).spec?.paused).toBe(true);
   });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import type { RunResult } from '../src/contract/run.ts';
+import type { RunStatus } from '../src/contract/run.ts';
 import { deploymentManifest } from './support/manifests.ts';
 import { useRollbackEnvironment } from './support/rollback-environment.ts';
 
@@ -9,15 +9,12 @@ const env = useRollbackEnvironment({
 });
 const [v1, v2] = ['wakala/api:1.0.0', 'wakala/api:2.0.0-bad'];
 
-/** What every run must say that could not finish, within the time that a person waits for it. */
-function expectFailedInTime(result: RunResult, reason: RegExp): void {
-  expect(result.outcome).toBe('failed');
-  expect(result.message).toMatch(reason);
-  expect(result.message).toContain('cannot finish');
-  expect(result.seconds).toBeLessThan(10);
-  expect(result.steps.map(({ state }) => state)).toEqual(['done', 'failed', 'done']);
-  expect(result.next[0]).toBe('The steps were left as they are (on-failure is pause).');
-  expect(result.next.join('\n')).toContain('rollback history deployment/');
+/** What every run must say that cannot finish, within the time that a person waits for it. */
+function expectPausedInTime({ startedAt, steps, pausedAt }: RunStatus, reason: RegExp): void {
+  expect(pausedAt[0]?.error).toMatch(reason);
+  expect(pausedAt[0]?.error).toContain('cannot finish');
+  expect(Date.now() - Date.parse(startedAt)).toBeLessThan(15_000);
+  expect(steps.map(({ state }) => state)).toEqual(['done', 'paused']);
 }
 
 describe("going back to what cannot run fails soon, with the pod's own reason", () => {
@@ -29,9 +26,9 @@ describe("going back to what cannot run fails soon, with the pod's own reason", 
     await env.cluster.kubectl('create', 'deployment', tag, `--image=${image}`, '--replicas=2');
     await env.cluster.release(tag, v2);
 
-    const result = await env.run({ deployment: tag });
+    const result = await env.runUntilPaused({ deployment: tag });
 
-    expectFailedInTime(result, reason);
+    expectPausedInTime(result, reason);
     expect(await env.cluster.image(tag)).toBe(image);
     // The version that was left still serves.
     const { status } = await env.cluster.deployment(tag);
@@ -45,9 +42,9 @@ describe("going back to what cannot run fails soon, with the pod's own reason", 
     await env.cluster.apply([deploymentManifest('huge', v2)]);
     await env.cluster.rollout('huge');
 
-    const result = await env.run({ deployment: 'huge' });
+    const result = await env.runUntilPaused({ deployment: 'huge' });
 
-    expectFailedInTime(result, /Unschedulable: .*Insufficient cpu/);
+    expectPausedInTime(result, /Unschedulable: .*Insufficient cpu/);
     expect(await env.cluster.image('huge')).toBe(v1);
   });
 
@@ -60,9 +57,9 @@ describe("going back to what cannot run fails soon, with the pod's own reason", 
     await cluster.rollout('costly');
     await cluster.kubectl('create', 'quota', 'small', '--hard=requests.cpu=1');
 
-    const result = await env.run({ deployment: 'costly', namespace: cluster.namespace });
+    const result = await env.runUntilPaused({ deployment: 'costly', namespace: cluster.namespace });
 
-    expectFailedInTime(result, /FailedCreate: .*exceeded quota: small/);
+    expectPausedInTime(result, /FailedCreate: .*exceeded quota: small/);
     expect(await cluster.image('costly')).toBe(v1);
     expect((await cluster.deployment('costly')).status?.availableReplicas).toBeGreaterThan(0);
   });
@@ -72,11 +69,10 @@ describe('the bad version is not put back', () => {
   test.concurrent('because a check is red', async () => {
     await env.cluster.history('red', 2, v1, v2);
 
-    const result = await env.run({ deployment: 'red', onFailure: 'compensate' });
+    const result = await env.runUntilPaused({ deployment: 'red', onFailure: 'compensate' });
 
-    expect(result.outcome).toBe('failed');
     expect(result.message).toContain('health: 5 of 5 requests');
-    expect(result.next[0]).toContain('the version that was left is not healthier');
+    expect(result.steps[0]?.state).toBe('done');
     expect(await env.cluster.image('red')).toBe(v1);
     const { status } = await env.cluster.deployment('red');
     expect(status).toMatchObject({ availableReplicas: 2, updatedReplicas: 2 });
@@ -89,11 +85,9 @@ describe('the bad version is not put back', () => {
     await env.cluster.release('worse', broken, false);
     await env.cluster.pods('worse', broken);
 
-    const result = await env.run({ deployment: 'worse', onFailure: 'compensate' });
+    const result = await env.runUntilPaused({ deployment: 'worse', onFailure: 'compensate' });
 
-    expect(result.outcome).toBe('failed');
-    expect(result.steps[0]?.state).toBe('not-undone');
-    expect(result.next[0]).toContain('0 available pods of the version that was left');
+    expect(result.steps.map(({ state }) => state)).toEqual(['done', 'paused']);
     expect(await env.cluster.image('worse')).toBe(crash);
   });
 });

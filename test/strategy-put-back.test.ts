@@ -31,9 +31,9 @@ describe('the strategy of before is back', () => {
   test.concurrent('after a rollout that cannot finish', async () => {
     await make('blocked', crash);
 
-    const result = await env.run({ deployment: 'blocked' });
+    const result = await env.abort(await env.runUntilPaused({ deployment: 'blocked' }));
 
-    expect(result.outcome).toBe('failed');
+    expect(result.outcome).toBe('aborted');
     expect(result.plan?.changes[0]?.after.surge).toBe(true);
     expect(await strategyOf('blocked')).toEqual(own);
   });

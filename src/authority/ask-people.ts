@@ -1,5 +1,6 @@
 import type { Notice } from '../activities/people/index.ts';
 
+import { quoted } from '../contract/decision.ts';
 import { hashOf } from '../contract/digest.ts';
 import type { Authorization, Plan, RunIdentity } from '../contract/plan.ts';
 import { assess } from './assess.ts';
@@ -14,6 +15,8 @@ export interface Asking {
   authority: Authorization;
   /** How often those who are missing were told before. */
   reminder: number;
+  /** The step that the run is paused at; undefined where it waits for approvals. */
+  paused?: { step: string; error: string };
 }
 
 /**
@@ -24,7 +27,7 @@ export interface Asking {
 export async function noticeOf(
   parts: AuthorityParts,
   execution: Execution,
-  { run, plan, authority, reminder }: Asking,
+  { run, plan, authority, reminder, paused }: Asking,
 ): Promise<Notice | undefined> {
   const register = parts.source.current();
   const { settings } = register;
@@ -33,11 +36,17 @@ export async function noticeOf(
   if (seal.plan !== hashOf(plan) || seal.aud !== subject.aud || seal.run !== subject.run) {
     throw new TokenError('The seal is of another run or another plan.');
   }
+  const { workflowId } = execution;
+  if (paused) {
+    const roles = settings.contacts.slice(0, 1 + reminder);
+    const at = `Paused at step ${quoted(paused.step)}: ${quoted(paused.error, 500)}.`;
+    const text = `${plan.summary} ${at} Decide: rollback retry, skip or abort ${workflowId}`;
+    return { workflowId, urgent: true, roles, text };
+  }
   const tokens = authority.approvals;
   const { approvals } = await verifyApprovals(register, tokens, subject, 'effect', seal.iat);
   const starter = starterOf(seal, register, false);
   const { assessment } = assess(seal, starter, approvals, settings);
-  const { workflowId } = execution;
   if (assessment.breakGlass) {
     const stoodIn = assessment.needs.filter((need) => need.breakGlass);
     const who = stoodIn.map(({ by, roles }) => `${by.join(' and ')} for ${roles.join()}`);

@@ -1,9 +1,10 @@
 import type { Assessment } from '../contract/authority.ts';
-import type { DecisionName } from '../contract/decision.ts';
+import { isStepDecision, type DecisionName } from '../contract/decision.ts';
 import type { RunIdentity } from '../contract/plan.ts';
 import { assess, whyNotStandIn, type Approval } from './assess.ts';
 import type { AuthorityParts, Execution } from './parts.ts';
 import { TokenError } from './register.ts';
+import { needsOf } from './rules.ts';
 import { starterOf, subjectOf, verifyApprovals, verifyDecision } from './verify.ts';
 
 /** What the run asks when a decision has arrived. */
@@ -14,6 +15,9 @@ export interface DecisionRequest {
   /** Approvals that counted before. */
   accepted: string[];
   decision: DecisionName;
+  /** The step that the run is paused at, for a decision about it. */
+  step?: string;
+  attempt?: number;
   token: string;
 }
 
@@ -46,16 +50,28 @@ export async function assessDecision(
 async function verdictOn(
   parts: AuthorityParts,
   execution: Execution,
-  { run, seal: sealToken, digest, accepted, decision, token }: DecisionRequest,
+  { run, seal: sealToken, digest, accepted, decision, step, attempt, token }: DecisionRequest,
 ): Promise<DecisionVerdict> {
   const register = parts.source.current();
   const { settings } = register;
   const subject = await subjectOf(parts, execution, run.firstRunId, digest);
   const seal = await register.verifySeal(sealToken);
   const { iat } = seal;
-  const arrived = await verifyDecision(register, token, decision, subject, 'arrival', iat);
+  const about = { ...subject, step, attempt };
+  const arrived = await verifyDecision(register, token, decision, about, 'arrival', iat);
   const { name: by, roles, note, breakGlass } = arrived;
   const no = (text: string): DecisionVerdict => ({ counted: false, text, by });
+  if (isStepDecision(decision)) {
+    const deciding = [
+      ...settings.startedBy,
+      ...needsOf(seal.scope, settings).flatMap((need) => need.roles),
+    ];
+    if (!roles.some((role) => deciding.includes(role))) {
+      return no(`${by} has none of the roles that decide about this run: ${deciding.join(', ')}.`);
+    }
+    const said = `${by} decided: ${decision} step "${step}"${note ? `: ${note}` : ''}.`;
+    return { counted: true, text: said, by, note };
+  }
   if (decision === 'reject') {
     if (roles.length === 0) return no(`${by} has no role that may decide.`);
     return { counted: true, text: `${by} rejected it${note ? `: ${note}` : ''}.`, by, note };

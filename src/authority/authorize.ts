@@ -1,11 +1,11 @@
 import { ApplicationFailure } from '@temporalio/client';
 import type { Assessment } from '../contract/authority.ts';
 import { failureTypes } from '../contract/failures.ts';
-import type { Mandate } from '../contract/plan.ts';
+import type { Authorization, Mandate } from '../contract/plan.ts';
 import { assess } from './assess.ts';
 import { nowSeconds, type AuthorityParts, type Execution } from './parts.ts';
-import { TokenError } from './register.ts';
-import { starterOf, subjectOf, verifyApprovals } from './verify.ts';
+import { TokenError, type Register } from './register.ts';
+import { starterOf, subjectOf, verifyApprovals, verifyDecision, type Subject } from './verify.ts';
 
 /**
  * Lets a change pass, or not: seal, start, approvals and rules as they stand now. An undo is never
@@ -38,6 +38,7 @@ export async function authorize(
     if (!assessment.granted) throw missing(assessment, found.problems);
   };
   assertGranted();
+  if (undo && authority.abort) await assertAborted(register, authority.abort, subject, iat);
   if (undo || (await regions.hasBegun(plan.targets, run))) return;
   const assertRegions = async () => {
     const touched = await regions.of(plan.targets);
@@ -60,4 +61,20 @@ function notAuthorized(message: string): ApplicationFailure {
     `${message} Nothing was done about it.`,
     failureTypes.notAuthorized,
   );
+}
+
+/** An undo that is somebody's decision goes back to whatever stood there: that they said so is proved. */
+async function assertAborted(
+  register: Register,
+  { token, step, attempt }: NonNullable<Authorization['abort']>,
+  subject: Subject,
+  sealedAt: number,
+): Promise<void> {
+  try {
+    const about = { ...subject, step, attempt };
+    const { name, roles } = await verifyDecision(register, token, 'abort', about, 'undo', sealedAt);
+    if (roles.length === 0) throw new TokenError(`${name} has no role that may decide.`);
+  } catch (error) {
+    throw error instanceof TokenError ? notAuthorized(error.message) : error;
+  }
 }

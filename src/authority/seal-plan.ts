@@ -59,6 +59,11 @@ export async function sealPlan(
   return {
     ...{ plan, start, assessment, keys: register.knownKeys },
     seal: input.dryRun ? '' : await key.sign(tokenTypes.seal, claims),
-    wait: { approvalTimeoutMs: settings.approvalTimeout, remindAfterMs: settings.remindAfter },
+    wait: {
+      approvalTimeoutMs: settings.approvalTimeout,
+      remindAfterMs: settings.remindAfter,
+      decisionTimeoutMs: settings.decisionTimeout,
+      furtherContacts: settings.contacts.length - 1,
+    },
   };
 }

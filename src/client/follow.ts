@@ -5,7 +5,15 @@ import type { RunResult, RunStatus } from '../contract/run.ts';
 import { paint, printJson, printLine } from './output.ts';
 import { type OpenRun, lookAt, resultOf } from './run-status.ts';
 import type { Temporal } from './temporal.ts';
-import { approveLine, authorityLines, endLines, planLines, runLines, stepLine } from './view.ts';
+import {
+  approveLine,
+  authorityLines,
+  endLines,
+  pauseLines,
+  planLines,
+  runLines,
+  stepLine,
+} from './view.ts';
 
 /** A redrawn view should look alive; elsewhere each look only takes time from the run. */
 const lookEveryMs = { live: 250, lines: 1000 };
@@ -80,8 +88,9 @@ function plainView(): View {
     for (const line of authorityLines(status)) once(line);
     if (status.phase === 'awaiting-approval') once(approveLine(status));
     for (const step of status.steps) {
-      once(stepLine(step), `${step.startedAt} ${step.title} ${step.state}`);
+      once(stepLine(step), `${step.startedAt} ${step.title} ${step.state} ${step.attempt}`);
     }
+    for (const line of pauseLines(status)) once(line);
   };
   return {
     show({ status, progress, retrying }) {

@@ -1,5 +1,6 @@
 /** The commands of the CLI. What a command needs is imported when it runs, so that each starts fast. */
 import { Command, Option } from 'commander';
+import type { StepDecisionName } from '../contract/decision.ts';
 import { addInputFlags, inputOf, positiveNumber } from './flags.ts';
 
 type Flags = Record<string, unknown>;
@@ -180,6 +181,23 @@ Examples:
       const { decide } = await import('./commands/decide.ts');
       ended(await decide('reject', id, flags));
     });
+  const aboutStep = (command: Command) =>
+    signed(command).option('--step <title>', 'which step, where the run is paused at several');
+  const steps: [StepDecisionName, string][] = [
+    ['retry', 'try the failed step of a paused run again'],
+    ['skip', 'leave the failed step of a paused run out, signed; the result says so'],
+    ['abort', 'take back what a paused run has done, signed'],
+  ];
+  for (const [name, description] of steps) {
+    aboutStep(cli.command(name))
+      .description(description)
+      .option('--note <text>', 'why, for the audit trail')
+      .addHelpText('after', `\nExample:\n  $ rollback ${name} ID --note "why"`)
+      .action(async (id: string, flags: Flags) => {
+        const { decide } = await import('./commands/decide.ts');
+        ended(await decide(name, id, flags));
+      });
+  }
   cli
     .command('keygen')
     .argument('<name>', 'whose key it is, as in the people file, such as an address of mail')

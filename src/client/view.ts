@@ -9,6 +9,8 @@ const marks: Record<StepStatus['state'], string> = {
   running: paint('cyan', '…'),
   done: paint('green', '✓'),
   failed: paint('red', '✗'),
+  paused: paint('yellow', '‖'),
+  skipped: paint('yellow', '»'),
   undoing: paint('cyan', '…'),
   undone: paint('yellow', '↩'),
   'not-undone': paint('red', '✗'),
@@ -79,6 +81,7 @@ export function runLines(
     lines.push(`${paint('cyan', '…')} ${progress?.text ?? status.message}`);
   }
   if (status.phase === 'awaiting-approval') lines.push(approveLine(status));
+  lines.push(...pauseLines(status));
   if (retrying) lines.push(`  ${paint('yellow', '!')} ${retrying}`);
   return lines;
 }
@@ -88,11 +91,22 @@ export function approveLine({ workflowId }: RunStatus): string {
   return `  Look and decide: ${paint('bold', `rollback approve ${shellWord(workflowId)}`)}, or reject`;
 }
 
+/** Where the run is paused, and how that is answered. */
+export function pauseLines({ pausedAt, workflowId }: RunStatus): string[] {
+  return pausedAt.map(({ step, attempt, allowed }) => {
+    const id = shellWord(workflowId);
+    const which = pausedAt.length > 1 ? ` --step ${shellWord(step)}` : '';
+    const commands = allowed.map((name) => paint('bold', `rollback ${name} ${id}${which}`));
+    return `  ${paint('yellow', '‖')} Paused at "${step}", attempt ${attempt}: ${commands.join(', ')}`;
+  });
+}
+
 /** How the run ended. */
 export function endLines(result: RunResult): string[] {
   const good = ['rolled-back', 'no-op', 'dry-run'].includes(result.outcome);
   const seconds = result.seconds ? ` in ${result.seconds.toFixed(1)} s` : '';
   const head = paint(good ? ['green', 'bold'] : ['red', 'bold'], `${result.outcome}${seconds}`);
   const message = good ? '' : `: ${result.message}`;
-  return [`${head}${message}`, ...result.next.map((line) => `  ${line}`)];
+  const gaps = result.gaps.map((gap) => `  ${paint('yellow', '»')} ${gap}`);
+  return [`${head}${message}`, ...gaps, ...result.next.map((line) => `  ${line}`)];
 }

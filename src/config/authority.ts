@@ -74,5 +74,7 @@ export const authoritySchema = z.strictObject({
   contacts: z.array(role).min(1).default(['on-call', 'team-lead', 'cto']),
   remindAfter: z.array(duration).default([300_000, 600_000]),
   approvalTimeout: duration.default(3_600_000),
+  /** How long a run is paused before the next contact is told; it holds however long that takes. */
+  decisionTimeout: duration.default(1_800_000),
 });
 export type AuthoritySettings = z.output<typeof authoritySchema>;

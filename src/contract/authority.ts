@@ -103,6 +103,10 @@ export interface KnownKey {
 /** What planning tells the run about the wait for approvals. Times are milliseconds. */
 export interface WaitSettings {
   approvalTimeoutMs: number;
+  /** After so long without a decision about a paused step, the next contact is told. */
+  decisionTimeoutMs: number;
+  /** How many contacts there are after the first. */
+  furtherContacts: number;
   /** When those who are missing are told again, counted from the beginning of the wait. */
   remindAfterMs: number[];
 }

@@ -8,6 +8,14 @@
 export const decisionNames = ['approve', 'reject', 'retry', 'skip', 'abort'] as const;
 export type DecisionName = (typeof decisionNames)[number];
 
+/** Decisions about a step at which a run is paused; they name step and attempt. */
+export const stepDecisionNames = ['retry', 'skip', 'abort'] as const;
+export type StepDecisionName = (typeof stepDecisionNames)[number];
+
+export function isStepDecision(name: DecisionName): name is StepDecisionName {
+  return (stepDecisionNames as readonly string[]).includes(name);
+}
+
 /** Update that decides and answers; the signals of `decisionNames` take the same object. */
 export const decideUpdateName = 'decide';
 
@@ -85,6 +93,9 @@ export interface DecisionSubject {
   aud: string;
   run: string;
   digest: string;
+  /** The step that the run is paused at, for a decision about it. */
+  step?: string;
+  attempt?: number;
 }
 
 /** `aud` of a run's tokens. */
@@ -115,14 +126,21 @@ export function decisionProblem(
   if (claims.digest !== subject.digest) {
     return `The token is for plan ${quoted(claims.digest.slice(0, 12))}; the plan now is ${subject.digest.slice(0, 12)}: look at it and decide again.`;
   }
+  if (claims.step !== subject.step || claims.attempt !== subject.attempt) {
+    return `The token is about ${stepInWords(claims)}, not about ${stepInWords(subject)}.`;
+  }
   if (claims.breakGlass && !claims.note) return 'Break-glass needs a reason: say it with --note.';
   return timeProblem(claims, nowSeconds);
 }
 
+function stepInWords({ step, attempt }: { step?: string; attempt?: number }): string {
+  return step === undefined ? 'the whole plan' : `attempt ${attempt} of step ${quoted(step)}`;
+}
+
 /** Something that nobody has proved, fit to be shown: short, and without control characters. */
-export function quoted(text: unknown): string {
+export function quoted(text: unknown, most = 100): string {
   const shown = typeof text === 'string' ? text : typeof text;
-  return JSON.stringify(shown.slice(0, 100).replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '?'));
+  return JSON.stringify(shown.slice(0, most).replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '?'));
 }
 
 function isWellFormed(claims: DecisionClaims): boolean {

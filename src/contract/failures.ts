@@ -16,6 +16,8 @@ export const failureTypes = {
   notAuthorized: 'NotAuthorized',
   /** The settings cannot be read, so nobody's authority can be told. Passes when they are mended. */
   settingsUnusable: 'SettingsUnusable',
+  /** Somebody decided that what was done is taken back. */
+  aborted: 'Aborted',
   /** A rollout cannot finish; the message has the pod's own reason. */
   rolloutBlocked: 'RolloutBlocked',
   /** A verification check is red. */

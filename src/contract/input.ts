@@ -48,8 +48,8 @@ const common = {
     .enum(['pause', 'compensate'])
     .optional()
     .describe(
-      'after a failed step: leave things as they stand and say so (pause, default for manual), ' +
-        'or go back where that is safe (compensate, default for automatic)',
+      'after a failed step: wait for a decision (pause, default for manual), ' +
+        'or go back by itself where that is safe (compensate, default for automatic)',
     ),
   pace: z
     .enum(['auto', 'steady'])
@@ -59,6 +59,9 @@ const common = {
   approvalTimeout: duration
     .optional()
     .describe('how long to wait for approvals (default: from the settings, 60m)'),
+  decisionTimeout: duration
+    .optional()
+    .describe('how long a paused run waits before the next contact is told (default: 30m)'),
 };
 
 const deployment = z.strictObject({

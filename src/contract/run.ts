@@ -1,5 +1,6 @@
 /** What a run tells the outside: its phases, outcomes, status and result, the same for every procedure. */
 import type { AuthorityStatus } from './authority.ts';
+import type { StepDecisionName } from './decision.ts';
 import type { Plan, Planned } from './plan.ts';
 
 /** Task queue of every workflow and activity but the guards' long ones. */
@@ -46,16 +47,36 @@ export const outcomes = {
 } as const;
 export type Outcome = keyof typeof outcomes;
 
-export type StepState = 'running' | 'done' | 'failed' | 'undoing' | 'undone' | 'not-undone';
+export type StepState =
+  | 'running'
+  | 'done'
+  | 'failed'
+  /** Failed, and waits for a decision. */
+  | 'paused'
+  /** Left out because somebody said so. */
+  | 'skipped'
+  | 'undoing'
+  | 'undone'
+  | 'not-undone';
 
 /** One step of a run. Times are ISO 8601; `text` is what the step found or did, in words. */
 export interface StepStatus {
   title: string;
   state: StepState;
+  /** 1 the first time; each `retry` adds one. */
+  attempt: number;
   startedAt: string;
   endedAt?: string;
   text?: string;
   error?: string;
+}
+
+/** A step that waits for a decision, which names `step` and `attempt`. */
+export interface PausedStep {
+  step: string;
+  attempt: number;
+  allowed: StepDecisionName[];
+  error: string;
 }
 
 /** Answer of the query `status`. */
@@ -81,6 +102,10 @@ export interface RunStatus {
   next: string[];
   /** Seconds from the first step's start to the end; excludes planning. */
   seconds?: number;
+  /** Where the run waits for a decision; empty where it does not. */
+  pausedAt: PausedStep[];
+  /** What somebody decided to leave out, each a sentence; empty where the run is whole. */
+  gaps: string[];
 }
 
 /** What a run ends with: the workflow's result, or the first detail of its failure. */

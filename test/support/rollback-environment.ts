@@ -20,6 +20,7 @@ import {
   type DecisionAnswer,
   type DecisionClaims,
   type DecisionName,
+  type StepDecisionName,
 } from '../../src/contract/decision.ts';
 import { type Plan, type Target, targetKey } from '../../src/contract/plan.ts';
 import { startMemo, taskQueue, type RunResult, type RunStatus } from '../../src/contract/run.ts';
@@ -179,6 +180,39 @@ export class RollbackEnvironment {
       const status = await this.status(workflowId);
       return status.phase === 'awaiting-approval' && status;
     });
+  }
+
+  /** Starts a run and waits until it is paused at a step. */
+  async runUntilPaused(input: Input): Promise<RunStatus> {
+    return this.untilPaused(await this.start(input));
+  }
+
+  /** Waits until a run is paused at a step, and answers its status then. */
+  async untilPaused(workflowId: string): Promise<RunStatus> {
+    const paused = await eventually(`run ${workflowId} is paused`, async () => {
+      const status = await this.status(workflowId);
+      return ['paused', 'done'].includes(status.phase) && status;
+    });
+    if (paused.phase === 'paused') return paused;
+    throw new Error(`Run ${workflowId} ended as ${paused.outcome}: ${paused.message}`);
+  }
+
+  /** Decides about the step at which a run is paused, as the CLI does. */
+  async decideStep(
+    { workflowId, pausedAt: [paused] }: RunStatus,
+    decision: StepDecisionName,
+    person: PersonName = 'on-call',
+  ): Promise<DecisionAnswer> {
+    const { step, attempt } = paused ?? {};
+    const token = await this.token(workflowId, decision, person, { step, attempt });
+    return this.send(workflowId, { decision, token, step, attempt });
+  }
+
+  /** Aborts a paused run, and answers how it ended. */
+  async abort(status: RunStatus): Promise<RunResult> {
+    const { counted, text } = await this.decideStep(status, 'abort');
+    if (!counted) throw new Error(text);
+    return this.result(status.workflowId);
   }
 
   /** Decides about the plan that a run shows now, by update, as the CLI does. */

@@ -87,8 +87,8 @@ export async function restoreTemplate(
 /**
  * A run restores once: whoever has brought the version back since did so on purpose, and the run's
  * approvals were not about that. And it takes back only what it restored itself, and only where what
- * it left is measured to be healthier: however the call came about, the bad version is never put
- * back for less.
+ * it left is measured to be healthier or somebody has signed that it shall: the guard has checked
+ * that. The bad version is never put back for less.
  * @throws PlanStale
  */
 function assertOnce(history: RevisionHistory, mandate: DeploymentMandate): void {
@@ -106,7 +106,7 @@ function assertOnce(history: RevisionHistory, mandate: DeploymentMandate): void 
     );
   }
   const { beforeIsHealthier, text } = healthOf(history, mandate);
-  if (beforeIsHealthier) return;
+  if (beforeIsHealthier || mandate.authority.abort !== undefined) return;
   throw stale(
     `Deployment ${name} in ${namespace} stays as it is: the version that was left is not healthier (${text}).`,
   );

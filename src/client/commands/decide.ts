@@ -1,32 +1,31 @@
-/** `rollback approve` and `rollback reject`: shows the plan, asks, signs and sends. */
-import { randomUUID } from 'node:crypto';
+/** Decisions about a run, of its plan or of a step: shows what they are about, asks, signs and sends. */
+import { userInfo } from 'node:os';
 import { createInterface } from 'node:readline/promises';
-import {
-  type WorkflowHandle,
-  WorkflowNotFoundError,
-  WorkflowUpdateFailedError,
-} from '@temporalio/client';
+import { type WorkflowHandle, WorkflowNotFoundError } from '@temporalio/client';
 import type { SigningKey } from '../../authority/private-key.ts';
 import {
   audienceOf,
-  decideUpdateName,
+  isStepDecision,
   maxNoteLength,
   tokenLimits,
   tokenTypes,
-  type DecisionAnswer,
   type DecisionClaims,
   type DecisionMessage,
+  type DecisionName,
+  type StepDecisionName,
 } from '../../contract/decision.ts';
 import type { StartAuthority } from '../../contract/authority.ts';
 import type { Plan } from '../../contract/plan.ts';
+import type { PausedStep, RunStatus } from '../../contract/run.ts';
 import { CliError, exitCodes } from '../errors.ts';
 import { paint, printJson, printLine, printNote } from '../output.ts';
 import { ownKey } from '../own-key.ts';
 import { printable, shellWord } from '../printable.ts';
 import { lookAt, noSuchRun } from '../run-status.ts';
 import { assertDigest, checkSeal, readSealedPlan } from '../sealed-plan.ts';
-import { answerWithinMs, isDeadline, withTemporal, type Temporal } from '../temporal.ts';
-import { authorityLines, planLines } from '../view.ts';
+import { sendDecision } from '../send-decision.ts';
+import { withTemporal, type Temporal } from '../temporal.ts';
+import { authorityLines, pauseLines, planLines } from '../view.ts';
 
 export interface DecideOptions {
   key?: string;
@@ -34,30 +33,32 @@ export interface DecideOptions {
   print?: boolean;
   note?: string;
   breakGlass?: boolean;
+  /** The step that is meant, where the run is paused at several. */
+  step?: string;
   unchecked?: boolean;
   json?: boolean;
 }
 
 /** Decides about a run as the owner of the caller's key; answers the exit code. */
 export async function decide(
-  decision: 'approve' | 'reject',
+  decision: DecisionName,
   workflowId: string,
   options: DecideOptions,
 ): Promise<number> {
   const key = await ownKey(options.key);
-  if (!key) {
+  if (!key && decision !== 'retry') {
     throw new CliError(
       'A decision is signed: name your key with --key or ROLLBACK_KEY, or make one with rollback keygen NAME.',
     );
   }
   checkNote(decision, options);
   return withTemporal(async (temporal) => {
-    const message = await sign(temporal, key, decision, workflowId, options);
+    const message = await messageOf(temporal, key, decision, workflowId, options);
     if (options.print) {
       printJson(message);
       return 0;
     }
-    const answer = await send(temporal, workflowId, message);
+    const answer = await sendDecision(temporal, workflowId, message);
     if (options.json) printJson(answer);
     else printLine(paint(answer.counted ? 'green' : 'red', printable(answer.text)));
     if (answer.counted === null) return exitCodes.unreachable;
@@ -75,10 +76,10 @@ function checkNote(decision: string, { note, breakGlass }: DecideOptions): void 
   if (breakGlass) throw new CliError('Break-glass needs a reason: say it with --note.');
 }
 
-async function sign(
+async function messageOf(
   temporal: Temporal,
-  key: SigningKey,
-  decision: 'approve' | 'reject',
+  key: SigningKey | undefined,
+  decision: DecisionName,
   workflowId: string,
   options: DecideOptions,
 ): Promise<DecisionMessage> {
@@ -95,16 +96,47 @@ async function sign(
   // The server's word, not the run's: a decision must not be moved to an earlier run with this id.
   const run = described.raw.workflowExecutionInfo?.firstRunId || described.runId;
   const aud = audienceOf(namespace, workflowId);
-  const { digest } = await show(temporal, handle, { aud, run }, options);
-  if (!options.yes && !options.print) await confirm(decision, key.sub);
+  const { plan, status } = await show(temporal, handle, { aud, run }, options);
+  const about = isStepDecision(decision)
+    ? pausedStep(decision, workflowId, status, options.step)
+    : undefined;
+  const { step, attempt } = about ?? {};
+  if (!key) return { decision, step, attempt, by: userInfo().username };
+  if (!options.yes && !options.print && decision !== 'retry') await confirm(decision, key.sub);
   const iat = Math.floor(Date.now() / 1000);
   const claims: Omit<DecisionClaims, 'jti'> = {
-    ...{ sub: key.sub, aud, run, decision, digest, iat },
+    ...{ sub: key.sub, aud, run, decision, digest: plan.digest, step, attempt, iat },
     ...{ exp: iat + tokenLimits.accepted, executeBy: iat + tokenLimits.executed },
     ...(options.note ? { note: options.note } : {}),
     ...(options.breakGlass ? { breakGlass: true } : {}),
   };
-  return { decision, token: await key.sign(tokenTypes.decision, claims) };
+  return { decision, step, attempt, token: await key.sign(tokenTypes.decision, claims) };
+}
+
+/** The step that is decided about: the only one at which the run is paused, or the one that is named. */
+function pausedStep(
+  decision: StepDecisionName,
+  workflowId: string,
+  status: RunStatus | undefined,
+  named: string | undefined,
+): PausedStep {
+  const id = shellWord(workflowId);
+  const paused = status?.pausedAt ?? [];
+  if (!status) {
+    throw new CliError(
+      `No worker answers for run ${id}, so where it is paused is not known: start one.`,
+      exitCodes.unreachable,
+    );
+  }
+  if (paused.length === 0) {
+    throw new CliError(`Run ${id} is not paused at a step, so there is nothing to ${decision}.`);
+  }
+  const found = paused.filter(({ step }) => named === undefined || step === named);
+  const [only] = found;
+  if (only && found.length === 1) return only;
+  throw new CliError(
+    `Run ${id} is paused at ${paused.map(({ step }) => shellWord(step)).join(' and ')}: say which with --step.`,
+  );
 }
 
 /** Shows what would be decided about, and answers it. */
@@ -113,7 +145,7 @@ async function show(
   handle: WorkflowHandle,
   run: { aud: string; run: string },
   { unchecked, print, json }: DecideOptions,
-): Promise<Plan> {
+): Promise<{ plan: Plan; status: RunStatus | undefined }> {
   const [sealed, told] = await Promise.all([
     readSealedPlan(temporal, handle),
     lookAt(temporal, handle).catch(() => undefined),
@@ -128,10 +160,11 @@ async function show(
       ? `  ${paint('dim', '=')} Made and sealed by a worker of yours; ${startWords(printable(start))}.`
       : `  ${paint('red', '!')} Nobody has checked that a worker of yours made this plan.`,
   );
-  const claimed = told?.status ? authorityLines(told.status) : [];
+  const status = told?.status;
+  const claimed = status ? [...authorityLines(status), ...pauseLines(status)] : [];
   if (claimed.length > 0) line('As the run itself tells it, which is no proof:');
   for (const text of claimed) line(text);
-  return sealed.plan;
+  return { plan: sealed.plan, status };
 }
 
 function startWords(start: StartAuthority): string {
@@ -163,37 +196,4 @@ async function confirm(decision: string, name: string): Promise<void> {
     lines.close();
   }
   throw new CliError('Nothing was decided.', 1);
-}
-
-/** What is known of a decision that was sent; `counted` is null where nobody has looked at it. */
-type Sent = Omit<DecisionAnswer, 'counted'> & { counted: boolean | null };
-
-/** Sends the decision and answers whether it counted; as a signal where no worker is there to say. */
-async function send(
-  { client }: Temporal,
-  workflowId: string,
-  message: DecisionMessage,
-): Promise<Sent> {
-  const handle = client.workflow.getHandle(workflowId);
-  try {
-    return await client.withDeadline(Date.now() + answerWithinMs, () =>
-      handle.executeUpdate<DecisionAnswer, [DecisionMessage]>(decideUpdateName, {
-        args: [message],
-        updateId: randomUUID(),
-      }),
-    );
-  } catch (error) {
-    if (error instanceof WorkflowUpdateFailedError) {
-      return { counted: false, text: error.cause?.message ?? error.message };
-    }
-    if (error instanceof WorkflowNotFoundError) {
-      return { counted: false, text: `Run ${workflowId} has ended meanwhile.` };
-    }
-    if (!isDeadline(error)) throw error;
-    await handle.signal<[DecisionMessage]>(message.decision ?? 'approve', message);
-    return {
-      counted: null,
-      text: `No worker has answered within ${answerWithinMs / 1000} s, so whether it counts is not known yet. It waits with the run until one looks at it, within the hour: see rollback status ${shellWord(workflowId)}.`,
-    };
-  }
 }

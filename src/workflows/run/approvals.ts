@@ -26,14 +26,14 @@ export async function awaitApprovals(
   decisions.open(planned);
   if (!planned.assessment.granted) {
     await wait(planned, decisions, board);
-    await decisions.finish('The wait for approvals is over.');
+    await decisions.settle('The wait for approvals is over.');
   }
   if (decisions.rejection !== undefined) return { outcome: 'rejected', text: decisions.rejection };
   const { granted, missing, breakGlass } = decisions.assessment ?? planned.assessment;
   if (!granted) {
     return { outcome: 'expired', text: `Nobody gave what was missing in time: ${missing}.` };
   }
-  decisions.close('The plan is approved already, and is being carried out.');
+  await decisions.settle('The plan is approved already, and is being carried out.');
   if (!planned.assessment.granted) board.enter('planning', 'Approved. Taking the locks.');
   if (breakGlass) ask(planned, decisions, 0);
   return { outcome: 'granted' };

@@ -16,6 +16,7 @@ import {
   decideUpdateName,
   decisionNames,
   decisionProblem,
+  isStepDecision,
   quoted,
   tooLateToArrive,
   type DecisionAnswer,
@@ -24,6 +25,7 @@ import {
 } from '../../contract/decision.ts';
 import type { Authorization, Planned, RunIdentity } from '../../contract/plan.ts';
 import { messageOf } from './outcome.ts';
+import { Pauses, type Pause } from './pauses.ts';
 import { authority } from './proxies.ts';
 import { isSignedBy, readToken, type ReadToken } from './token.ts';
 
@@ -54,10 +56,13 @@ export class Decisions {
   /** How many messages did not count. */
   refused = 0;
   readonly identity: RunIdentity;
+  readonly pauses = new Pauses();
   private readonly changed: (decisions: Decisions) => void;
   private subject: Subject | undefined;
   /** Why nothing can be decided any more. */
   private closed: string | undefined;
+  /** Why nothing can be decided about the plan as a whole. */
+  private settled: string | undefined;
   private readonly seen = new Set<string>();
   private waiting = 0;
   private failedChecks = 0;
@@ -84,24 +89,31 @@ export class Decisions {
   /** Opens a plan for decisions; what was decided about an earlier one is void. */
   open(planned: Planned<unknown>): void {
     this.subject = { planned, assessment: planned.assessment, approvals: [] };
-    this.closed = undefined;
+    this.settled = undefined;
   }
 
   /** The plan is being made anew: messages wait for it. */
   suspend(): void {
     this.subject = undefined;
-    this.closed = undefined;
   }
 
-  /** Nothing can be decided from here on; `why` is told to whoever tries. */
-  close(why: string): void {
-    this.closed = why;
+  /**
+   * Nothing can be decided about the plan as a whole from here on, and `why` is told to whoever
+   * tries. Resolves when everybody who was before it has an answer, also in a cancelled run.
+   */
+  async settle(why: string): Promise<void> {
+    this.settled = why;
+    await this.answered();
   }
 
-  /** As `close`; resolves when everybody who was before it has an answer, also in a cancelled run. */
+  /** As `settle`, for everything. */
   async finish(why: string): Promise<void> {
-    this.close(why);
-    await CancellationScope.nonCancellable(() => condition(allHandlersFinished));
+    this.closed = why;
+    await this.answered();
+  }
+
+  private answered(): Promise<void> {
+    return CancellationScope.nonCancellable(() => condition(allHandlersFinished));
   }
 
   get assessment(): Assessment | undefined {
@@ -126,9 +138,9 @@ export class Decisions {
       return;
     }
     if (this.refused < recordedRefusals) return;
-    const token = readToken((message as DecisionMessage | undefined)?.token);
+    const token = tokenIn(message);
     const problem =
-      this.plainProblem(token, nameIn(message)) ??
+      this.plainProblem(message, token, nameIn(message)) ??
       (token && this.isSigned(token) ? undefined : 'The signature of the token is wrong.');
     if (problem === undefined) return;
     log.warn('A decision was turned away.', { decision: nameIn(message), problem });
@@ -136,9 +148,8 @@ export class Decisions {
   }
 
   private async signalled(message: unknown, name: DecisionName): Promise<void> {
-    const token = readToken((message as DecisionMessage | undefined)?.token);
     const isPlanned = this.subject !== undefined || this.closed !== undefined;
-    if (isPlanned ? this.isFlood(token, name) : this.waiting >= waitingMessages) {
+    if (isPlanned ? this.isFlood(message, name) : this.waiting >= waitingMessages) {
       this.refused += 1;
       this.changed(this);
       return;
@@ -147,9 +158,10 @@ export class Decisions {
   }
 
   /** Whether a signal is not worth a closer look, after all that did not count before it. */
-  private isFlood(token: ReadToken | undefined, name: DecisionName): boolean {
+  private isFlood(message: unknown, name: DecisionName): boolean {
     if (this.refused < recordedRefusals) return false;
-    if (this.plainProblem(token, name) !== undefined || !token) return true;
+    const token = tokenIn(message);
+    if (this.plainProblem(message, token, name) !== undefined || !token) return true;
     if (this.failedChecks >= checkedSignals) return true;
     if (this.isSigned(token)) return false;
     this.failedChecks += 1;
@@ -184,22 +196,26 @@ export class Decisions {
     message: DecisionMessage | undefined,
     name: DecisionName | undefined,
   ): Promise<DecisionAnswer> {
-    const token = readToken(message?.token);
-    const problem = this.plainProblem(token, name);
+    const token = tokenIn(message);
+    const problem = this.plainProblem(message, token, name);
     const { subject } = this;
-    if (problem !== undefined || !name || !token || !subject) {
+    if (problem !== undefined || !name || !subject) {
       return this.refuse(
         name ?? 'unknown',
         claimedBy(token),
         problem ?? 'Nothing waits for a decision.',
       );
     }
+    const pause = isStepDecision(name) ? this.pauses.find(message) : undefined;
+    if (!token) return this.retryUnsigned(pause, message?.by);
     const verdict = await authority.assessDecision({
       run: this.identity,
       seal: subject.planned.seal,
       digest: subject.planned.plan.digest,
       accepted: subject.approvals,
       decision: name,
+      step: pause?.step,
+      attempt: pause?.attempt,
       token: message?.token ?? '',
     });
     const { counted, text, by, note, assessment } = verdict;
@@ -209,31 +225,50 @@ export class Decisions {
       return this.refuse(name, claimedBy(token), 'The plan has changed meanwhile.');
     subject.assessment = assessment ?? subject.assessment;
     if (!counted || by === undefined) return this.refuse(name, by ?? claimedBy(token), text);
-    if (name === 'reject') subject.rejection = text;
+    if (isStepDecision(name)) {
+      if (!pause || pause.answer) return this.refuse(name, by, 'The step goes on already.');
+      this.pauses.answer(pause, { decision: name, by, note, token: message?.token });
+    } else if (name === 'reject') subject.rejection = text;
     else subject.approvals.push(message?.token ?? '');
     this.record({ decision: name, by, at: now(), counted, text, note });
     return { counted, text };
   }
 
+  /** A retry does again what was approved, so nobody needs to prove anything for it. */
+  private retryUnsigned(pause: Pause | undefined, claimed: unknown): DecisionAnswer {
+    const by = `${typeof claimed === 'string' ? quoted(claimed) : 'somebody'} (not proved)`;
+    if (!pause) return this.refuse('retry', by, 'The step goes on already.');
+    this.pauses.answer(pause, { decision: 'retry', by });
+    const text = `Trying step "${pause.step}" again.`;
+    this.record({ decision: 'retry', by, at: now(), counted: true, text });
+    return { counted: true, text };
+  }
+
   /** Why a decision cannot count, as far as that can be told without keys and roles. */
   private plainProblem(
+    message: unknown,
     token: ReadToken | undefined,
     name: DecisionName | undefined,
   ): string | undefined {
     if (this.closed !== undefined) return this.closed;
     if (!name || !this.subject) return `A decision is one of ${decisionNames.join(', ')}.`;
+    const said = message as DecisionMessage | undefined;
+    if (isStepDecision(name)) {
+      const problem = this.pauses.problemOf(name, said);
+      if (problem !== undefined || this.pauses.mayBeUnsigned(name, said)) return problem;
+    } else if (this.settled !== undefined) return this.settled;
     if (!token) return `"${name}" needs a signed token, as rollback approve and reject make it.`;
     const { digest } = this.subject.planned.plan;
     const aud = audienceOf(workflowInfo().namespace, this.identity.workflowId);
-    const subject = { aud, run: this.identity.firstRunId, digest };
+    const { step, attempt } = (isStepDecision(name) ? said : undefined) ?? {};
+    const subject = { aud, run: this.identity.firstRunId, digest, step, attempt };
     const seconds = Math.floor(Date.now() / 1000);
     const problem =
       decisionProblem(token.claims, name, subject, seconds) ??
       tooLateToArrive(token.claims, seconds);
     if (problem) return problem;
     if (this.seen.has(token.claims.jti)) return 'This very token was looked at before.';
-    if (this.subject.rejection !== undefined) return 'The plan was rejected before.';
-    return name === 'approve' || name === 'reject' ? undefined : 'The run is not paused at a step.';
+    return this.subject.rejection === undefined ? undefined : 'The plan was rejected before.';
   }
 
   private refuse(decision: string, by: string, text: string): DecisionAnswer {
@@ -257,6 +292,10 @@ export class Decisions {
 function nameIn(message: unknown): DecisionName | undefined {
   const { decision } = (message ?? {}) as DecisionMessage;
   return decisionNames.find((name) => name === decision);
+}
+
+function tokenIn(message: unknown): ReadToken | undefined {
+  return readToken((message as DecisionMessage | null | undefined)?.token);
 }
 
 /** Whom a token claims to be from; for records of what did not count. */

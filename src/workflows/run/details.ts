@@ -4,6 +4,8 @@ const marks: Record<StepStatus['state'], string> = {
   running: '…',
   done: '✓',
   failed: '✗',
+  paused: '‖',
+  skipped: '»',
   undoing: '…',
   undone: '↩',
   'not-undone': '✗',
@@ -11,7 +13,7 @@ const marks: Record<StepStatus['state'], string> = {
 
 /** A run in Markdown, for the current details in the Temporal UI. */
 export function describeRun(status: RunStatus): string {
-  const { plan, steps, phase, outcome, message, next } = status;
+  const { plan, steps, phase, outcome, message, gaps, next } = status;
   const parts = [`**${outcome ?? phase}**: ${message}`];
   parts.push(...describeWait(status));
   if (plan) {
@@ -23,7 +25,9 @@ export function describeRun(status: RunStatus): string {
     }
   }
   parts.push(...describeAuthority(status));
+  parts.push(...describePauses(status));
   if (steps.length > 0) parts.push('**Steps**', list(steps.map(describeStep)));
+  if (gaps.length > 0) parts.push('**Left out**', list(gaps));
   if (next.length > 0) parts.push('**Next**', list(next));
   return parts.filter(Boolean).join('\n\n');
 }
@@ -35,6 +39,20 @@ function describeWait({ authority, workflowId }: RunStatus): string[] {
   return [
     `Look and decide until ${authority.waitsUntil}: \`rollback approve ${id}\` or \`rollback reject ${id} --note "why"\`. ` +
       'To decide from here, add `--print`, and send what it prints as the update `decide`.',
+  ];
+}
+
+/** How a paused run is answered. */
+function describePauses({ pausedAt, workflowId }: RunStatus): string[] {
+  if (pausedAt.length === 0) return [];
+  const answers = pausedAt.map(({ step, attempt, allowed }) => {
+    const named = JSON.stringify({ step, attempt });
+    return `${allowed.map((name) => `\`${name}\``).join(' or ')} \`${named}\``;
+  });
+  return [
+    '**It holds until somebody decides:**',
+    list(answers),
+    `\`rollback retry ${plain(workflowId)}\`, or \`skip\`, or \`abort\`. From here: the signal \`retry\` with the object above; for the others add \`--print\` and send that as the update \`decide\`.`,
   ];
 }
 

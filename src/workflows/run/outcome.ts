@@ -25,6 +25,12 @@ export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
+/** Whether a change was turned away because the plan or its approvals do not hold any more. */
+export function isPlanVoid(error: unknown): boolean {
+  const type = typedCause(error)?.type;
+  return type === failureTypes.planStale || type === failureTypes.notAuthorized;
+}
+
 /** How a run ends that fails before anything was changed. */
 const beforeAnyChange: Partial<Record<FailureType, Outcome>> = {
   [failureTypes.invalidInput]: 'invalid',

@@ -9,10 +9,17 @@ import { durationMs } from '../../contract/duration.ts';
 import { failureTypes } from '../../contract/failures.ts';
 import type { InputOf, Procedure } from '../../contract/input.ts';
 import type { Plan, Planned, RunIdentity } from '../../contract/plan.ts';
-import type { Outcome, RunResult } from '../../contract/run.ts';
+import type { RunResult } from '../../contract/run.ts';
 import { awaitApprovals } from './approvals.ts';
 import { Decisions } from './decisions.ts';
-import { finish, isOutcome, messageOf, outcomeBeforeAnyChange, typedCause } from './outcome.ts';
+import {
+  finish,
+  isOutcome,
+  isPlanVoid,
+  messageOf,
+  outcomeBeforeAnyChange,
+  typedCause,
+} from './outcome.ts';
 import { lock, stepTitle, verification } from './proxies.ts';
 import { StatusBoard } from './status.ts';
 import { Run } from './steps.ts';
@@ -104,9 +111,15 @@ async function prepare<P extends Procedure>(
 /** Takes the steps of an approved plan and verifies; undoes them or plans again where it must. */
 async function carryOut<P extends Procedure>(
   { definition, identity, board, decisions }: Parts<P>,
-  { input, plan }: Planned<InputOf<P>>,
+  { input, plan, wait }: Planned<InputOf<P>>,
 ): Promise<RunResult | PlanAgain> {
-  const run = new Run(plan, identity, decisions.authorization, board);
+  const onFailure = input.onFailure ?? (input.trigger === 'automatic' ? 'compensate' : 'pause');
+  const { decisionTimeout } = input;
+  const decisionTimeoutMs =
+    decisionTimeout === undefined ? wait.decisionTimeoutMs : durationMs(decisionTimeout);
+  const run = new Run(plan, decisions, board, {
+    ...{ onFailure, holding: { ...wait, decisionTimeoutMs } },
+  });
   let result: RunResult | PlanAgain;
   try {
     board.enter('executing', plan.summary);
@@ -115,16 +128,13 @@ async function carryOut<P extends Procedure>(
     result = board.end('rolled-back', plan.summary, []);
   } catch (error) {
     if (!isOutcome(error)) throw error;
-    const type = typedCause(error)?.type;
-    const isStale = type === failureTypes.planStale;
-    const isVoid = isStale || type === failureTypes.notAuthorized;
-    if (!run.changedAnything && isVoid && (await leavesNothing(run))) {
+    if (!run.changedAnything && isPlanVoid(error) && (await leavesNothing(run))) {
+      const isStale = typedCause(error)?.type === failureTypes.planStale;
       result = { why: messageOf(error), isStale, earlier: plan.digest };
       decisions.suspend();
       board.planAgain(result.why);
     } else {
-      const onFailure = input.onFailure ?? (input.trigger === 'automatic' ? 'compensate' : 'pause');
-      result = await settle(definition, run, error, onFailure, board);
+      result = await goBack(definition, run, error, board);
     }
   }
   await freeLocks(plan, identity);
@@ -134,7 +144,7 @@ async function carryOut<P extends Procedure>(
 /** Hands back what an effect may have left whose answer was lost; false where that cannot be done. */
 async function leavesNothing(run: Run): Promise<boolean> {
   try {
-    await run.cutShort();
+    await run.cutShort(false);
     return true;
   } catch (error) {
     if (!isOutcome(error)) throw error;
@@ -186,34 +196,18 @@ async function verify(run: Run, plan: Plan, board: StatusBoard): Promise<void> {
   if (red) throw red.reason;
 }
 
-/** A run whose steps failed or were cancelled: goes back where that is wanted and safe, and says what stands. */
-async function settle<P extends Procedure>(
+/** A run that was aborted or cancelled, or goes back by itself: undoes what may be, and says what stands. */
+async function goBack<P extends Procedure>(
   definition: Runbook<P>,
   run: Run,
   error: unknown,
-  onFailure: 'pause' | 'compensate',
   board: StatusBoard,
 ): Promise<RunResult> {
   const cause = messageOf(error);
-  // Somebody else's work stands there now: neither finished over nor undone.
-  const stale = typedCause(error)?.type === failureTypes.planStale;
-  const cancelled = isCancellation(error);
-  let left = ['The steps were left as they are (on-failure is pause).'];
-  let outcome: Outcome = 'failed';
-  if (stale) {
-    left = ['The change of somebody else was left as it is.'];
-  } else if (cancelled || onFailure === 'compensate') {
-    board.enter('compensating', `Going back: ${cause}`);
-    left = await run.compensate();
-    if (left.length === 0) outcome = cancelled ? 'aborted' : 'compensated';
-  }
-  try {
-    await run.cutShort();
-  } catch (closing) {
-    if (!isOutcome(closing)) throw closing;
-    outcome = 'failed';
-    left.push(messageOf(closing));
-  }
-  const next = outcome === 'failed' ? [...left, ...definition.byHand(run.plan)] : left;
-  return board.end(outcome, cause, next);
+  const asked = run.isAborted || isCancellation(error);
+  board.enter('compensating', `Going back: ${cause}`);
+  const left = await run.compensate();
+  left.push(...(await run.cutShort(true)));
+  if (left.length === 0) return board.end(asked ? 'aborted' : 'compensated', cause, left);
+  return board.end('failed', cause, [...left, ...definition.byHand(run.plan)]);
 }

@@ -11,6 +11,7 @@ import type { CommonInput } from '../../contract/input.ts';
 import { type Plan, type Planned, targetName } from '../../contract/plan.ts';
 import {
   type Outcome,
+  type PausedStep,
   type Phase,
   type RunResult,
   type RunStatus,
@@ -31,6 +32,7 @@ export class StatusBoard {
   readonly status: RunStatus;
   private sealed: SealedPlan | undefined;
   private stepsBeganAt: number | undefined;
+  private phaseBefore: Phase = 'executing';
   private waitMessage: (() => string) | undefined;
 
   constructor(procedure: string) {
@@ -44,6 +46,8 @@ export class StatusBoard {
       steps: [],
       message: 'Planning.',
       next: [],
+      gaps: [],
+      pausedAt: [],
     };
     setHandler(statusQuery, () => this.status, {
       description: 'Phase, plan, steps and outcome of the run.',
@@ -119,11 +123,41 @@ export class StatusBoard {
 
   /** Adds a step and answers it, to be changed in place with `show` after each change. */
   addStep(title: string): StepStatus {
-    const step: StepStatus = { title, state: 'running', startedAt: new Date().toISOString() };
+    const startedAt = new Date().toISOString();
+    const step: StepStatus = { title, state: 'running', attempt: 1, startedAt };
     this.status.steps.push(step);
     this.status.message = title;
     this.show();
     return step;
+  }
+
+  /** Takes a failed step up again. */
+  tryAgain(step: StepStatus): void {
+    step.attempt += 1;
+    step.state = 'running';
+    delete step.error;
+    delete step.endedAt;
+    this.show();
+  }
+
+  /** Shows what somebody has decided to leave out. */
+  addGap(text: string): void {
+    this.status.gaps.push(text);
+    this.show();
+  }
+
+  /** Shows that the run waits for a decision about a step, until `goOn`. */
+  pause(paused: PausedStep): void {
+    const { pausedAt, phase } = this.status;
+    pausedAt.push(paused);
+    if (phase !== 'paused') this.phaseBefore = phase;
+    this.enter('paused', `Paused at step "${paused.step}": ${paused.error}`);
+  }
+
+  goOn(paused: PausedStep): void {
+    const { pausedAt } = this.status;
+    pausedAt.splice(pausedAt.indexOf(paused), 1);
+    if (pausedAt.length === 0) this.enter(this.phaseBefore, 'Going on.');
   }
 
   end(outcome: Outcome, message: string, next: string[]): RunResult {

@@ -1,15 +1,12 @@
-/** The steps of one run: done in order, undone in reverse. */
-import { CancellationScope } from '@temporalio/workflow';
-import type {
-  Authorization,
-  Change,
-  Effect,
-  Mandate,
-  Plan,
-  RunIdentity,
-} from '../../contract/plan.ts';
+/** The steps of one run: done in order, held where they fail, undone in reverse. */
+import { ApplicationFailure, CancellationScope, isCancellation } from '@temporalio/workflow';
+import { failureTypes } from '../../contract/failures.ts';
+import type { Authorization, Change, Effect, Mandate, Plan } from '../../contract/plan.ts';
 import type { StepStatus } from '../../contract/run.ts';
-import { messageOf } from './outcome.ts';
+import { hold, type HoldSettings } from './hold.ts';
+import type { Decisions } from './decisions.ts';
+import { isOutcome, isPlanVoid, messageOf, typedCause } from './outcome.ts';
+import { anyStepDecision, undoDecisions } from './pauses.ts';
 import { stepTitle } from './proxies.ts';
 import type { StatusBoard } from './status.ts';
 
@@ -39,22 +36,35 @@ interface Registered {
 /** A mandate for a change, with the one that takes it back. */
 export type ChangeMandate<C extends Change> = Mandate<C> & { inverse: Mandate<C> };
 
+/** What a failed step comes to: hold the run for a decision, or go back by itself where that is safe. */
+export type OnFailure = 'pause' | 'compensate';
+
 /** What a procedure's `steps` work with. */
 export class Run {
   readonly plan: Plan;
   /** Whether any step has changed something. */
   changedAnything = false;
   private readonly board: StatusBoard;
-  private readonly identity: RunIdentity;
+  private readonly decisions: Decisions;
+  private readonly onFailure: OnFailure;
+  private readonly holding: HoldSettings;
+  /** One object for all mandates, so that those made earlier have an abort that comes later. */
   private readonly authority: Authorization;
   private readonly compensations: Registered[] = [];
   private readonly closing: { title: string; do: Step['do'] }[] = [];
 
-  constructor(plan: Plan, identity: RunIdentity, authority: Authorization, board: StatusBoard) {
+  constructor(
+    plan: Plan,
+    decisions: Decisions,
+    board: StatusBoard,
+    { onFailure, holding }: { onFailure: OnFailure; holding: HoldSettings },
+  ) {
     this.plan = plan;
-    this.authority = authority;
-    this.identity = identity;
+    this.decisions = decisions;
+    this.authority = decisions.authorization;
     this.board = board;
+    this.onFailure = onFailure;
+    this.holding = holding;
   }
 
   /** Mandate for the plan's change with this id, as activities that change something take it. */
@@ -66,18 +76,41 @@ export class Run {
       change: change as C,
       undo,
       plan: { targets, changeHashes, digest },
-      run: this.identity,
+      run: this.decisions.identity,
       authority: this.authority,
     });
     return { ...mandate(false), inverse: mandate(true) };
   }
 
-  /** Takes a step; where it fails, so do the procedure's `steps`. */
+  /** Whether somebody has decided that all is to be taken back. */
+  get isAborted(): boolean {
+    return this.authority.abort !== undefined;
+  }
+
+  /**
+   * Takes a step, again and again where somebody says so; throws where the run is to go back or to
+   * plan again.
+   */
   async step(title: string, step: Step): Promise<void> {
     const status = this.board.addStep(title);
     const { undo, undoOnlyIf } = step;
     if (undo) this.compensations.unshift({ status, undo, undoOnlyIf });
-    await this.attempt(status, step.do);
+    for (;;) {
+      try {
+        return await this.attempt(status, step.do);
+      } catch (error) {
+        if (!(await this.isHeld(error))) throw error;
+        // Somebody else's work stands there now, which must not wait in a state that is this run's.
+        if (typedCause(error)?.type === failureTypes.planStale) await this.tryToCutShort();
+      }
+      const { decision, by, note, token = '' } = await this.hold(status, status.title);
+      if (decision === 'skip') return this.leaveOut(status, by, note);
+      if (decision === 'abort') {
+        this.authority.abort = { token, step: status.title, attempt: status.attempt };
+        throw aborted(`${by} aborted at step "${title}": ${status.error}`);
+      }
+      this.board.tryAgain(status);
+    }
   }
 
   /** Registers what is done at the end of a run whose steps did not all end well, after compensation. */
@@ -85,15 +118,32 @@ export class Run {
     this.closing.push({ title, do: action });
   }
 
-  /** Does what `ifCutShort` registered, shielded from cancellation. */
-  async cutShort(): Promise<void> {
-    await CancellationScope.nonCancellable(async () => {
+  /**
+   * Does what `ifCutShort` registered, shielded from cancellation.
+   * @param holds whether a failure is held for a decision, or thrown
+   * @returns what was left out, in words
+   */
+  async cutShort(holds: boolean): Promise<string[]> {
+    return CancellationScope.nonCancellable(async () => {
+      const left: string[] = [];
       while (this.closing.length > 0) {
         const { title, do: action } = this.closing[0] as (typeof this.closing)[number];
-        await this.attempt(this.board.addStep(title), action);
+        const status = this.board.addStep(title);
+        if (holds) await this.seeThrough(status, title, () => this.attempt(status, action), left);
+        else await this.attempt(status, action);
         this.closing.shift();
       }
+      return left;
     });
+  }
+
+  /** As `cutShort`; what fails is tried again at the end of the run. */
+  private async tryToCutShort(): Promise<void> {
+    try {
+      await this.cutShort(false);
+    } catch (error) {
+      if (!isOutcome(error)) throw error;
+    }
   }
 
   /**
@@ -105,24 +155,60 @@ export class Run {
     return CancellationScope.nonCancellable(async () => {
       const left: string[] = [];
       for (const { status, undo, undoOnlyIf } of this.compensations) {
-        const kept = left.length > 0 ? 'a later step still stands' : await whyNot(undoOnlyIf);
-        if (kept === undefined) {
-          status.state = 'undoing';
-          this.board.show();
-          try {
-            status.text = wordsOf(await stepTitle.run(`Undo: ${status.title}`, undo));
-            status.state = 'undone';
-            continue;
-          } catch (error) {
-            status.error = messageOf(error);
-          }
+        const kept =
+          left.length > 0 ? 'a later step still stands' : await this.whyNotUndo(undoOnlyIf);
+        if (kept !== undefined) {
+          status.state = 'not-undone';
+          left.push(`${status.title}: ${kept}`);
+          continue;
         }
-        status.state = 'not-undone';
-        left.push(`${status.title}: ${kept ?? status.error}`);
+        const title = `Undo: ${status.title}`;
+        status.attempt = 1;
+        await this.seeThrough(status, title, () => this.takeBack(status, title, undo), left);
       }
       this.board.show();
       return left;
     });
+  }
+
+  /** Tries what must not be left half-done until it is done or somebody gives it up. */
+  private async seeThrough(
+    status: StepStatus,
+    title: string,
+    action: () => Promise<void>,
+    left: string[],
+  ): Promise<void> {
+    for (;;) {
+      try {
+        return await action();
+      } catch (error) {
+        if (!isOutcome(error)) throw error;
+        status.error = messageOf(error);
+        // What somebody else has put there since is theirs, and trying again takes nothing of it back.
+        if (typedCause(error)?.type !== failureTypes.planStale) {
+          const { decision, by } = await this.hold(status, title, undoDecisions);
+          if (decision === 'retry') {
+            this.board.tryAgain(status);
+            continue;
+          }
+          status.error = `given up by ${by}: ${status.error}`;
+        }
+        status.state = 'not-undone';
+        left.push(`${title}: ${status.error}`);
+        return;
+      }
+    }
+  }
+
+  private async takeBack(
+    status: StepStatus,
+    title: string,
+    undo: Registered['undo'],
+  ): Promise<void> {
+    status.state = 'undoing';
+    this.board.show();
+    status.text = wordsOf(await stepTitle.run(title, undo));
+    status.state = 'undone';
   }
 
   private async attempt(status: StepStatus, action: Step['do']): Promise<void> {
@@ -140,16 +226,59 @@ export class Run {
       this.board.show();
     }
   }
+
+  /**
+   * Whether a step that failed so waits for a decision. Before anything was changed, a plan that does
+   * not hold is made anew instead; and a run that may go back by itself does so where that is safe.
+   */
+  private async isHeld(error: unknown): Promise<boolean> {
+    if (!isOutcome(error) || isCancellation(error) || this.isAborted) return false;
+    if (!this.changedAnything && isPlanVoid(error)) return false;
+    if (this.onFailure === 'pause') return true;
+    for (const { undoOnlyIf } of this.compensations) {
+      if ((await this.whyNotUndo(undoOnlyIf)) !== undefined) return true;
+    }
+    return false;
+  }
+
+  private async hold(
+    status: StepStatus,
+    step: string,
+    allowed: typeof anyStepDecision | typeof undoDecisions = anyStepDecision,
+  ) {
+    status.state = 'paused';
+    const { attempt, error = '' } = status;
+    const answer = await hold(
+      { step, attempt, allowed: [...allowed], error },
+      {
+        ...{ plan: this.plan, decisions: this.decisions, board: this.board },
+        ...{ settings: this.holding, isOver: () => this.isAborted && allowed === anyStepDecision },
+      },
+    );
+    status.state = 'failed';
+    if (answer) return answer;
+    throw aborted(`The run was aborted while step "${step}" was paused.`);
+  }
+
+  private leaveOut(status: StepStatus, by: string, note: string | undefined): void {
+    status.state = 'skipped';
+    const words = [`${status.title} was left out by ${by}`, note].filter(Boolean).join(': ');
+    this.board.addGap(`${words} (${status.error}).`);
+  }
+
+  private async whyNotUndo(undoOnlyIf: Step['undoOnlyIf']): Promise<string | undefined> {
+    if (!undoOnlyIf || this.isAborted) return undefined;
+    try {
+      const { beforeIsHealthier, text } = await undoOnlyIf();
+      return beforeIsHealthier ? undefined : `the version that was left is not healthier (${text})`;
+    } catch (error) {
+      return `it cannot be told whether the version that was left is healthier (${messageOf(error)})`;
+    }
+  }
 }
 
-async function whyNot(undoOnlyIf: Step['undoOnlyIf']): Promise<string | undefined> {
-  if (!undoOnlyIf) return undefined;
-  try {
-    const { beforeIsHealthier, text } = await undoOnlyIf();
-    return beforeIsHealthier ? undefined : `the version that was left is not healthier (${text})`;
-  } catch (error) {
-    return `it cannot be told whether the version that was left is healthier (${messageOf(error)})`;
-  }
+function aborted(message: string): ApplicationFailure {
+  return ApplicationFailure.nonRetryable(message, failureTypes.aborted);
 }
 
 function wordsOf(result: StepResult): string | undefined {

@@ -1,0 +1,42 @@
+import { randomUUID } from 'node:crypto';
+import { WorkflowNotFoundError, WorkflowUpdateFailedError } from '@temporalio/client';
+import {
+  decideUpdateName,
+  type DecisionAnswer,
+  type DecisionMessage,
+} from '../contract/decision.ts';
+import { shellWord } from './printable.ts';
+import { answerWithinMs, isDeadline, type Temporal } from './temporal.ts';
+
+/** What is known of a decision that was sent; `counted` is null where nobody has looked at it. */
+export type Sent = Omit<DecisionAnswer, 'counted'> & { counted: boolean | null };
+
+/** Sends the decision and answers whether it counted; as a signal where no worker is there to say. */
+export async function sendDecision(
+  { client }: Temporal,
+  workflowId: string,
+  message: DecisionMessage,
+): Promise<Sent> {
+  const handle = client.workflow.getHandle(workflowId);
+  try {
+    return await client.withDeadline(Date.now() + answerWithinMs, () =>
+      handle.executeUpdate<DecisionAnswer, [DecisionMessage]>(decideUpdateName, {
+        args: [message],
+        updateId: randomUUID(),
+      }),
+    );
+  } catch (error) {
+    if (error instanceof WorkflowUpdateFailedError) {
+      return { counted: false, text: error.cause?.message ?? error.message };
+    }
+    if (error instanceof WorkflowNotFoundError) {
+      return { counted: false, text: `Run ${workflowId} has ended meanwhile.` };
+    }
+    if (!isDeadline(error)) throw error;
+    await handle.signal<[DecisionMessage]>(message.decision ?? 'approve', message);
+    return {
+      counted: null,
+      text: `No worker has answered within ${answerWithinMs / 1000} s, so whether it counts is not known yet. It waits with the run until one looks at it, within the hour: see rollback status ${shellWord(workflowId)}.`,
+    };
+  }
+}

@@ -1,0 +1,65 @@
+/** The wait of a run that is paused at a step: it holds until somebody decides, however long that takes. */
+import { condition } from '@temporalio/workflow';
+import type { Plan } from '../../contract/plan.ts';
+import type { Decisions } from './decisions.ts';
+import type { PausedStep } from '../../contract/run.ts';
+import { isOutcome } from './outcome.ts';
+import type { Pause, StepAnswer } from './pauses.ts';
+import { people } from './proxies.ts';
+import type { StatusBoard } from './status.ts';
+
+export interface HoldSettings {
+  /** After so many milliseconds without a decision the next contact is told as well. */
+  decisionTimeoutMs: number;
+  /** How many contacts there are after the first. */
+  furtherContacts: number;
+}
+
+interface Held {
+  plan: Plan;
+  decisions: Decisions;
+  board: StatusBoard;
+  settings: HoldSettings;
+  /** Whether there is nothing to decide any more, since the run goes back. */
+  isOver: () => boolean;
+}
+
+/**
+ * Pauses at a step, tells people, and waits for their decision.
+ * @returns undefined where there was nothing to decide any more
+ */
+export async function hold(
+  pausedStep: PausedStep,
+  { plan, decisions, board, settings, isOver }: Held,
+): Promise<StepAnswer | undefined> {
+  const pause: Pause = { ...pausedStep };
+  decisions.pauses.begin(pause);
+  board.pause(pausedStep);
+  const isDecided = () => pause.answer !== undefined || isOver();
+  try {
+    for (let reminder = 0; !isDecided(); reminder++) {
+      tell(plan, decisions, pausedStep, reminder);
+      const isLast = reminder >= settings.furtherContacts;
+      if (isLast) await condition(isDecided);
+      else await condition(isDecided, settings.decisionTimeoutMs);
+    }
+  } finally {
+    decisions.pauses.end(pause);
+    board.goOn(pausedStep);
+  }
+  return pause.answer;
+}
+
+/** Tells people without holding the run up; that nobody could be told must not fail it. */
+function tell(
+  plan: Plan,
+  { identity: run, authorization: authority }: Decisions,
+  { step, error }: PausedStep,
+  reminder: number,
+): void {
+  people
+    .ask({ run, plan, authority, reminder, paused: { step, error } })
+    .catch((error: unknown) => {
+      if (!isOutcome(error)) throw error;
+    });
+}

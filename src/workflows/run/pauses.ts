@@ -1,0 +1,78 @@
+/** The steps at which a run waits for a decision. */
+import {
+  quoted,
+  stepDecisionNames,
+  type DecisionMessage,
+  type StepDecisionName,
+} from '../../contract/decision.ts';
+
+/** What somebody decided about a step. */
+export interface StepAnswer {
+  decision: StepDecisionName;
+  by: string;
+  note?: string;
+  /** Undefined for a retry, which may come unsigned. */
+  token?: string;
+}
+
+export interface Pause {
+  step: string;
+  attempt: number;
+  allowed: readonly StepDecisionName[];
+  answer?: StepAnswer;
+}
+
+/** Retries change nothing that was not approved, but somebody without a key must not go on for ever. */
+const unsignedRetries = 20;
+
+export class Pauses {
+  private readonly open = new Map<string, Pause>();
+  private unsigned = 0;
+
+  get isEmpty(): boolean {
+    return this.open.size === 0;
+  }
+
+  begin(pause: Pause): void {
+    this.open.set(pause.step, pause);
+  }
+
+  end({ step }: Pause): void {
+    this.open.delete(step);
+  }
+
+  /** The pause that a message is about: it names step and attempt, so that none comes too late. */
+  find(message: DecisionMessage | undefined): Pause | undefined {
+    const pause = this.open.get(String(message?.step));
+    return pause && !pause.answer && pause.attempt === message?.attempt ? pause : undefined;
+  }
+
+  /** Why a decision cannot be about a step; undefined where it can. */
+  problemOf(name: StepDecisionName, message: DecisionMessage | undefined): string | undefined {
+    if (this.isEmpty) return 'The run is not paused at a step.';
+    const pause = this.find(message);
+    if (!pause) {
+      const open = [...this.open.values()]
+        .filter(({ answer }) => !answer)
+        .map(({ step, attempt }) => `"step": ${JSON.stringify(step)}, "attempt": ${attempt}`);
+      const named = `attempt ${message?.attempt} of step ${quoted(message?.step)}`;
+      return `The run is not paused at ${named}; name where it is: ${open.join(' or ')}.`;
+    }
+    if (pause.allowed.includes(name)) return undefined;
+    return `Here it is ${pause.allowed.join(' or ')}: "${name}" is of no use.`;
+  }
+
+  /** Whether this message may come without a signature; counts those that do. */
+  mayBeUnsigned(name: StepDecisionName, message: DecisionMessage | undefined): boolean {
+    return name === 'retry' && message?.token === undefined && this.unsigned < unsignedRetries;
+  }
+
+  answer(pause: Pause, answer: StepAnswer): void {
+    if (answer.token === undefined) this.unsigned += 1;
+    pause.answer = answer;
+  }
+}
+
+export const anyStepDecision = stepDecisionNames;
+/** An undo cannot be aborted: it is what an abort asks for. */
+export const undoDecisions = ['retry', 'skip'] as const;
