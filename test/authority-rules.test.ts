@@ -28,7 +28,16 @@ function needed(kinds: string[], regions?: string[], rules = runbook): string[] 
 
 function seal(start: StartAuthority, kinds = ['deployment/template']): SealClaims {
   return {
-    ...{ aud: 'default/run', run: 'run', digest: 'd', plan: 'p', start, scope: scope(kinds) },
+    ...{
+      aud: 'default/run',
+      run: 'run',
+      digest: 'd',
+      plan: 'p',
+      execution: 'run',
+      checks: [],
+      start,
+      scope: scope(kinds),
+    },
     ...{ iat: plannedAt, executeBy: plannedAt + 3600 },
   };
 }

@@ -36,7 +36,9 @@ test('a flood of forged decisions keeps no honest one out, and fills no history'
   expect(authority?.decisions).toHaveLength(20);
   // What the validator turns away leaves nothing; a signal is an event before anybody has seen it.
   expect(afterUpdates).toBeLessThan(300);
-  expect((await handle.describe()).historyLength).toBeLessThan(afterUpdates + 5 * flood);
+  const { events } = await handle.fetchHistory();
+  const assessed = events?.filter((event) => event.markerRecordedEventAttributes) ?? [];
+  expect(assessed.length).toBeLessThan(100);
   expect(authority?.refused).toBeGreaterThan(flood);
 
   const answer = await env.send(id, { decision: 'approve', token: honest });

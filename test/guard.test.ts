@@ -56,7 +56,14 @@ async function sealed(change: Change, run: RunIdentity, undo = false): Promise<M
   const iat = Math.floor(Date.now() / 1000);
   const claims: SealClaims = {
     ...{ aud: `default/${run.workflowId}`, run: run.firstRunId, digest: unsigned.plan.digest },
-    ...{ plan: 'any', scope: { changes: [], regions: [] }, iat, executeBy: iat + 600 },
+    ...{
+      execution: run.firstRunId,
+      checks: [],
+      plan: 'any',
+      scope: { changes: [], regions: [] },
+      iat,
+      executeBy: iat + 600,
+    },
     start: { kind: 'signed', by: 'on-call', kid: onCall.kid },
   };
   const seal = await worker.sign(tokenTypes.seal, claims);

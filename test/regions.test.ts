@@ -1,13 +1,19 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { execa } from 'execa';
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parse } from 'yaml';
 import { down, up } from '../sandbox/sandbox.ts';
 import { restoredAnnotation } from '../src/activities/kubernetes/annotations.ts';
+import { tokenTypes } from '../src/contract/decision.ts';
+import type { Planned } from '../src/contract/plan.ts';
 import { TestCluster } from './support/cluster.ts';
 import { eventually } from './support/eventually.ts';
+import { Forger } from './support/forger.ts';
+import { keyOf } from './support/people.ts';
 import { useRollbackEnvironment } from './support/rollback-environment.ts';
 
 const [v1, v2] = ['wakala/api:1.0.0', 'wakala/api:2.0.0-bad'];
@@ -19,10 +25,29 @@ interface Kubeconfig {
   users: { name: string; user: object }[];
 }
 
+const relays: Server[] = [];
+afterAll(() => relays.forEach((relay) => relay.close()));
+
+/** Another address of the same server, which nothing tells to be the same. */
+async function addressBeside(server: string): Promise<string> {
+  const { hostname, port } = new URL(server);
+  const relay = createServer((socket) => {
+    const onward = connect(Number(port), hostname);
+    for (const end of [socket, onward]) end.on('error', () => end.destroy());
+    socket.pipe(onward).pipe(socket);
+  }).listen(0, '127.0.0.1');
+  relays.push(relay);
+  await once(relay, 'listening');
+  return `https://127.0.0.1:${(relay.address() as AddressInfo).port}`;
+}
+
 /** One kubeconfig of two clusters, with a context named like each; `alias` leads to the first. */
-function twoClusters(eu: string, us: string): string {
+async function twoClusters(eu: string, us: string): Promise<string> {
   const [first, second] = [eu, us].map((file) => parse(readFileSync(file, 'utf8')) as Kubeconfig);
-  const parts = { eu: first, us: second, alias: first };
+  const elsewhere = structuredClone(first);
+  const stray = elsewhere?.clusters[0]?.cluster as { server: string };
+  stray.server = await addressBeside(stray.server);
+  const parts = { eu: first, us: second, alias: first, stray: elsewhere };
   const all = Object.entries(parts);
   const kubeconfig = {
     ...{ apiVersion: 'v1', kind: 'Config', 'current-context': 'eu' },
@@ -38,7 +63,7 @@ function twoClusters(eu: string, us: string): string {
 beforeAll(async () => {
   const without = ['temporal', 'postgres', 'redis', 'wakala'] as const;
   const us = await up({ dir: usFolder, readyMs: 300, without });
-  process.env.KUBECONFIG = twoClusters(process.env.KUBECONFIG ?? '', us.KUBECONFIG ?? '');
+  process.env.KUBECONFIG = await twoClusters(process.env.KUBECONFIG ?? '', us.KUBECONFIG ?? '');
 });
 const env = useRollbackEnvironment({
   regions: { eu: { context: 'eu' }, us: { context: 'us' } },
@@ -134,6 +159,55 @@ test('of two that were planned before either began, at most one goes on without 
   expect(outcomes.filter((outcome) => outcome === 'rolled-back').length).toBeLessThan(2);
   const images = await Promise.all([env.cluster, us].map((cluster) => cluster.image('both')));
   expect(images).toContain(v2);
+});
+
+test('a cluster that is no region is refused, since it could not be counted', async () => {
+  await env.cluster.history('stray', 1, v1, v2);
+  const { outcome, message } = await env.run({ deployment: 'stray', context: 'stray' });
+  expect(outcome).toBe('refused');
+  expect(message).toContain('Context stray is none of the regions in the settings (eu, us)');
+});
+
+test('altered workflow code that calls one region by the other’s name changes nothing', async () => {
+  await inBoth('renamed');
+  const forger = await Forger.of(env.client, env.temporal.address);
+  const run = await forger.begin();
+  const { workflowId } = run.identity;
+  const planned = await Promise.all(
+    ['eu', 'us'].map(async (context) => {
+      const input = { deployment: 'renamed', namespace: env.cluster.namespace, context };
+      const found = await run.call('kubernetes.planDeploymentRollback', input);
+      return found as Planned<unknown>;
+    }),
+  );
+  const mandates = await Promise.all(
+    planned.map(async ({ plan, seal }) => {
+      const { targets, changeHashes, digest } = plan;
+      const iat = Math.floor(Date.now() / 1000);
+      const confirmed = await (
+        await keyOf('on-call')
+      ).sign(tokenTypes.decision, {
+        ...{ sub: 'on-call', aud: `default/${workflowId}`, run: run.identity.firstRunId },
+        ...{ decision: 'approve', digest, iat, exp: iat + 60, executeBy: iat + 60 },
+      });
+      return {
+        ...{ change: plan.changes[0], undo: false, plan: { targets, changeHashes, digest } },
+        ...{ run: run.identity, authority: { seal, approvals: [confirmed] } },
+      };
+    }),
+  );
+  const [inEu, inUs] = mandates;
+  await run.call('kubernetes.restoreTemplate', inEu);
+  expect(await env.cluster.image('renamed')).toBe(v1);
+
+  const honest = await run.refused('kubernetes.restoreTemplate', inUs);
+  expect(honest.message).toContain('1 cto (more than one region');
+  const targets = inUs?.plan.targets.map((target) => ({ ...target, context: 'eu' }));
+  const renamed = { ...inUs, plan: { ...inUs?.plan, targets } };
+  expect((await run.refused('kubernetes.restoreTemplate', renamed)).type).toBe('NotMandated');
+  expect(await us.image('renamed')).toBe(v2);
+  await run.end();
+  await forger.stop();
 });
 
 test('a region that cannot be reached holds up no other', async () => {

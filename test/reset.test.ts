@@ -2,6 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import type { WorkflowHandle } from '@temporalio/client';
 import { randomUUID } from 'node:crypto';
 import { eventually } from './support/eventually.ts';
+import type { PersonName } from './support/people.ts';
 import { useRollbackEnvironment } from './support/rollback-environment.ts';
 
 const [v1, v2, v3] = ['wakala/api:1.0.0', 'wakala/api:2.0.0-bad', 'wakala/api:3.0.0-bad'];
@@ -31,6 +32,18 @@ async function reset(workflowId: string, until: (events: Event[]) => boolean): P
   });
 }
 
+/** A decision counts from the second after the reset on. */
+async function decideAfterReset(
+  workflowId: string,
+  person: PersonName,
+  decision: 'approve' | 'reject' = 'approve',
+): Promise<void> {
+  await eventually(`the decision of ${person} counts`, async () => {
+    const { counted } = await env.decide(workflowId, decision, person);
+    return counted;
+  });
+}
+
 const updates = (events: Event[]) =>
   events.filter((event) => event.workflowExecutionUpdateAcceptedEventAttributes).length;
 const planned = (events: Event[]) =>
@@ -50,7 +63,7 @@ describe('a reset', () => {
       ...{ start: { kind: 'replanned', by: 'on-call' }, missing: '1 on-call to confirm the start' },
     });
     expect(await env.cluster.image('old')).toBe(v2);
-    expect((await env.decide(id, 'approve', 'on-call')).counted).toBe(true);
+    await decideAfterReset(id, 'on-call');
     // It has rolled back before; whoever has deployed since did so on purpose.
     const { outcome, message } = await env.result(id);
     expect(outcome).toBe('refused');
@@ -79,11 +92,34 @@ describe('a reset', () => {
       const now = await env.status(id);
       return now.phase === 'awaiting-approval' && now.plannedAgain !== undefined ? now : undefined;
     });
-    expect(status.plannedAgain).toContain('was changed after the plan was made');
+    expect(status.plannedAgain).toContain('The plan was made before the run was reset.');
     expect(status.authority?.missing).toMatch(/1 on-call to confirm the start; 1 team-lead/);
     expect(await env.cluster.image('lead-changed')).toBe(v3);
-    await env.decide(id, 'reject', 'team-lead', { note: 'that is another version' });
+    await decideAfterReset(id, 'team-lead', 'reject');
     expect((await env.result(id)).outcome).toBe('rejected');
+  });
+
+  test('of a run that was not begun does not act on what was planned before it', async () => {
+    await env.cluster.history('stopped', 1, v1, v2);
+    const owner = await env.occupy('stopped');
+    const id = await env.start({ deployment: 'stopped', wait: '10m' });
+    await eventually('the run waits for the target', async () =>
+      (await env.status(id)).message.startsWith('Waiting: '),
+    );
+    expect((await env.decide(id, 'approve', 'team-lead')).counted).toBe(false);
+    await env.client.workflow.getHandle(id).terminate('by mistake');
+    await owner.free();
+
+    await reset(id, planned);
+
+    const status = await eventually('the run asks', async () => {
+      const now = await env.status(id);
+      return now.phase === 'awaiting-approval' && now;
+    });
+    expect(status.plannedAgain).toContain('The plan was made before the run was reset.');
+    expect(await env.cluster.image('stopped')).toBe(v2);
+    await decideAfterReset(id, 'on-call');
+    expect((await env.result(id)).outcome).toBe('rolled-back');
   });
 
   test('to before a rejection does not bring back the approvals from before it', async () => {
@@ -97,13 +133,20 @@ describe('a reset', () => {
     await reset(id, (events) => updates(events) < 2);
     await env.untilWaiting(id);
 
-    const chief = await eventually('the CTO decides after the rejection', async () => {
-      const answer = await env.decide(id, 'approve', 'cto');
-      return answer.counted ? answer : undefined;
+    await eventually('the run plans anew with the first decision', async () => {
+      const { text } = await env.decide(id, 'approve', 'cto');
+      return text.includes('The run was reset after this plan was made');
     });
-    expect(chief.text).toContain('still missing: 1 team-lead');
+    const { authority, plannedAgain } = await eventually('the run asks again', async () => {
+      const now = await env.status(id);
+      return now.phase === 'awaiting-approval' && now.plannedAgain !== undefined && now;
+    });
+    expect(plannedAgain).toContain('The run was reset');
+    expect(authority?.missing).toMatch(/1 on-call to confirm the start; 1 team-lead .*; 1 cto /);
     expect(await env.cluster.image('lead-cto-no')).toBe(v2);
-    expect((await env.decide(id, 'approve', 'team-lead')).counted).toBe(true);
+    for (const person of ['on-call', 'team-lead', 'cto'] as const) {
+      await decideAfterReset(id, person);
+    }
     expect((await env.result(id)).outcome).toBe('rolled-back');
   });
 });

@@ -1,5 +1,6 @@
 import type { Notice } from '../activities/people/index.ts';
 
+import { shellWord } from '../contract/printable.ts';
 import { quoted } from '../contract/decision.ts';
 import { hashOf } from '../contract/digest.ts';
 import type { Authorization, Plan, RunIdentity } from '../contract/plan.ts';
@@ -40,7 +41,7 @@ export async function noticeOf(
   if (paused) {
     const roles = settings.contacts.slice(0, 1 + reminder);
     const at = `Paused at step ${quoted(paused.step)}: ${quoted(paused.error, 500)}.`;
-    const text = `${plan.summary} ${at} Decide: rollback retry, skip or abort ${workflowId}`;
+    const text = `${plan.summary} ${at} Decide: rollback retry, skip or abort ${shellWord(workflowId)}`;
     return { workflowId, urgent: true, roles, text };
   }
   const tokens = authority.approvals;
@@ -61,6 +62,6 @@ export async function noticeOf(
   const again = reminder > 0 ? 'Still waiting. ' : '';
   return {
     ...{ workflowId, urgent: true, roles: [...new Set([...missingRoles, ...further])] },
-    text: `${again}${plan.summary} Missing: ${missing}. Look and decide: rollback approve ${workflowId}`,
+    text: `${again}${plan.summary} Missing: ${missing}. Look and decide: rollback approve ${shellWord(workflowId)}`,
   };
 }

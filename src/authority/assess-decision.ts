@@ -28,6 +28,8 @@ export interface DecisionVerdict {
   /** Who signed; undefined where that is not proved. */
   by?: string;
   note?: string;
+  /** Whether the plan is void, so that the run must make another before anybody can decide. */
+  isVoid?: boolean;
   /** Undefined where the decision changes nothing about it. */
   assessment?: Assessment;
 }
@@ -61,6 +63,10 @@ async function verdictOn(
   const arrived = await verifyDecision(register, token, decision, about, 'arrival', iat);
   const { name: by, roles, note, breakGlass } = arrived;
   const no = (text: string): DecisionVerdict => ({ counted: false, text, by });
+  if (!isStepDecision(decision) && seal.execution !== execution.runId) {
+    const text = 'The run was reset after this plan was made; it makes another: look at that one.';
+    return { ...no(text), isVoid: true };
+  }
   if (isStepDecision(decision)) {
     const deciding = [
       ...settings.startedBy,
@@ -83,12 +89,14 @@ async function verdictOn(
     return no(`${by} has approved already, and a person counts once.`);
   }
   const starter = starterOf(seal, register, false);
-  const { assessment: before } = assess(seal, starter, earlier.approvals, settings);
+  const { assessment: before, counted: had } = assess(seal, starter, earlier.approvals, settings);
   // Keys, roles or rules may have changed since the last decision, so that the run need not wait.
   if (before.granted) return { ...no('Nothing is missing any more.'), assessment: before };
   const together = [...earlier.approvals, arrived];
-  const { assessment, counted } = assess(seal, starter, together, settings);
-  if (!counted.includes(by)) {
+  const { assessment, counted, standing } = assess(seal, starter, together, settings);
+  // Who stood somewhere already adds nothing by break-glass that stands in for nobody.
+  const isNew = isGlass && had.includes(by) ? standing.includes(by) : counted.includes(by);
+  if (!isNew) {
     const context = { seal, requester: assessment.requester, settings };
     return no(whyNotCounted(arrived, before, context));
   }
@@ -105,7 +113,8 @@ function whyNotCounted(
 ): string {
   const { name, roles, breakGlass } = person;
   if (breakGlass !== undefined) {
-    return `${name} cannot stand in: ${whyNotStandIn(person, context)}.`;
+    const why = whyNotStandIn(person, context) ?? 'break-glass is not for what is missing';
+    return `${name} cannot stand in: ${why}: ${before.missing}.`;
   }
   if (name === before.requester) {
     return `${name} asked for this run, so somebody else must approve it: ${before.missing}.`;

@@ -28,14 +28,15 @@ interface Place {
  * Fills the needs of a sealed plan with approvals, in the order in which they came. A person fills
  * one place in all, the requester none but that of the start.
  * @param starter the person whose signature started the run, where that still counts
- * @returns with whose approvals fill a place, or may do so once somebody stands in with them
+ * @returns with whose approvals fill a place, or may do so once somebody stands in with them; and
+ *   who of them stands in for others
  */
 export function assess(
   seal: SealClaims,
   starter: Person | undefined,
   approvals: readonly Approval[],
   settings: AuthoritySettings,
-): { assessment: Assessment; counted: string[] } {
+): { assessment: Assessment; counted: string[]; standing: string[] } {
   const needs: NeedStatus[] = [startNeed(settings), ...needsOf(seal.scope, settings)].map(
     (need) => ({ ...need, filled: 0, by: [], breakGlass: false }),
   );
@@ -72,6 +73,7 @@ export function assess(
   return {
     assessment,
     counted: [...assigned.values(), ...standing].map(({ name }) => name),
+    standing: standing.map(({ name }) => name),
   };
 }
 

@@ -2,7 +2,7 @@
  * What a worker knows of authority: it seals the plans that it makes, tells whose decisions count,
  * and lets a change pass only with all that the rules ask for.
  */
-import type { Mandate, Planned } from '../contract/plan.ts';
+import type { Mandate, Planned, PlannedCheck } from '../contract/plan.ts';
 import { noticeOf, type Asking } from './ask-people.ts';
 import { assessDecision, type DecisionRequest, type DecisionVerdict } from './assess-decision.ts';
 import { authorize } from './authorize.ts';
@@ -24,8 +24,8 @@ export class Authority {
     return assessDecision(this.parts, execution, request);
   }
 
-  authorize(execution: Execution, mandate: Mandate): Promise<void> {
-    return authorize(this.parts, execution, mandate);
+  authorize(execution: Execution, mandate: Mandate, check?: PlannedCheck): Promise<void> {
+    return authorize(this.parts, execution, mandate, check);
   }
 
   /** Tells people that a plan waits for them, or that somebody stood in for them. */

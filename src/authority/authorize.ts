@@ -1,55 +1,82 @@
 import { ApplicationFailure } from '@temporalio/client';
 import type { Assessment } from '../contract/authority.ts';
 import { failureTypes } from '../contract/failures.ts';
-import type { Authorization, Mandate } from '../contract/plan.ts';
+import type { Authorization, Mandate, PlannedCheck } from '../contract/plan.ts';
+import { quoted } from '../contract/decision.ts';
+import { hashOf } from '../contract/digest.ts';
 import { assess } from './assess.ts';
 import { nowSeconds, type AuthorityParts, type Execution } from './parts.ts';
 import { TokenError, type Register } from './register.ts';
 import { starterOf, subjectOf, verifyApprovals, verifyDecision, type Subject } from './verify.ts';
 
 /**
- * Lets a change pass, or not: seal, start, approvals and rules as they stand now. An undo is never
- * refused for time.
+ * Lets a change pass, or not: seal, start, approvals and rules as they stand now. What has begun may
+ * go on, and may be undone, with what was good then: it must not stop halfway because a key was
+ * taken out, a day has passed, or another region has begun as well.
+ * @param check the check that is asked for, where it is one
  * @throws NotAuthorized with what is missing; nothing was changed.
  */
 export async function authorize(
-  { source, regions, ...parts }: AuthorityParts,
+  parts: AuthorityParts,
   execution: Execution,
-  { undo, plan, run, authority, change }: Mandate,
+  mandate: Mandate,
+  check: PlannedCheck | undefined,
 ): Promise<void> {
-  const register = source.current();
+  const register = parts.source.current();
+  const { undo, plan, run, authority, change } = mandate;
   const subject = await subjectOf(parts, execution, run.firstRunId, plan.digest);
-  const seal = await register.verifySeal(authority.seal, undo).catch((error: unknown) => {
-    throw error instanceof TokenError ? notAuthorized(error.message) : error;
-  });
+  const seal = await register.verifySeal(authority.seal, true).catch(refuse);
   const { aud, run: sealedRun, digest, iat } = seal;
   const isOwn = aud === subject.aud && sealedRun === subject.run && digest === subject.digest;
   if (!isOwn || run.firstRunId !== subject.run) {
     throw notAuthorized('The seal is of another run or another plan.');
   }
-  if (!undo && nowSeconds() > seal.executeBy) {
-    throw notAuthorized('The plan was made too long ago to begin with it now: start again.');
+  if (check && (undo || !seal.checks.some((sealed) => hashOf(sealed) === hashOf(check)))) {
+    throw notAuthorized(
+      `The plan has no check ${quoted(check.check)} of ${quoted(check.service)}.`,
+    );
   }
-  const starter = starterOf(seal, register, undo);
-  const moment = undo ? 'undo' : 'effect';
-  const found = await verifyApprovals(register, authority.approvals, subject, moment, iat);
-  const assertGranted = () => {
-    const { assessment } = assess(seal, starter, found.approvals, register.settings);
+  const assertGranted = async (moment: 'effect' | 'undo', regions: string[]) => {
+    const scope = {
+      ...seal.scope,
+      regions: [...new Set([...seal.scope.regions, ...regions])].sort(),
+    };
+    const starter = starterOf(seal, register, moment === 'undo');
+    const found = await verifyApprovals(register, authority.approvals, subject, moment, iat);
+    const sealed = { ...seal, scope };
+    const { assessment } = assess(sealed, starter, found.approvals, register.settings);
     if (!assessment.granted) throw missing(assessment, found.problems);
   };
-  assertGranted();
+  if (!undo) {
+    try {
+      return await assertMayBegin();
+    } catch (error) {
+      const isRefused = error instanceof ApplicationFailure;
+      if (!isRefused || !(await parts.regions.hasBegun(plan.targets, run))) throw error;
+    }
+  }
+  await assertGranted('undo', []);
   if (undo && authority.abort) await assertAborted(register, authority.abort, subject, iat);
-  if (undo || (await regions.hasBegun(plan.targets, run))) return;
-  const assertRegions = async () => {
-    const touched = await regions.of(plan.targets);
-    seal.scope.regions = [...new Set([...seal.scope.regions, ...touched])].sort();
-    assertGranted();
-  };
-  // Only what may happen counts as a change of its region. Of two that begin at once in two regions,
-  // each looks again after it was marked, so that at least one sees the other.
-  await assertRegions();
-  await regions.mark(change.target);
-  await assertRegions();
+
+  async function assertMayBegin(): Promise<void> {
+    await register.verifySeal(authority.seal).catch(refuse);
+    if (seal.execution !== execution.runId) {
+      throw notAuthorized('The plan was made before the run was reset.');
+    }
+    if (nowSeconds() > seal.executeBy) {
+      throw notAuthorized('The plan was made too long ago to begin with it now.');
+    }
+    // Only what may happen counts as a change of its region. Of two that begin at once in two
+    // regions, each looks again after it was marked, so that at least one sees the other.
+    await assertGranted('effect', await parts.regions.of(plan.targets));
+    if (await parts.regions.mark(change.target)) {
+      await assertGranted('effect', await parts.regions.of(plan.targets));
+    }
+  }
+}
+
+function refuse(error: unknown): never {
+  throw error instanceof TokenError ? notAuthorized(error.message) : error;
 }
 
 function missing(assessment: Assessment, problems: string[]): ApplicationFailure {
@@ -75,6 +102,6 @@ async function assertAborted(
     const { name, roles } = await verifyDecision(register, token, 'abort', about, 'undo', sealedAt);
     if (roles.length === 0) throw new TokenError(`${name} has no role that may decide.`);
   } catch (error) {
-    throw error instanceof TokenError ? notAuthorized(error.message) : error;
+    refuse(error);
   }
 }

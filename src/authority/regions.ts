@@ -6,10 +6,11 @@
  * time-out is the hour.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import { type Client, WorkflowNotFoundError } from '@temporalio/client';
+import { ApplicationFailure, type Client, WorkflowNotFoundError } from '@temporalio/client';
 import { restoredRollback, wasRestoredBy } from '../activities/kubernetes/annotations.ts';
-import { KubeconfigError, type Clusters } from '../activities/kubernetes/api.ts';
+import { KubeconfigError, KubernetesError, type Clusters } from '../activities/kubernetes/api.ts';
 import { deploymentPath, type Deployment } from '../activities/kubernetes/revisions.ts';
+import { failureTypes } from '../contract/failures.ts';
 import { targetName, type RunIdentity, type Target } from '../contract/plan.ts';
 
 const remembered = '1 hour';
@@ -22,18 +23,37 @@ const markQueue = 'rollback-locks';
 export class Regions {
   private readonly client: Client;
   private readonly clusters: Clusters;
-  private readonly contexts: Map<string, string>;
+  private readonly regions: () => Record<string, { context: string }>;
 
-  /** @param regions the settings' regions by name */
-  constructor(client: Client, clusters: Clusters, regions: Record<string, { context: string }>) {
+  /** @param regions the settings' regions by name, as they are at the moment */
+  constructor(
+    client: Client,
+    clusters: Clusters,
+    regions: () => Record<string, { context: string }>,
+  ) {
     this.client = client;
     this.clusters = clusters;
-    this.contexts = new Map(Object.entries(regions).map(([name, { context }]) => [name, context]));
+    this.regions = regions;
   }
 
-  /** Regions of the targets, and those where the same services were changed within the last hour. */
+  private get contexts(): Map<string, string> {
+    return new Map(Object.entries(this.regions()).map(([name, { context }]) => [name, context]));
+  }
+
+  /**
+   * Regions of the targets, and those where the same services were changed within the last hour.
+   * @throws Refused for a cluster that is no region where there are several: it could not be counted.
+   */
   async of(targets: readonly Target[]): Promise<string[]> {
     const own = targets.map(({ context }) => this.nameOf(context));
+    const known = [...this.contexts.keys()];
+    const stranger = own.find((region) => !known.includes(region));
+    if (known.length > 1 && stranger !== undefined) {
+      throw ApplicationFailure.nonRetryable(
+        `Context ${stranger} is none of the regions in the settings (${known.join(', ')}): add it to them, or name one of them with --context.`,
+        failureTypes.refused,
+      );
+    }
     const others = await Promise.all(
       targets.flatMap((target) =>
         [...this.contexts.keys()].map(async (region) =>
@@ -50,7 +70,6 @@ export class Regions {
    * cannot change.
    */
   async hasBegun(targets: readonly Target[], run: RunIdentity): Promise<boolean> {
-    if (this.contexts.size < 2) return false;
     const read = targets.map(({ context, namespace, name }) =>
       this.clusters.of(context).find<Deployment>(deploymentPath(namespace, name)),
     );
@@ -58,10 +77,13 @@ export class Regions {
     return found.some((deployment) => deployment && wasRestoredBy(deployment, run));
   }
 
-  /** Marks the target as changed in its region from now on for an hour. */
-  async mark(target: Target): Promise<void> {
+  /**
+   * Marks the target as changed in its region from now on for an hour; answers whether there are
+   * others, so that it matters.
+   */
+  async mark(target: Target): Promise<boolean> {
+    if (this.contexts.size < 2) return false;
     const region = this.nameOf(target.context);
-    if (this.contexts.size < 2 || !this.contexts.has(region)) return;
     await this.client.workflow.start(markWorkflowType, {
       workflowId: markId(region, target),
       taskQueue: markQueue,
@@ -70,6 +92,7 @@ export class Regions {
       staticSummary: `${targetName(target)} was changed in region ${region}`,
       staticDetails: 'Ends by itself after an hour: that is no failure.',
     });
+    return true;
   }
 
   /** Name of the region whose cluster the context reaches; the context's own where it is none's. */
@@ -95,7 +118,10 @@ export class Regions {
     return found.includes(true);
   }
 
-  /** A region that cannot be read must not hold up the others: then only the mark tells. */
+  /**
+   * A region that does not answer must not hold up the others: then only the mark tells. One that
+   * this worker may not read counts as changed, since nobody could ever tell.
+   */
   private async isNoted(region: string, { namespace, name }: Target): Promise<boolean> {
     try {
       const cluster = this.clusters.of(this.contexts.get(region));
@@ -104,8 +130,8 @@ export class Regions {
       const deployment = await Promise.race([read, silent]);
       const at = deployment && restoredRollback(deployment)?.at;
       return at !== undefined && Date.now() - Date.parse(at) < rememberedMs;
-    } catch {
-      return false;
+    } catch (error) {
+      return error instanceof KubernetesError && [401, 403].includes(error.status);
     }
   }
 

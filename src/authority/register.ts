@@ -7,6 +7,7 @@ import type { KnownKey, SealClaims } from '../contract/authority.ts';
 import { maxTokenLength, quoted, tokenTypes, type TokenType } from '../contract/decision.ts';
 import type { AuthoritySettings } from '../config/authority.ts';
 import { loadPeople, type People, type PublicKey } from '../config/people.ts';
+import type { Settings } from '../config/schema.ts';
 import { loadSettings, SettingsError, type LoadedSettings } from '../config/settings.ts';
 
 /** A token that proves nothing; the message says why. */
@@ -47,13 +48,22 @@ export class Register {
   /** Roles that some rule needs and too few people have; a rule that nobody can fulfil is a mistake. */
   get unfilledRoles(): { rule: string; roles: string[]; needed: number; found: number }[] {
     const { rules, startedBy, breakGlass } = this.settings;
+    // Whoever starts a run fills no place of its other rules.
+    const starter = (role: string) => (startedBy.includes(role) ? 1 : 0);
     const needs = [
       { rule: startRule, roles: startedBy, needed: 1 },
       ...rules.flatMap(({ name, need }) =>
-        Object.entries(need).map(([role, needed]) => ({ rule: name, roles: [role], needed })),
+        Object.entries(need).map(([role, count]) => ({
+          ...{ rule: name, roles: [role], needed: count + starter(role) },
+        })),
       ),
       ...(breakGlass
-        ? [{ rule: 'breakGlass', roles: [breakGlass.standIn], needed: breakGlass.count }]
+        ? [
+            {
+              ...{ rule: 'breakGlass', roles: [breakGlass.standIn] },
+              needed: breakGlass.count + starter(breakGlass.standIn),
+            },
+          ]
         : []),
     ];
     const now = Date.now();
@@ -75,7 +85,7 @@ export class Register {
     return key !== undefined && this.whyNotValid(key, Date.now()) === undefined;
   }
 
-  /** The person of this name with at least one key, or undefined. */
+  /** The person of this name, or undefined. */
   person(name: string): Person | undefined {
     const found = Object.hasOwn(this.people.people, name) ? this.people.people[name] : undefined;
     return found && { name, roles: found.roles };
@@ -206,6 +216,11 @@ export class RegisterSource {
     this.loaded = loaded;
   }
 
+  /** All settings, as they were when the register was last read. */
+  get settings(): Settings {
+    return this.loaded.settings;
+  }
+
   get peopleFile(): string {
     return resolve(this.loaded.folder, this.loaded.settings.authority.people);
   }
@@ -245,6 +260,6 @@ export function assertRolesFilled(register: Register, peopleFile: string): void 
   if (!first) return;
   const { rule, roles, needed, found } = first;
   throw new SettingsError(
-    `Rule "${rule}" needs ${needed} with role ${roles.join(' or ')} and a valid key, and ${peopleFile} has ${found}: make keys with rollback keygen NAME and add their public parts, or change the rule.`,
+    `Rule "${rule}" needs ${needed} with role ${roles.join(' or ')} and a valid key, whoever starts included, and ${peopleFile} has ${found}: make keys with rollback keygen NAME and add their public parts, or change the rule.`,
   );
 }

@@ -50,10 +50,12 @@ export async function sealPlan(
   const scope = scopeOf(made, touched);
   const plan = { ...made, needs: needsOf(scope, settings) };
   const iat = nowSeconds();
-  const executeBy = iat + (start.kind === 'automatic' ? automaticSeconds : tokenLimits.executed);
+  // What people have approved holds as long as they say.
+  const isMeasured = start.kind === 'automatic' && plan.needs.length === 0;
+  const executeBy = iat + (isMeasured ? automaticSeconds : tokenLimits.executed);
   const claims: SealClaims = {
     ...{ aud, run: origin.firstRunId, digest: plan.digest, plan: hashOf(plan) },
-    ...{ scope, start, iat, executeBy },
+    ...{ execution: execution.runId, checks: plan.checks, scope, start, iat, executeBy },
   };
   const assessment = assess(claims, starterOf(claims, register, false), [], settings).assessment;
   return {

@@ -1,5 +1,4 @@
 /** From tokens to who approved what, or why they prove nothing. */
-import type { Client } from '@temporalio/client';
 import type { SealClaims } from '../contract/authority.ts';
 import {
   audienceOf,
@@ -11,17 +10,20 @@ import {
   type DecisionSubject,
 } from '../contract/decision.ts';
 import type { Approval } from './assess.ts';
-import { lastRefusalOf, originOf } from './origin.ts';
+import { originOf } from './origin.ts';
 import { nowSeconds, type AuthorityParts, type Execution } from './parts.ts';
 import { TokenError, type Person, type Register } from './register.ts';
 
 /** What decisions about a run must be about to count. */
 export interface Subject extends DecisionSubject {
-  /** Seconds since 1970 before which none counts: the run was rejected or had expired then. */
+  /** Seconds since 1970 before which none counts: the run was reset then. */
   notBefore: number;
 }
 
-/** When a decision is looked at: as it comes, before an effect, or before one is taken back. */
+/**
+ * When a decision is looked at: as it comes, before an effect, or (`undo`) before one is taken back
+ * or seen through that has begun, for which it is enough that it was good then.
+ */
 export type Moment = 'arrival' | 'effect' | 'undo';
 
 /**
@@ -35,15 +37,12 @@ export async function subjectOf(
   digest: string,
 ): Promise<Subject> {
   const aud = audienceOf(namespace, execution.workflowId);
-  // Of a reset run only the server knows which was the first, and how those between have ended.
+  // Of a reset run only the server knows which was the first.
   if (firstRunId === execution.runId) return { aud, run: firstRunId, digest, notBefore: 0 };
-  return { aud, digest, ...(await chainOf(client, execution)) };
-}
-
-async function chainOf(client: Client, execution: Execution) {
-  const { firstRunId } = await originOf(client, execution);
-  const refusedAt = await lastRefusalOf(client, execution.workflowId, firstRunId);
-  return { run: firstRunId, notBefore: (refusedAt?.getTime() ?? 0) / 1000 };
+  const origin = await originOf(client, execution);
+  // What was decided before a reset may have been decided otherwise since, in what it cut off.
+  const notBefore = origin.executionStartedAt.getTime() / 1000;
+  return { aud, run: origin.firstRunId, digest, notBefore };
 }
 
 /**
@@ -71,7 +70,8 @@ export async function verifyDecision(
   return { ...person, at: Math.min(claims.iat, now), breakGlass, note: claims.note };
 
   function problemOfTime({ iat, executeBy, sub }: DecisionClaims): string | undefined {
-    if (iat <= subject.notBefore) return `${sub} decided before the run was rejected or expired.`;
+    if (moment !== 'undo' && iat < subject.notBefore)
+      return `${sub} decided before the run was reset.`;
     if (moment === 'arrival') return tooLateToArrive(claims, now);
     if (moment === 'undo' || now <= executeBy) return undefined;
     const until = new Date(executeBy * 1000).toISOString();

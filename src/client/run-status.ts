@@ -9,7 +9,7 @@ import {
 import type { ProgressDetails } from '../activities/progress.ts';
 import { outcomes, type RunResult, type RunStatus } from '../contract/run.ts';
 import { CliError } from './errors.ts';
-import { printable, shellWord } from './printable.ts';
+import { printable, shellWord } from '../contract/printable.ts';
 import { answerWithinMs, isDeadline, type Temporal } from './temporal.ts';
 
 /** What an open run shows besides its status. */

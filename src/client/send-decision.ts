@@ -4,8 +4,9 @@ import {
   decideUpdateName,
   type DecisionAnswer,
   type DecisionMessage,
+  type DecisionName,
 } from '../contract/decision.ts';
-import { shellWord } from './printable.ts';
+import { shellWord } from '../contract/printable.ts';
 import { answerWithinMs, isDeadline, type Temporal } from './temporal.ts';
 
 /** What is known of a decision that was sent; `counted` is null where nobody has looked at it. */
@@ -15,7 +16,7 @@ export type Sent = Omit<DecisionAnswer, 'counted'> & { counted: boolean | null }
 export async function sendDecision(
   { client }: Temporal,
   workflowId: string,
-  message: DecisionMessage,
+  message: DecisionMessage & { decision: DecisionName },
 ): Promise<Sent> {
   const handle = client.workflow.getHandle(workflowId);
   try {
@@ -33,7 +34,7 @@ export async function sendDecision(
       return { counted: false, text: `Run ${workflowId} has ended meanwhile.` };
     }
     if (!isDeadline(error)) throw error;
-    await handle.signal<[DecisionMessage]>(message.decision ?? 'approve', message);
+    await handle.signal<[DecisionMessage]>(message.decision, message);
     return {
       counted: null,
       text: `No worker has answered within ${answerWithinMs / 1000} s, so whether it counts is not known yet. It waits with the run until one looks at it, within the hour: see rollback status ${shellWord(workflowId)}.`,

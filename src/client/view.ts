@@ -3,7 +3,7 @@ import type { ProgressDetails } from '../activities/progress.ts';
 import type { Plan } from '../contract/plan.ts';
 import type { RunResult, RunStatus, StepStatus } from '../contract/run.ts';
 import { paint } from './output.ts';
-import { shellWord } from './printable.ts';
+import { shellWord } from '../contract/printable.ts';
 
 const marks: Record<StepStatus['state'], string> = {
   running: paint('cyan', '…'),
@@ -23,7 +23,9 @@ export function planLines(plan: Plan): string[] {
   lines.push(...plan.warnings.map((line) => `  ${paint('yellow', '!')} ${line}`));
   const checks = plan.checks.map(({ check }) => check);
   if (plan.changes.length > 0) {
+    const contexts = [...new Set(plan.targets.map(({ context }) => context))];
     lines.push(
+      `  ${paint('dim', '=')} Cluster: context ${contexts.join(', ')}.`,
       ...plan.needs.map(
         ({ rule, roles, count, why }) =>
           `  ${paint('yellow', '=')} Needs the approval of ${count} ${roles.join(' or ')} (${rule}): ${why}.`,

@@ -1,15 +1,15 @@
-import type { Service } from './schema.ts';
+import type { Service, Settings } from './schema.ts';
 
 /** The service that a Deployment belongs to, with its name; an empty name where it has none. */
 export function findService(
-  services: Record<string, Service>,
+  { services, kubernetes }: Settings,
   namespace: string,
   deployment: string,
 ): [string, Service | undefined] {
   const found = Object.entries(services).find(
     ([, service]) =>
       service.deployment === deployment &&
-      (service.namespace === undefined || service.namespace === namespace),
+      (service.namespace ?? kubernetes.namespace) === namespace,
   );
   return found ?? ['', undefined];
 }

@@ -1,4 +1,5 @@
 /** Whose approval a plan needs, and who has given it. */
+import type { PlannedCheck } from './plan.ts';
 
 /** What rules look at: the kinds and targets of a plan's changes, and where they take effect. */
 export interface Scope {
@@ -48,6 +49,10 @@ export interface SealClaims {
   aud: string;
   run: string;
   digest: string;
+  /** Run id of the execution that it was made for: a reset makes another, which plans anew. */
+  execution: string;
+  /** Checks of the plan, so that no other is run in its name. */
+  checks: PlannedCheck[];
   /** SHA-256 over the whole canonical plan, the words for people included. */
   plan: string;
   scope: Scope;

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import canonicalize from 'canonicalize';
-import { targetKey, type Change, type DraftPlan, type Plan, type Target } from './plan.ts';
+import type { Change, DraftPlan, Plan, Target } from './plan.ts';
 
 /** SHA-256 in hex over the RFC 8785 canonical JSON of `value`. */
 export function hashOf(value: unknown): string {
@@ -14,7 +14,7 @@ export function hashOf(value: unknown): string {
  * list of hashes can check that the change belongs to the plan.
  */
 export function planDigest(targets: readonly Target[], changeHashes: readonly string[]): string {
-  return hashOf({ targets: targets.map(targetKey).sort(), changes: changeHashes });
+  return hashOf({ targets: targets.map(hashOf).sort(), changes: changeHashes });
 }
 
 /** Adds hashes and digest to a drafted plan; whose approval it needs is for the rules to add. */

@@ -3,7 +3,7 @@
  * worker's validation and the messages for wrong input all come from these schemas.
  */
 import { z } from 'zod';
-import { durationPattern } from './duration.ts';
+import { durationMs, durationPattern } from './duration.ts';
 
 const duration = z.string().regex(durationPattern, 'is not a duration such as 90s, 10m or 2h');
 
@@ -55,7 +55,10 @@ const common = {
     .enum(['auto', 'steady'])
     .default('auto')
     .describe('auto brings all pods up at once where there is room, steady keeps the strategy'),
-  wait: duration.optional().describe('how long to wait for a target that another run holds'),
+  wait: duration
+    .refine((text) => durationMs(text) <= durationMs('1d'), 'is longer than a day')
+    .optional()
+    .describe('how long to wait for a target that another run holds, at most 24h'),
   approvalTimeout: duration
     .optional()
     .describe('how long to wait for approvals (default: from the settings, 60m)'),

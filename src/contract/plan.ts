@@ -40,7 +40,7 @@ export interface Plan {
   changes: Change[];
   /** SHA-256 of each change, in the order of `changes`. */
   changeHashes: string[];
-  /** SHA-256 over targets and change hashes; everything below it is for people and not covered. */
+  /** SHA-256 over targets and change hashes; what is below it only the worker's seal covers. */
   digest: string;
   /** Whose approval the plan needs, by which rule, and why. */
   needs: Need[];

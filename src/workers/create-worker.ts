@@ -39,12 +39,13 @@ export function createWorker({
 }: WorkerParts): Promise<Worker> {
   const client = new Client({ connection, namespace });
   const locks = new Locks(client);
-  const { services, regions } = settings.settings;
   const authority = new Authority({
     ...{ source: register, key, client, namespace, tell },
-    regions: new Regions(client, clusters, regions),
+    regions: new Regions(client, clusters, () => register.settings.regions),
     measureErrorRate: ({ targets }, limit) => {
-      const found = targets.map((target) => findService(services, target.namespace, target.name));
+      const found = targets.map(({ namespace, name }) =>
+        findService(register.settings, namespace, name),
+      );
       return isErrorRateAbove(found, limit);
     },
   });

@@ -11,7 +11,7 @@ import type { Authority } from '../authority/authority.ts';
 import { classOf, isGuarded } from '../contract/activities.ts';
 import { hashOf, planDigest } from '../contract/digest.ts';
 import { failureTypes } from '../contract/failures.ts';
-import { targetKey, type Mandate } from '../contract/plan.ts';
+import { targetKey, type Mandate, type PlannedCheck } from '../contract/plan.ts';
 
 export interface GuardParts {
   authority: Authority;
@@ -46,7 +46,8 @@ export class Guard implements ActivityInboundCallsInterceptor {
       const mandate = input.args[0] as Mandate | undefined;
       if (!workflowExecution) throw notMandated('An activity that changes something has no run.');
       assertMandate(mandate, workflowExecution.workflowId);
-      await this.authority.authorize(workflowExecution, mandate);
+      const check = activityClass === 'check' ? (input.args[1] as PlannedCheck) : undefined;
+      await this.authority.authorize(workflowExecution, mandate, check);
       await this.locks.hold(mandate.change.target, mandate.run);
     }
     if (activityClass === 'lock' || activityClass === 'wait') {
@@ -82,7 +83,7 @@ export function assertMandate(
   if (planDigest(plan.targets, plan.changeHashes) !== plan.digest) {
     throw notMandated(`The plan of the ${name} does not have the digest that its mandate names.`);
   }
-  if (!plan.targets.some((target) => targetKey(target) === targetKey(change.target))) {
+  if (!plan.targets.some((target) => hashOf(target) === hashOf(change.target))) {
     throw notMandated(`The ${name} is not about a target of its plan: nothing was changed.`);
   }
   if (run.workflowId !== workflowId) {

@@ -69,7 +69,8 @@ export class RollbackEnvironment {
       server: { executable: { type: 'existing-path', path }, extraArgs: temporalDevFlags() },
     });
     this.bundle = await workflowBundle(silentLogger);
-    this.settingsFile = writeSettings(this.settings);
+    const kubernetes = { namespace: this.cluster.namespace };
+    this.settingsFile = writeSettings({ kubernetes, ...this.settings });
     await this.startWorker();
   }
 

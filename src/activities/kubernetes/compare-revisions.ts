@@ -5,6 +5,8 @@ import type { RevisionHistory } from './revisions.ts';
 /** Whether what was left is measurably healthier than what was gone back to. */
 export interface Comparison {
   beforeIsHealthier: boolean;
+  /** Whether what was left still stands, so that there is nothing to take back. */
+  nothingToUndo: boolean;
   /** The figures, in words. */
   text: string;
 }
@@ -20,7 +22,8 @@ export async function compareRevisions(
 ): Promise<Comparison> {
   const history = await readTarget(clusters.of(mandate.change.target.context), mandate);
   if (history.template === mandate.change.before.template) {
-    return { beforeIsHealthier: true, text: 'the template was not changed yet' };
+    const text = 'nothing to take back: the template was not changed';
+    return { beforeIsHealthier: true, nothingToUndo: true, text };
   }
   return healthOf(history, mandate);
 }
@@ -34,6 +37,7 @@ export function healthOf(history: RevisionHistory, mandate: DeploymentMandate): 
   const after = availableOf(mandate.change.after.template);
   return {
     beforeIsHealthier: before > 0 && after === 0,
+    nothingToUndo: false,
     text: `${before} available pods of the version that was left, ${after} of the one gone back to`,
   };
 }

@@ -51,7 +51,7 @@ export async function planDeploymentRollback(
   if (owners.refusal) throw refused(owners.refusal);
 
   const already = wanted.template === history.template && !paused;
-  const [serviceName, service] = findService(settings.services, namespace, name);
+  const [serviceName, service] = findService(settings, namespace, name);
   const template = wanted.replicaSet.spec?.template ?? {};
   const [pace, pods, configWarnings] = await Promise.all([
     already

@@ -10,6 +10,7 @@ import {
   WorkflowNotFoundError,
 } from '@temporalio/client';
 import { failureTypes } from '../../contract/failures.ts';
+import { shellWord } from '../../contract/printable.ts';
 import { targetKey, targetName, type RunIdentity, type Target } from '../../contract/plan.ts';
 
 const lockWorkflowType = 'targetLock';
@@ -61,7 +62,7 @@ export class Locks {
       const closed = await this.closedAt(held.owner);
       if (closed === undefined) {
         throw ApplicationFailure.nonRetryable(
-          `${targetName(target)} is held by run ${held.owner.workflowId}: follow it with rollback watch ${held.owner.workflowId}, or start again with --wait 10m.`,
+          `${targetName(target)} is held by run ${shellWord(held.owner.workflowId)}: follow it with rollback watch ${shellWord(held.owner.workflowId)}, or start again with --wait 10m.`,
           failureTypes.targetBusy,
           held.owner,
         );
@@ -130,7 +131,9 @@ export class Locks {
     try {
       const found = await this.client.workflow.getHandle(lockId(target)).describe();
       if (found.status.name !== 'RUNNING') return undefined;
-      const owner = found.memo?.owner as RunIdentity;
+      const { workflowId, firstRunId } = (found.memo?.owner ?? {}) as Partial<RunIdentity>;
+      // Anybody may start a workflow of this name; one that names no run is nobody's lock.
+      const owner = { workflowId: String(workflowId), firstRunId: String(firstRunId) };
       return { owner, lockRunId: found.runId };
     } catch (error) {
       if (error instanceof WorkflowNotFoundError) return undefined;

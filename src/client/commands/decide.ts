@@ -20,7 +20,7 @@ import type { PausedStep, RunStatus } from '../../contract/run.ts';
 import { CliError, exitCodes } from '../errors.ts';
 import { paint, printJson, printLine, printNote } from '../output.ts';
 import { ownKey } from '../own-key.ts';
-import { printable, shellWord } from '../printable.ts';
+import { printable, shellWord } from '../../contract/printable.ts';
 import { lookAt, noSuchRun } from '../run-status.ts';
 import { assertDigest, checkSeal, readSealedPlan } from '../sealed-plan.ts';
 import { sendDecision } from '../send-decision.ts';
@@ -82,7 +82,7 @@ async function messageOf(
   decision: DecisionName,
   workflowId: string,
   options: DecideOptions,
-): Promise<DecisionMessage> {
+): Promise<DecisionMessage & { decision: DecisionName }> {
   const { client, namespace } = temporal;
   const handle = client.workflow.getHandle(workflowId);
   const described = await handle.describe().catch((error: unknown) => {

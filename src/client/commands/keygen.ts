@@ -1,5 +1,5 @@
-import { existsSync, writeFileSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
 import { stringify } from 'yaml';
 import { makeKey, publicPart } from '../../authority/private-key.ts';
 import { CliError } from '../errors.ts';
@@ -28,6 +28,7 @@ export async function keygen(name: string, options: KeygenOptions): Promise<numb
     );
   }
   try {
+    mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
     writeFileSync(file, `${JSON.stringify(key)}\n`, { mode: 0o600, flag: 'wx' });
   } catch (error) {
     throw new CliError(`${file} cannot be written: ${(error as Error).message}.`);

@@ -1,7 +1,7 @@
 import type { DeploymentChange } from '../../activities/kubernetes/deployment-change.ts';
 import { revisionAnnotation } from '../../activities/kubernetes/revisions.ts';
 import type { Plan } from '../../contract/plan.ts';
-import { printable } from '../printable.ts';
+import { printable } from '../../contract/printable.ts';
 
 /**
  * The plan as shell commands for the night when Temporal itself is down. Each change stands behind

@@ -4,7 +4,7 @@ import { searchAttributes } from '../../contract/search-attributes.ts';
 import { CliError } from '../errors.ts';
 import { follow } from '../follow.ts';
 import { age, paint, printJson, printLine, table } from '../output.ts';
-import { printable, shellWord } from '../printable.ts';
+import { printable, shellWord } from '../../contract/printable.ts';
 import { lookAt, noSuchRun, resultOf } from '../run-status.ts';
 import { type Temporal, withTemporal } from '../temporal.ts';
 import { endLines, runLines } from '../view.ts';
@@ -40,26 +40,33 @@ export async function list(options: ListOptions): Promise<number> {
         requestedBy: run.typedSearchAttributes.get(requestedBy),
         startedAt: run.startTime.toISOString(),
       };
-      runs.push(options.json ? found : printable(found));
+      runs.push(found);
       if (runs.length === options.limit) break;
     }
     if (options.waiting) await addMissing(temporal, runs);
-    if (options.json) printJson(runs);
-    else if (runs.length === 0) {
-      printLine(options.waiting ? 'No run waits for an approval.' : 'There are no runs.');
-    } else if (options.waiting) printWaiting(runs);
-    else {
-      const rows = runs.map((run) => [
-        run.workflowId,
-        run.targets.join(', '),
-        run.outcome ?? run.phase ?? '',
-        age(run.startedAt),
-        run.requestedBy ?? '',
-      ]);
-      for (const line of table(['RUN', 'TARGETS', 'STATE', 'AGE', 'BY'], rows)) printLine(line);
+    if (options.json) {
+      printJson(runs);
+      return 0;
     }
+    showRuns(printable(runs), options);
     return 0;
   });
+}
+
+function showRuns(runs: ListedRun[], { waiting }: ListOptions): void {
+  if (runs.length === 0) {
+    printLine(waiting ? 'No run waits for an approval.' : 'There are no runs.');
+  } else if (waiting) printWaiting(runs);
+  else {
+    const rows = runs.map((run) => [
+      run.workflowId,
+      run.targets.join(', '),
+      run.outcome ?? run.phase ?? '',
+      age(run.startedAt),
+      run.requestedBy ?? '',
+    ]);
+    for (const line of table(['RUN', 'TARGETS', 'STATE', 'AGE', 'BY'], rows)) printLine(line);
+  }
 }
 
 interface ListedRun {

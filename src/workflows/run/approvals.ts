@@ -12,7 +12,9 @@ import type { StatusBoard } from './status.ts';
 export type Approval =
   | { outcome: 'granted' }
   | { outcome: 'rejected'; text: string }
-  | { outcome: 'expired'; text: string };
+  | { outcome: 'expired'; text: string }
+  /** The plan must be made anew. */
+  | { outcome: 'void'; text: string };
 
 /**
  * Waits until everybody whose approval the plan needs has given it, somebody rejects it, or the
@@ -29,6 +31,7 @@ export async function awaitApprovals(
     await decisions.settle('The wait for approvals is over.');
   }
   if (decisions.rejection !== undefined) return { outcome: 'rejected', text: decisions.rejection };
+  if (decisions.void !== undefined) return { outcome: 'void', text: decisions.void };
   const { granted, missing, breakGlass } = decisions.assessment ?? planned.assessment;
   if (!granted) {
     return { outcome: 'expired', text: `Nobody gave what was missing in time: ${missing}.` };
@@ -49,7 +52,9 @@ async function wait(
   const { approvalTimeout } = planned.input;
   const timeout = approvalTimeout === undefined ? approvalTimeoutMs : durationMs(approvalTimeout);
   const isSettled = () =>
-    decisions.rejection !== undefined || decisions.assessment?.granted === true;
+    decisions.rejection !== undefined ||
+    decisions.void !== undefined ||
+    decisions.assessment?.granted === true;
   board.await(new Date(began + timeout), () => `Waiting for ${decisions.assessment?.missing}.`);
   const due = [0, ...remindAfterMs.filter((afterMs) => afterMs < timeout), timeout];
   for (const [reminder, next] of due.slice(1).entries()) {

@@ -48,6 +48,8 @@ interface Subject {
   assessment: Assessment;
   approvals: string[];
   rejection?: string;
+  /** Why the plan does not hold any more. */
+  void?: string;
 }
 
 export class Decisions {
@@ -66,6 +68,7 @@ export class Decisions {
   private readonly seen = new Set<string>();
   private waiting = 0;
   private failedChecks = 0;
+  private checkedAt = 0;
   private queue: Promise<unknown> = Promise.resolve();
 
   /**
@@ -125,6 +128,11 @@ export class Decisions {
     return this.subject?.rejection;
   }
 
+  /** Why the plan does not hold any more; undefined where it does. */
+  get void(): string | undefined {
+    return this.subject?.void;
+  }
+
   /** What the plan was approved with, for the activities that carry it out. */
   get authorization(): Authorization {
     const { planned, approvals = [] } = this.subject ?? {};
@@ -162,6 +170,9 @@ export class Decisions {
     if (this.refused < recordedRefusals) return false;
     const token = tokenIn(message);
     if (this.plainProblem(message, token, name) !== undefined || !token) return true;
+    // Time stands still within one workflow task.
+    if (this.checkedAt !== Date.now()) this.failedChecks = 0;
+    this.checkedAt = Date.now();
     if (this.failedChecks >= checkedSignals) return true;
     if (this.isSigned(token)) return false;
     this.failedChecks += 1;
@@ -218,7 +229,8 @@ export class Decisions {
       attempt: pause?.attempt,
       token: message?.token ?? '',
     });
-    const { counted, text, by, note, assessment } = verdict;
+    const { counted, text, by, note, assessment, isVoid } = verdict;
+    if (isVoid) subject.void = text;
     // Whoever finds a token that was proved, in the history say, cannot send it again and again.
     if (by !== undefined) this.seen.add(token.claims.jti);
     if (this.subject !== subject)

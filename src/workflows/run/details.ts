@@ -1,3 +1,4 @@
+import { shellWord } from '../../contract/printable.ts';
 import type { RunStatus, StepStatus } from '../../contract/run.ts';
 
 const marks: Record<StepStatus['state'], string> = {
@@ -17,7 +18,10 @@ export function describeRun(status: RunStatus): string {
   const parts = [`**${outcome ?? phase}**: ${message}`];
   parts.push(...describeWait(status));
   if (plan) {
-    parts.push(`**Plan.** ${plan.summary} Digest \`${plan.digest.slice(0, 12)}\`.`);
+    const contexts = [...new Set(plan.targets.map(({ context }) => context))];
+    parts.push(
+      `**Plan.** ${plan.summary} Context ${contexts.map((context) => `\`${context}\``).join(', ')}. Digest \`${plan.digest.slice(0, 12)}\`.`,
+    );
     const differences = plan.differences.map((line) => `\`${line.replaceAll('`', "'")}\``);
     parts.push(list([...differences, ...plan.warnings]));
     if (phase === 'awaiting-approval') {
@@ -35,7 +39,7 @@ export function describeRun(status: RunStatus): string {
 /** How whoever is missing answers, first of all, since the rest may need scrolling. */
 function describeWait({ authority, workflowId }: RunStatus): string[] {
   if (!authority?.waitsUntil) return [];
-  const id = plain(workflowId);
+  const id = plain(shellWord(workflowId));
   return [
     `Look and decide until ${authority.waitsUntil}: \`rollback approve ${id}\` or \`rollback reject ${id} --note "why"\`. ` +
       'To decide from here, add `--print`, and send what it prints as the update `decide`.',
@@ -52,7 +56,7 @@ function describePauses({ pausedAt, workflowId }: RunStatus): string[] {
   return [
     '**It holds until somebody decides:**',
     list(answers),
-    `\`rollback retry ${plain(workflowId)}\`, or \`skip\`, or \`abort\`. From here: the signal \`retry\` with the object above; for the others add \`--print\` and send that as the update \`decide\`.`,
+    `\`rollback retry ${plain(shellWord(workflowId))}\`, or \`skip\`, or \`abort\`. From here: the signal \`retry\` with the object above; for the others add \`--print\` and send that as the update \`decide\`.`,
   ];
 }
 

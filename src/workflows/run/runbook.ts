@@ -3,7 +3,7 @@
  * and in every case an end that says what stands. A procedure only says what to plan and which steps to
  * take, so that it cannot forget a safeguard.
  */
-import { CancellationScope, isCancellation, workflowInfo } from '@temporalio/workflow';
+import { CancellationScope, isCancellation, log, workflowInfo } from '@temporalio/workflow';
 import type { LockRequest } from '../../activities/lock/index.ts';
 import { durationMs } from '../../contract/duration.ts';
 import { failureTypes } from '../../contract/failures.ts';
@@ -70,6 +70,10 @@ async function live<P extends Procedure>(parts: Parts<P>, input: unknown): Promi
   for (;;) {
     const prepared = await prepare(parts, input, again);
     if ('outcome' in prepared) return prepared;
+    if ('why' in prepared) {
+      again = prepared;
+      continue;
+    }
     const carriedOut = await carryOut(parts, prepared);
     if ('outcome' in carriedOut) return carriedOut;
     again = carriedOut;
@@ -81,7 +85,7 @@ async function prepare<P extends Procedure>(
   { definition, identity, board, decisions }: Parts<P>,
   rawInput: unknown,
   again: PlanAgain | undefined,
-): Promise<Planned<InputOf<P>> | RunResult> {
+): Promise<Planned<InputOf<P>> | RunResult | PlanAgain> {
   let plan: Plan | undefined;
   try {
     const planned = await stepTitle.run('Plan', () => definition.plan(rawInput, again?.earlier));
@@ -95,6 +99,11 @@ async function prepare<P extends Procedure>(
       return board.end('refused', again.why, ['Nothing was changed.']);
     }
     const approval = await awaitApprovals(planned, decisions, board);
+    if (approval.outcome === 'void') {
+      decisions.suspend();
+      board.planAgain(approval.text);
+      return { why: approval.text, isStale: false, earlier: plan.digest };
+    }
     if (approval.outcome !== 'granted') {
       return board.end(approval.outcome, approval.text, ['Nothing was changed.']);
     }
@@ -178,7 +187,13 @@ async function takeLocks(
 
 /** Frees the locks of the plan's targets that this run holds, also where it was cancelled. */
 async function freeLocks({ targets }: Plan, run: RunIdentity): Promise<void> {
-  await CancellationScope.nonCancellable(() => lock.releaseTargets({ targets, run }));
+  try {
+    await CancellationScope.nonCancellable(() => lock.releaseTargets({ targets, run }));
+  } catch (error) {
+    // The result counts for more than a lock, which is taken over once its run has ended.
+    if (!isOutcome(error)) throw error;
+    log.warn(`The locks cannot be freed: ${messageOf(error)}`);
+  }
 }
 
 async function verify(run: Run, plan: Plan, board: StatusBoard): Promise<void> {

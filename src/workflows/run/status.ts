@@ -69,7 +69,8 @@ export class StatusBoard {
   planned({ input, plan, seal, start, assessment }: Planned<CommonInput>): void {
     this.sealed = { plan, seal };
     const requestedBy = requesterOf(start, input);
-    const authority: AuthorityStatus = { ...assessment, start, decisions: [], refused: 0 };
+    const { decisions = [], refused = 0 } = this.status.authority ?? {};
+    const authority: AuthorityStatus = { ...assessment, start, decisions, refused };
     Object.assign(this.status, { plan, reason: input.reason, requestedBy, authority });
     upsertSearchAttributes([
       { key: searchAttributes.targets, value: plan.targets.map(targetName) },

@@ -24,7 +24,7 @@ export interface Step {
    * Asked before `undo` without a person: whether what the step left is measured to be healthier
    * than what it went to. Without it the step may be undone in any case.
    */
-  undoOnlyIf?: () => Promise<{ beforeIsHealthier: boolean; text: string }>;
+  undoOnlyIf?: () => Promise<{ beforeIsHealthier: boolean; nothingToUndo: boolean; text: string }>;
 }
 
 interface Registered {
@@ -155,8 +155,12 @@ export class Run {
     return CancellationScope.nonCancellable(async () => {
       const left: string[] = [];
       for (const { status, undo, undoOnlyIf } of this.compensations) {
-        const kept =
-          left.length > 0 ? 'a later step still stands' : await this.whyNotUndo(undoOnlyIf);
+        const { kept, nothing } =
+          left.length > 0 ? { kept: 'a later step still stands' } : await this.mayUndo(undoOnlyIf);
+        if (nothing !== undefined) {
+          Object.assign(status, { state: 'undone', text: nothing });
+          continue;
+        }
         if (kept !== undefined) {
           status.state = 'not-undone';
           left.push(`${status.title}: ${kept}`);
@@ -236,7 +240,7 @@ export class Run {
     if (!this.changedAnything && isPlanVoid(error)) return false;
     if (this.onFailure === 'pause') return true;
     for (const { undoOnlyIf } of this.compensations) {
-      if ((await this.whyNotUndo(undoOnlyIf)) !== undefined) return true;
+      if ((await this.mayUndo(undoOnlyIf)).kept !== undefined) return true;
     }
     return false;
   }
@@ -266,13 +270,20 @@ export class Run {
     this.board.addGap(`${words} (${status.error}).`);
   }
 
-  private async whyNotUndo(undoOnlyIf: Step['undoOnlyIf']): Promise<string | undefined> {
-    if (!undoOnlyIf || this.isAborted) return undefined;
+  /** Whether a step may be undone: why it is kept, or why there is nothing to undo. */
+  private async mayUndo(
+    undoOnlyIf: Step['undoOnlyIf'],
+  ): Promise<{ kept?: string; nothing?: string }> {
+    if (!undoOnlyIf) return {};
     try {
-      const { beforeIsHealthier, text } = await undoOnlyIf();
-      return beforeIsHealthier ? undefined : `the version that was left is not healthier (${text})`;
+      const { beforeIsHealthier, nothingToUndo, text } = await undoOnlyIf();
+      if (nothingToUndo) return { nothing: text };
+      if (beforeIsHealthier || this.isAborted) return {};
+      return { kept: `the version that was left is not healthier (${text})` };
     } catch (error) {
-      return `it cannot be told whether the version that was left is healthier (${messageOf(error)})`;
+      if (this.isAborted) return {};
+      const why = messageOf(error);
+      return { kept: `it cannot be told whether the version that was left is healthier (${why})` };
     }
   }
 }
