@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { execa } from 'execa';
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { once } from 'node:events';
-import { type AddressInfo, connect, createServer, type Server } from 'node:net';
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parse } from 'yaml';
@@ -26,13 +26,18 @@ interface Kubeconfig {
 }
 
 const relays: Server[] = [];
-afterAll(() => relays.forEach((relay) => relay.close()));
+const sockets: Socket[] = [];
+afterAll(() => {
+  for (const relay of relays) relay.close();
+  for (const socket of sockets) socket.destroy();
+});
 
 /** Another address of the same server, which nothing tells to be the same. */
 async function addressBeside(server: string): Promise<string> {
   const { hostname, port } = new URL(server);
   const relay = createServer((socket) => {
     const onward = connect(Number(port), hostname);
+    sockets.push(socket, onward);
     for (const end of [socket, onward]) end.on('error', () => end.destroy());
     socket.pipe(onward).pipe(socket);
   }).listen(0, '127.0.0.1');

@@ -103,7 +103,8 @@ async function verdictOn(
   const then = assessment.granted
     ? 'nothing is missing any more'
     : `still missing: ${assessment.missing}`;
-  return { counted: true, text: `${by} approved; ${then}.`, by, note, assessment };
+  const did = standing.includes(by) ? 'stands in by break-glass' : 'approved';
+  return { counted: true, text: `${by} ${did}; ${then}.`, by, note, assessment };
 }
 
 function whyNotCounted(

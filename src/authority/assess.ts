@@ -200,7 +200,8 @@ export function whyNotStandIn(
   const waited = person.at - seal.iat;
   const due = breakGlass.after / 1000;
   if (waited >= due) return undefined;
-  return `those asked must have been silent for ${Math.round(due)} s, and it is ${Math.max(0, waited)} s`;
+  const from = new Date((seal.iat + due) * 1000).toISOString();
+  return `those asked must have been silent for ${Math.round(due)} s, which is from ${from} on`;
 }
 
 function inWords({ rule, roles, count, filled, why }: NeedStatus): string {

@@ -2,12 +2,13 @@ import type { WorkflowHandle } from '@temporalio/client';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Plan } from '../contract/plan.ts';
 import type { RunResult, RunStatus } from '../contract/run.ts';
-import { paint, printJson, printLine } from './output.ts';
+import { shellWord } from '../contract/printable.ts';
+import { paint, printJson, printLine, printNote } from './output.ts';
 import { type OpenRun, lookAt, resultOf } from './run-status.ts';
 import type { Temporal } from './temporal.ts';
 import {
-  approveLine,
   authorityLines,
+  decideLines,
   endLines,
   pauseLines,
   planLines,
@@ -30,10 +31,16 @@ export async function follow(
   handle: WorkflowHandle,
   json: boolean,
 ): Promise<RunResult> {
-  const live = !json && process.stdout.isTTY;
+  // A terminal without a size cannot be drawn on.
+  const live = !json && process.stdout.isTTY && process.stdout.rows > 0;
   const view = json ? jsonView() : live ? await liveView() : plainView();
   const pauseMs = live ? lookEveryMs.live : lookEveryMs.lines;
   const ended = resultOf(handle);
+  const interrupted = () => {
+    printNote(`\nThe run goes on: rollback watch ${shellWord(handle.workflowId)}`);
+    process.exit(130);
+  };
+  process.once('SIGINT', interrupted);
   const over = ended.then(
     () => true,
     () => true,
@@ -44,6 +51,7 @@ export async function follow(
     if (typeof run === 'object') view.show(run);
   }
   const result = await ended;
+  process.off('SIGINT', interrupted);
   view.end(result);
   return result;
 }
@@ -66,8 +74,10 @@ async function liveView(): Promise<View> {
       else logUpdate(paint('yellow', 'No worker answers: the run goes on as soon as one does.'));
     },
     end(result) {
-      logUpdate([...runLines(result), '', ...endLines(result)].join('\n'));
+      // What stays is printed as it is: whole lines to copy, however narrow the terminal is.
+      logUpdate.clear();
       logUpdate.done();
+      for (const line of [...runLines(result), '', ...endLines(result)]) printLine(line);
     },
   };
 }
@@ -86,7 +96,7 @@ function plainView(): View {
       for (const line of planLines(plan)) printLine(line);
     }
     for (const line of authorityLines(status)) once(line);
-    if (status.phase === 'awaiting-approval') once(approveLine(status));
+    if (status.phase === 'awaiting-approval') for (const line of decideLines(status)) once(line);
     for (const step of status.steps) {
       once(stepLine(step), `${step.startedAt} ${step.title} ${step.state} ${step.attempt}`);
     }

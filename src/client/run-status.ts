@@ -10,7 +10,7 @@ import type { ProgressDetails } from '../activities/progress.ts';
 import { outcomes, type RunResult, type RunStatus } from '../contract/run.ts';
 import { CliError } from './errors.ts';
 import { printable, shellWord } from '../contract/printable.ts';
-import { answerWithinMs, isDeadline, type Temporal } from './temporal.ts';
+import { answerWithinMs, isUnanswered, type Temporal } from './temporal.ts';
 
 /** What an open run shows besides its status. */
 export interface OpenRun {
@@ -29,7 +29,7 @@ export async function lookAt(temporal: Temporal, handle: WorkflowHandle): Promis
     temporal.client
       .withDeadline(Date.now() + answerWithinMs, () => handle.query<RunStatus>('status'))
       .catch((error: unknown) => {
-        if (isDeadline(error) || error instanceof QueryNotRegisteredError) return undefined;
+        if (isUnanswered(error) || error instanceof QueryNotRegisteredError) return undefined;
         throw error;
       }),
     handle.describe(),

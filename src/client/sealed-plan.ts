@@ -8,7 +8,7 @@ import { hashOf, planDigest } from '../contract/digest.ts';
 import type { Plan, Planned } from '../contract/plan.ts';
 import { sealedPlanQuery, type SealedPlan } from '../contract/run.ts';
 import { CliError, exitCodes } from './errors.ts';
-import { answerWithinMs, isDeadline, type Temporal } from './temporal.ts';
+import { answerWithinMs, isUnanswered, type Temporal } from './temporal.ts';
 
 /**
  * The run's plan with its seal: asked of the run, and where no worker answers, read from its
@@ -24,7 +24,7 @@ export async function readSealedPlan(
       handle.query<SealedPlan | undefined>(sealedPlanQuery),
     )
     .catch((error: unknown) => {
-      if (isDeadline(error)) return 'nobody answers';
+      if (isUnanswered(error)) return 'nobody answers';
       throw error;
     });
   const found = asked === 'nobody answers' ? await lastInHistory(handle) : asked;

@@ -7,7 +7,7 @@ import {
   type DecisionName,
 } from '../contract/decision.ts';
 import { shellWord } from '../contract/printable.ts';
-import { answerWithinMs, isDeadline, type Temporal } from './temporal.ts';
+import { answerWithinMs, isUnanswered, type Temporal } from './temporal.ts';
 
 /** What is known of a decision that was sent; `counted` is null where nobody has looked at it. */
 export type Sent = Omit<DecisionAnswer, 'counted'> & { counted: boolean | null };
@@ -33,11 +33,11 @@ export async function sendDecision(
     if (error instanceof WorkflowNotFoundError) {
       return { counted: false, text: `Run ${workflowId} has ended meanwhile.` };
     }
-    if (!isDeadline(error)) throw error;
+    if (!isUnanswered(error)) throw error;
     await handle.signal<[DecisionMessage]>(message.decision, message);
     return {
       counted: null,
-      text: `No worker has answered within ${answerWithinMs / 1000} s, so whether it counts is not known yet. It waits with the run until one looks at it, within the hour: see rollback status ${shellWord(workflowId)}.`,
+      text: `No worker answers, so whether it counts is not known yet. It was sent as a signal, and waits with the run until a worker looks at it, within the hour: start one (npm run worker), and see rollback status ${shellWord(workflowId)}.`,
     };
   }
 }

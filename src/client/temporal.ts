@@ -9,6 +9,7 @@ export const answerWithinMs = 5000;
 const cancelled = 1;
 const deadlineExceeded = 4;
 const permissionDenied = 7;
+const failedPrecondition = 9;
 const unavailable = 14;
 const unauthenticated = 16;
 
@@ -78,6 +79,15 @@ export function explain(error: unknown, { address, namespace }: Temporal): unkno
     );
   }
   return new CliError(`Temporal at ${address} answers: ${cause.details || cause.message}.`);
+}
+
+/** Whether no worker was there to answer, in time or at all. */
+export function isUnanswered(error: unknown): boolean {
+  const cause = grpcCause(error);
+  // The server says so at once where the last worker has left a moment ago.
+  const noPoller =
+    Number(cause?.code) === failedPrecondition && cause?.details.includes('no poller') === true;
+  return isDeadline(error) || noPoller;
 }
 
 /** Whether the error says that the answer did not come in time. */

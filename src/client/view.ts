@@ -40,12 +40,18 @@ export function planLines(plan: Plan): string[] {
 }
 
 /** Who asked for the run, and what was decided about it. */
-export function authorityLines({ authority, requestedBy, plannedAgain }: RunStatus): string[] {
+export function authorityLines(status: RunStatus): string[] {
+  const { authority, requestedBy, plannedAgain, reason, startedAt } = status;
   if (!authority) return [];
-  const { start, decisions, missing, refused, waitsUntil } = authority;
-  const lines = plannedAgain ? [`  ${paint('yellow', '!')} Planned again. ${plannedAgain}`] : [];
-  if (start.kind === 'unsigned')
-    lines.push(`  ${paint('yellow', '!')} Asked for by ${requestedBy}: ${start.why}.`);
+  const { start, needs, decisions, missing, refused, waitsUntil } = authority;
+  const why = [start.kind === 'unsigned' ? start.why : '', reason ? `"${reason}"` : ''];
+  const asked = [`Asked for by ${requestedBy} at ${startedAt}`, ...why.filter(Boolean)].join(': ');
+  const lines = [`  ${paint('dim', '=')} ${asked}.`];
+  if (plannedAgain) lines.push(`  ${paint('yellow', '!')} Planned again. ${plannedAgain}`);
+  for (const { breakGlass, by, roles } of needs) {
+    const words = `Break-glass: ${by.join(' and ')} stood in for ${roles.join(' or ')}.`;
+    if (breakGlass) lines.push(`  ${paint('red', '!')} ${words}`);
+  }
   for (const { decision, by, counted, text, note } of decisions) {
     const mark = counted ? paint('green', '✓') : paint('red', '✗');
     const said = note && !text.includes(note) ? ` "${note}"` : '';
@@ -82,15 +88,20 @@ export function runLines(
   if (running.length === 0 && status.phase !== 'done') {
     lines.push(`${paint('cyan', '…')} ${progress?.text ?? status.message}`);
   }
-  if (status.phase === 'awaiting-approval') lines.push(approveLine(status));
+  if (status.phase === 'awaiting-approval') lines.push(...decideLines(status));
   lines.push(...pauseLines(status));
   if (retrying) lines.push(`  ${paint('yellow', '!')} ${retrying}`);
   return lines;
 }
 
-/** How whoever is missing decides. */
-export function approveLine({ workflowId }: RunStatus): string {
-  return `  Look and decide: ${paint('bold', `rollback approve ${shellWord(workflowId)}`)}, or reject`;
+/** How whoever is missing decides; each command on a line of its own, to be copied whole. */
+export function decideLines({ workflowId }: RunStatus): string[] {
+  const id = shellWord(workflowId);
+  return [
+    '  Look and decide:',
+    `  ${paint('bold', `rollback approve ${id}`)}`,
+    `  ${paint('bold', `rollback reject ${id} --note "why"`)}`,
+  ];
 }
 
 /** Where the run is paused, and how that is answered. */

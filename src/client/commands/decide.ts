@@ -60,7 +60,10 @@ export async function decide(
     }
     const answer = await sendDecision(temporal, workflowId, message);
     if (options.json) printJson(answer);
-    else printLine(paint(answer.counted ? 'green' : 'red', printable(answer.text)));
+    else {
+      const words = `${answer.counted === false ? 'Not counted: ' : ''}${printable(answer.text)}`;
+      printLine(paint(answer.counted ? 'green' : 'red', words));
+    }
     if (answer.counted === null) return exitCodes.unreachable;
     return answer.counted ? 0 : exitCodes.usage;
   });
@@ -185,12 +188,14 @@ function startWords(start: StartAuthority): string {
 async function confirm(decision: string, name: string): Promise<void> {
   if (!process.stdin.isTTY) {
     throw new CliError(
-      `Nobody can be asked here: look at the plan, and say --yes to ${decision} it.`,
+      `This is no terminal, so nobody can be asked: look at the plan above, and add --yes to ${decision} it.`,
     );
   }
   const lines = createInterface({ input: process.stdin, output: process.stderr });
   try {
-    const answer = await lines.question(`${decision} this as ${name}? [y/N] `);
+    const answer = await lines.question(
+      `${decision[0]?.toUpperCase()}${decision.slice(1)} this as ${name}? [y/N] `,
+    );
     if (/^y(es)?$/i.test(answer.trim())) return;
   } finally {
     lines.close();

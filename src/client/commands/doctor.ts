@@ -1,5 +1,7 @@
 /** `rollback doctor`: whether everything is there that a rollback will need, before it is needed. */
 import { WorkflowNotFoundError } from '@temporalio/client';
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { Clusters, type Cluster, type ListOf } from '../../activities/kubernetes/api.ts';
 import { keptStrategy } from '../../activities/kubernetes/annotations.ts';
 import { putStrategyBack } from '../../activities/kubernetes/hand-back-deployment.ts';
@@ -49,6 +51,7 @@ export async function doctor(options: DoctorOptions): Promise<number> {
   const temporal = connectTemporal();
   try {
     await checkTemporal(findings, temporal);
+    if (settings) await checkCommands(findings, settings);
     if (settings) await checkAuthority(findings, settings, temporal.address);
     if (settings) await checkCluster(findings, settings, temporal, options.mend === true);
   } finally {
@@ -99,7 +102,33 @@ async function checkTemporal(findings: Finding[], temporal: Temporal): Promise<v
     );
     if (!pollers?.length)
       throw new CliError(`none polls task queue ${taskQueue}: start one with npm run worker`);
-    return [true, `${pollers.map(({ identity }) => identity).join(', ')}`];
+    const seen = pollers.map(({ identity, lastAccessTime }) => {
+      return { identity, seconds: Date.now() / 1000 - Number(lastAccessTime?.seconds ?? 0) };
+    });
+    // A worker asks anew at least once a minute; the server remembers those that are gone for five.
+    const alive = seen.filter(({ seconds }) => seconds < 70).map(({ identity }) => identity);
+    if (alive.length > 0) return [true, alive.join(', ')];
+    const last = Math.round(Math.min(...seen.map(({ seconds }) => seconds)));
+    throw new CliError(`the last one was seen ${last} s ago: start one with npm run worker`);
+  });
+}
+
+/** Commands of checks that are files: a relative one is relative to the settings file. */
+async function checkCommands(
+  findings: Finding[],
+  { settings, folder }: LoadedSettings,
+): Promise<void> {
+  const commands = Object.values(settings.services).flatMap(({ checks: { smoke } }) => {
+    const [program = ''] = smoke?.command ?? [];
+    return program.includes('/') ? [resolve(folder, program)] : [];
+  });
+  if (commands.length === 0) return;
+  await look(findings, 'check commands', () => {
+    const missing = commands.filter((file) => !existsSync(file));
+    if (missing.length === 0) return Promise.resolve([true, commands.join(', ')]);
+    throw new CliError(
+      `not on this machine: ${missing.join(', ')}; a relative command is relative to the settings file`,
+    );
   });
 }
 

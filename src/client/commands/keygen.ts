@@ -14,6 +14,7 @@ export interface KeygenOptions {
 
 /** Makes a key, keeps its private part in a file for its owner alone, and tells the public part. */
 export async function keygen(name: string, options: KeygenOptions): Promise<number> {
+  if (name.trim() === '') throw new CliError('Say whose key it is: rollback keygen NAME.');
   const key = await makeKey(name);
   const entry = publicPart(key);
   if (options.print) {
