@@ -1,8 +1,9 @@
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import type { RunResult } from '../src/contract/run.ts';
-import { CommandLine, settingsFileWith } from './support/command-line.ts';
+import { CommandLine } from './support/command-line.ts';
 import { eventually } from './support/eventually.ts';
 import { useRollbackEnvironment } from './support/rollback-environment.ts';
+import { writeSettings } from './support/settings.ts';
 
 const [v1, v2] = ['wakala/api:1.0.0', 'wakala/api:2.0.0-bad'];
 const red = { smoke: { command: ['false'], retries: 0 } };
@@ -11,14 +12,14 @@ const colour = '\u001b[';
 let cli: CommandLine;
 
 beforeAll(() => {
-  const text = `
-kubernetes: { namespace: ${env.cluster.namespace} }
-aliases: { api: [deployment, aliased, --reason, from the alias] }
-`;
+  const settings = {
+    kubernetes: { namespace: env.cluster.namespace },
+    aliases: { api: ['deployment', 'aliased', '--reason', 'from the alias'] },
+  };
   cli = new CommandLine({
     TEMPORAL_ADDRESS: env.temporal.address,
     TEMPORAL_NAMESPACE: 'default',
-    ROLLBACK_CONFIG: settingsFileWith(text),
+    ROLLBACK_CONFIG: writeSettings(settings),
   });
 });
 

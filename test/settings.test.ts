@@ -157,6 +157,7 @@ describe('what is left out', () => {
           expect.objectContaining({ name: 'more than one region', need: { cto: 1 } }),
         ],
         contacts: ['on-call', 'team-lead', 'cto'],
+        decisionTimeout: 1_800_000,
         remindAfter: [300_000, 600_000],
         approvalTimeout: 3_600_000,
       },

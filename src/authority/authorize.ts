@@ -10,9 +10,9 @@ import { TokenError, type Register } from './register.ts';
 import { starterOf, subjectOf, verifyApprovals, verifyDecision, type Subject } from './verify.ts';
 
 /**
- * Lets a change pass, or not: seal, start, approvals and rules as they stand now. What has begun may
- * go on, and may be undone, with what was good then: it must not stop halfway because a key was
- * taken out, a day has passed, or another region has begun as well.
+ * Lets a change pass, or not: seal, start, approvals and rules as they stand now. What has begun must
+ * not stop halfway because a day has passed or another region has begun as well, and may be undone
+ * with keys that were good when it began.
  * @param check the check that is asked for, where it is one
  * @throws NotAuthorized with what is missing; nothing was changed.
  */
@@ -36,7 +36,7 @@ export async function authorize(
       `The plan has no check ${quoted(check.check)} of ${quoted(check.service)}.`,
     );
   }
-  const assertGranted = async (moment: 'effect' | 'undo', regions: string[]) => {
+  const assertGranted = async (moment: 'effect' | 'begun' | 'undo', regions: string[]) => {
     const scope = {
       ...seal.scope,
       regions: [...new Set([...seal.scope.regions, ...regions])].sort(),
@@ -55,7 +55,7 @@ export async function authorize(
       if (!isRefused || !(await parts.regions.hasBegun(plan.targets, run))) throw error;
     }
   }
-  await assertGranted('undo', []);
+  await assertGranted(undo ? 'undo' : 'begun', []);
   if (undo && authority.abort) await assertAborted(register, authority.abort, subject, iat);
 
   async function assertMayBegin(): Promise<void> {

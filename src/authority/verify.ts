@@ -21,10 +21,11 @@ export interface Subject extends DecisionSubject {
 }
 
 /**
- * When a decision is looked at: as it comes, before an effect, or (`undo`) before one is taken back
- * or seen through that has begun, for which it is enough that it was good then.
+ * When a decision is looked at: as it comes; before an effect; before a further effect of a run that
+ * has begun, for which no time is over; or before an effect is taken back, for which it is enough
+ * that the key was good then.
  */
-export type Moment = 'arrival' | 'effect' | 'undo';
+export type Moment = 'arrival' | 'effect' | 'begun' | 'undo';
 
 /**
  * What decisions about an execution must be about.
@@ -70,10 +71,10 @@ export async function verifyDecision(
   return { ...person, at: Math.min(claims.iat, now), breakGlass, note: claims.note };
 
   function problemOfTime({ iat, executeBy, sub }: DecisionClaims): string | undefined {
-    if (moment !== 'undo' && iat < subject.notBefore)
-      return `${sub} decided before the run was reset.`;
+    if (moment === 'begun' || moment === 'undo') return undefined;
+    if (iat < subject.notBefore) return `${sub} decided before the run was reset.`;
     if (moment === 'arrival') return tooLateToArrive(claims, now);
-    if (moment === 'undo' || now <= executeBy) return undefined;
+    if (now <= executeBy) return undefined;
     const until = new Date(executeBy * 1000).toISOString();
     return `The approval of ${sub} was to be carried out by ${until}.`;
   }

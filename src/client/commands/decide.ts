@@ -99,7 +99,11 @@ async function messageOf(
   // The server's word, not the run's: a decision must not be moved to an earlier run with this id.
   const run = described.raw.workflowExecutionInfo?.firstRunId || described.runId;
   const aud = audienceOf(namespace, workflowId);
-  const { plan, status } = await show(temporal, handle, { aud, run }, options);
+  // To try again changes nothing that was not approved, so nothing is shown or asked for it.
+  const { plan, status } =
+    decision === 'retry'
+      ? await planAsTold(temporal, handle)
+      : await show(temporal, handle, { aud, run }, options);
   const about = isStepDecision(decision)
     ? pausedStep(decision, workflowId, status, options.step)
     : undefined;
@@ -108,12 +112,18 @@ async function messageOf(
   if (!options.yes && !options.print && decision !== 'retry') await confirm(decision, key.sub);
   const iat = Math.floor(Date.now() / 1000);
   const claims: Omit<DecisionClaims, 'jti'> = {
-    ...{ sub: key.sub, aud, run, decision, digest: plan.digest, step, attempt, iat },
+    ...{ sub: key.sub, aud, run, decision, digest: plan?.digest ?? '', step, attempt, iat },
     ...{ exp: iat + tokenLimits.accepted, executeBy: iat + tokenLimits.executed },
     ...(options.note ? { note: options.note } : {}),
     ...(options.breakGlass ? { breakGlass: true } : {}),
   };
   return { decision, step, attempt, token: await key.sign(tokenTypes.decision, claims) };
+}
+
+/** The run's own word of its plan and of where it is paused. */
+async function planAsTold(temporal: Temporal, handle: WorkflowHandle) {
+  const { status } = await lookAt(temporal, handle);
+  return { plan: status?.plan, status };
 }
 
 /** The step that is decided about: the only one at which the run is paused, or the one that is named. */
