@@ -134,6 +134,27 @@ function addRuns(cli: Command, ended: (exitCode: number) => void): void {
       ended(await status(id, flags));
     });
   cli
+    .command('resume')
+    .argument('<id>', 'workflow id of the run')
+    .description('take up a run that was terminated or timed out, and follow it')
+    .addOption(keyFile())
+    .option('--detach', 'do not follow it')
+    .addOption(json())
+    .addHelpText(
+      'after',
+      `
+A run that was ended from outside goes on after its last finished step. One that had begun to go back, or
+that failed, is not taken up: a new run with the same input begins. A run whose worker was killed needs
+nothing: it goes on by itself.
+
+Example:
+  $ rollback resume ID`,
+    )
+    .action(async (id: string, flags: Flags) => {
+      const { resume } = await import('./commands/resume.ts');
+      ended(await resume(id, flags));
+    });
+  cli
     .command('watch')
     .argument('<id>', 'workflow id of the run')
     .description('follow a run to its end; the exit code is that of its outcome')

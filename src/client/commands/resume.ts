@@ -1,0 +1,109 @@
+/** `rollback resume`: takes up a run that was ended from outside, or starts what it was meant to do again. */
+import { type WorkflowExecutionDescription, WorkflowNotFoundError } from '@temporalio/client';
+import type { temporal as api } from '@temporalio/proto';
+import { randomUUID } from 'node:crypto';
+import { type Procedure, workflowTypes } from '../../contract/input.ts';
+import type { Mandate } from '../../contract/plan.ts';
+import { shellWord } from '../../contract/printable.ts';
+import { outcomes } from '../../contract/run.ts';
+import { searchAttributes } from '../../contract/search-attributes.ts';
+import { CliError } from '../errors.ts';
+import { follow } from '../follow.ts';
+import { printJson, printNote } from '../output.ts';
+import { noSuchRun } from '../run-status.ts';
+import { type Temporal, withTemporal } from '../temporal.ts';
+import { start, type StartOptions } from './start.ts';
+
+type Event = api.api.history.v1.IHistoryEvent;
+
+/** What is to be done about a run that has ended, and how it is told. */
+type Resumption =
+  | { kind: 'reset'; toEvent: Event['eventId']; text: string }
+  | { kind: 'again'; procedure: Procedure; input: Record<string, unknown>; text: string };
+
+/** Resumes a run and follows it; answers the exit code of its outcome. */
+export async function resume(workflowId: string, options: StartOptions): Promise<number> {
+  const found = await withResumption(workflowId);
+  printNote(found.text);
+  if (found.kind === 'again') {
+    const { procedure, input } = found;
+    return start(procedure, input, String(input[procedure]), options);
+  }
+  return withTemporal(async (temporal) => {
+    const { client, namespace } = temporal;
+    await client.workflowService.resetWorkflowExecution({
+      ...{ namespace, workflowExecution: { workflowId }, requestId: randomUUID() },
+      ...{ reason: 'rollback resume', workflowTaskFinishEventId: found.toEvent },
+    });
+    if (options.json) printJson({ workflowId });
+    if (options.detach) return 0;
+    const handle = client.workflow.getHandle(workflowId);
+    const result = await follow(temporal, handle, options.json === true);
+    return outcomes[result.outcome].exitCode;
+  });
+}
+
+async function withResumption(workflowId: string): Promise<Resumption> {
+  let found: Resumption | undefined;
+  await withTemporal(async (temporal) => {
+    found = await resumptionOf(temporal, workflowId);
+    return 0;
+  });
+  return found as Resumption;
+}
+
+/** @throws {CliError} where there is nothing to resume. */
+async function resumptionOf({ client }: Temporal, workflowId: string): Promise<Resumption> {
+  const handle = client.workflow.getHandle(workflowId);
+  const described = await handle.describe().catch((error: unknown) => {
+    throw error instanceof WorkflowNotFoundError ? noSuchRun(workflowId) : error;
+  });
+  assertResumable(described, workflowId);
+  const events = (await handle.fetchHistory()).events ?? [];
+  const { payloadConverter } = client.options.loadedDataConverter;
+  const argumentOf = (event: Event): unknown => {
+    const attributes =
+      event.activityTaskScheduledEventAttributes ?? event.workflowExecutionStartedEventAttributes;
+    const payload = attributes?.input?.payloads?.[0];
+    return payload ? payloadConverter.fromPayload(payload) : undefined;
+  };
+  const wasEndedFromOutside = ['TERMINATED', 'TIMED_OUT'].includes(described.status.name);
+  const wentBack = events.some(
+    (event) =>
+      event.activityTaskScheduledEventAttributes &&
+      (argumentOf(event) as Partial<Mandate> | undefined)?.undo === true,
+  );
+  const lastTask = events.findLast((event) => event.workflowTaskCompletedEventAttributes);
+  if (wasEndedFromOutside && !wentBack && lastTask) {
+    const text = `Run ${shellWord(workflowId)} was ended from outside, and goes on after its last finished step.`;
+    return { kind: 'reset', toEvent: lastTask.eventId, text };
+  }
+  const procedure = procedureOf(described.type);
+  const input = (events[0] && argumentOf(events[0])) as Record<string, unknown> | undefined;
+  if (!procedure || !input) {
+    throw new CliError(`What run ${shellWord(workflowId)} was started with is not known.`);
+  }
+  const why = wentBack ? 'had begun to go back' : 'has ended by itself';
+  const text = `Run ${shellWord(workflowId)} ${why}, so a new one with the same input begins.`;
+  return { kind: 'again', procedure, input, text };
+}
+
+function assertResumable(described: WorkflowExecutionDescription, workflowId: string): void {
+  const id = shellWord(workflowId);
+  if (described.status.name === 'RUNNING') {
+    throw new CliError(
+      `Run ${id} is open and goes on by itself as soon as a worker is there: rollback watch ${id}. Where it is paused, it says what it waits for.`,
+    );
+  }
+  const outcome = described.typedSearchAttributes.get(searchAttributes.outcome);
+  if (described.status.name === 'COMPLETED') {
+    throw new CliError(
+      `Run ${id} has done what it was to do (${outcome}): there is nothing to resume.`,
+    );
+  }
+}
+
+function procedureOf(type: string): Procedure | undefined {
+  const all = Object.entries(workflowTypes) as [Procedure, string][];
+  return all.find(([, workflowType]) => workflowType === type)?.[0];
+}

@@ -1,0 +1,104 @@
+import { beforeAll, expect, test } from '@jest/globals';
+import { CommandLine } from './support/command-line.ts';
+import { eventually } from './support/eventually.ts';
+import { useRollbackEnvironment } from './support/rollback-environment.ts';
+
+const [v1, v2, v3] = ['wakala/api:1.0.0', 'wakala/api:2.0.0', 'wakala/api:3.0.0'];
+const never = 'wakala/api:1.0.0-broken';
+const env = useRollbackEnvironment();
+let cli: CommandLine;
+beforeAll(() => {
+  cli = new CommandLine({
+    TEMPORAL_ADDRESS: env.temporal.address,
+    TEMPORAL_NAMESPACE: 'default',
+    ROLLBACK_CONFIG: env.settingsFile,
+  });
+});
+
+/** A run that has restored the template, and whose pods do not get ready. */
+async function rollingOut(name: string): Promise<string> {
+  await env.cluster.kubectl('create', 'deployment', name, `--image=${never}`, '--replicas=2');
+  await env.cluster.release(name, v2);
+  const id = await env.start({ deployment: name });
+  await env.cluster.pods(name, never);
+  return id;
+}
+
+test('a run that was terminated halfway goes on where it was, and does nothing twice', async () => {
+  const id = await rollingOut('halfway');
+  const handle = env.client.workflow.getHandle(id);
+  await eventually('the rollout is being driven', async () =>
+    (await env.status(id)).steps.some(({ title }) => title === 'Wait for every replica'),
+  );
+  await handle.terminate('by mistake');
+  const { metadata } = await env.cluster.deployment('halfway');
+
+  const resumed = cli.run('resume', id);
+  const status = await eventually('the run goes on', async () => {
+    const { name } = (await handle.describe()).status;
+    return name === 'RUNNING' && env.status(id);
+  });
+
+  expect(status.steps[0]).toMatchObject({ title: 'Restore the pod template', state: 'done' });
+  expect((await env.cluster.deployment('halfway')).metadata?.generation).toBe(metadata?.generation);
+  await handle.cancel();
+  const { exitCode, stderr } = await resumed;
+  expect(exitCode).toBe(1);
+  expect(stderr).toContain('goes on after its last finished step');
+  expect(await env.cluster.image('halfway')).toBe(v2);
+});
+
+test('a run that was terminated halfway leaves alone what somebody has deployed since', async () => {
+  const id = await rollingOut('overtaken');
+  await eventually('the rollout is being driven', async () =>
+    (await env.status(id)).steps.some(({ title }) => title === 'Wait for every replica'),
+  );
+  await env.client.workflow.getHandle(id).terminate('by mistake');
+  await env.cluster.release('overtaken', v3);
+
+  expect((await cli.run('resume', id, '--detach')).exitCode).toBe(0);
+
+  const paused = await env.untilPaused(id);
+  expect(paused.message).toContain('Somebody else changed Deployment overtaken');
+  expect(await env.cluster.image('overtaken')).toBe(v3);
+  // A decision counts from the second after the reset on.
+  const result = await eventually('the run is aborted', () =>
+    env.abort(paused).catch(() => undefined),
+  );
+  expect(result.outcome).toBe('failed');
+  expect(await env.cluster.image('overtaken')).toBe(v3);
+});
+
+test('a run that has gone back is not taken up: a new one begins', async () => {
+  await env.cluster.history('again', 2, v1, v2);
+  const owner = await env.occupy('again');
+  const id = await env.start({ deployment: 'again', reason: 'errors' });
+  expect((await env.result(id)).outcome).toBe('busy');
+  await owner.free();
+
+  const { exitCode, stderr, stdout } = await cli.run('resume', id);
+
+  expect(exitCode).toBe(0);
+  expect(stderr).toContain(
+    `Run ${id} has ended by itself, so a new one with the same input begins.`,
+  );
+  expect(stdout).toContain('Asked for by on-call');
+  expect(stdout).toContain('"errors"');
+  expect(await env.cluster.image('again')).toBe(v1);
+});
+
+test('a run that is open or done is left alone, with what to do instead', async () => {
+  await env.cluster.history('done', 1, v1, v2);
+  const id = await env.start({ deployment: 'done' });
+  await env.result(id);
+  const done = await cli.run('resume', id);
+  expect(done).toMatchObject({ exitCode: 2, stderr: expect.stringContaining('nothing to resume') });
+  await env.cluster.release('done', v3);
+  const open = await env.start({ deployment: 'done' }, undefined, 'nobody');
+  await env.untilWaiting(open);
+  const waiting = await cli.run('resume', open);
+  expect(waiting).toMatchObject({
+    ...{ exitCode: 2, stderr: expect.stringContaining(`rollback watch ${open}`) },
+  });
+  expect((await cli.run('resume', 'nothing')).exitCode).toBe(2);
+});
