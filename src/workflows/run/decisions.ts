@@ -24,10 +24,11 @@ import {
   type DecisionName,
 } from '../../contract/decision.ts';
 import type { Authorization, Planned, RunIdentity } from '../../contract/plan.ts';
+import { claimedBy, nameIn, tokenIn } from './message.ts';
 import { messageOf } from './outcome.ts';
 import { Pauses, type Pause } from './pauses.ts';
 import { authority } from './proxies.ts';
-import { isSignedBy, readToken, type ReadToken } from './token.ts';
+import { isSignedBy, type ReadToken } from './token.ts';
 
 const decideUpdate = defineUpdate<DecisionAnswer, [unknown]>(decideUpdateName);
 
@@ -299,21 +300,6 @@ export class Decisions {
     });
     this.changed(this);
   }
-}
-
-function nameIn(message: unknown): DecisionName | undefined {
-  const { decision } = (message ?? {}) as DecisionMessage;
-  return decisionNames.find((name) => name === decision);
-}
-
-function tokenIn(message: unknown): ReadToken | undefined {
-  return readToken((message as DecisionMessage | null | undefined)?.token);
-}
-
-/** Whom a token claims to be from; for records of what did not count. */
-function claimedBy(token: ReadToken | undefined): string {
-  const sub: unknown = token?.claims.sub;
-  return typeof sub === 'string' ? `${quoted(sub)} (not proved)` : 'unknown';
 }
 
 function notCounted(text: string): ApplicationFailure {
