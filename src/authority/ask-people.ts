@@ -1,4 +1,4 @@
-import type { Notice } from '../activities/people/index.ts';
+import type { Notice } from '../contract/notice.ts';
 
 import { shellWord } from '../contract/printable.ts';
 import { quoted } from '../contract/decision.ts';

@@ -1,5 +1,5 @@
 import type { Client } from '@temporalio/client';
-import type { Tell } from '../activities/people/index.ts';
+import type { Tell } from '../contract/notice.ts';
 import type { Plan } from '../contract/plan.ts';
 import type { SigningKey } from './private-key.ts';
 import type { Regions } from './regions.ts';

@@ -2,7 +2,7 @@ import { Client } from '@temporalio/client';
 import { type NativeConnection, Worker, type WorkflowBundleOption } from '@temporalio/worker';
 import { Clusters } from '../activities/kubernetes/api.ts';
 import { Locks } from '../activities/lock/locks.ts';
-import type { Tell } from '../activities/people/index.ts';
+import type { Tell } from '../contract/notice.ts';
 import { isErrorRateAbove } from '../activities/verification/error-rate.ts';
 import { Authority } from '../authority/authority.ts';
 import type { SigningKey } from '../authority/private-key.ts';

@@ -1,5 +1,5 @@
 import { pino } from 'pino';
-import type { Tell } from '../activities/people/index.ts';
+import type { Tell } from '../contract/notice.ts';
 import type { Logger, LogLevel, LogMetadata } from '@temporalio/worker';
 
 /** Structured logs on stdout, one JSON object a line; addresses lose their passwords. */

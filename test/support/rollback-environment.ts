@@ -13,7 +13,7 @@ import { findServers } from '../../sandbox/setup/servers.mjs';
 import { temporalDevFlags } from '../../sandbox/temporal-dev.ts';
 import { loadAuthority } from '../../src/authority/load.ts';
 import { signStart } from '../../src/authority/start.ts';
-import type { Notice } from '../../src/activities/people/index.ts';
+import type { Notice } from '../../src/contract/notice.ts';
 import { loadSettings } from '../../src/config/settings.ts';
 import {
   tokenTypes,

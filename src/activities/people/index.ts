@@ -3,19 +3,6 @@ import { Context } from '@temporalio/activity';
 import type { Asking } from '../../authority/ask-people.ts';
 import type { Authority } from '../../authority/authority.ts';
 
-/** Something that people should know or do. */
-export interface Notice {
-  workflowId: string;
-  /** Roles that it is for. */
-  roles: string[];
-  /** Whether somebody must act. */
-  urgent: boolean;
-  text: string;
-}
-
-/** A way to reach people. */
-export type Tell = (notice: Notice) => Promise<void>;
-
 export function peopleActivities(authority: Authority) {
   return {
     /** Tells those whose approval a plan lacks that it waits, or that somebody stood in for them. */
