@@ -78,7 +78,7 @@ async function refusal(
   const versions = () =>
     env.cluster.kubectl(
       ...['get', 'deployments', '-o'],
-      'jsonpath={.items[*].metadata.resourceVersion}',
+      'jsonpath={range .items[*]}{.metadata.generation}{.metadata.annotations}{end}',
     );
   const before = await versions();
   const failure = await forger.ask(activity, argument);

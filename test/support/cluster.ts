@@ -103,3 +103,9 @@ export class TestCluster {
     };
   }
 }
+
+/** What people and tools have written on a Deployment; its controller goes on writing the status. */
+export function written({ metadata }: Pick<Deployment, 'metadata'>): object {
+  const { generation, annotations, labels } = metadata ?? {};
+  return { generation, annotations, labels };
+}
