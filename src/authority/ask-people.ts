@@ -1,9 +1,8 @@
-import type { Notice } from '../contract/notice.ts';
-
-import { shellWord } from '../contract/printable.ts';
 import { quoted } from '../contract/decision.ts';
 import { hashOf } from '../contract/digest.ts';
+import type { Notice } from '../contract/notice.ts';
 import type { Authorization, Plan, RunIdentity } from '../contract/plan.ts';
+import { shellWord } from '../contract/printable.ts';
 import { assess } from './assess.ts';
 import type { AuthorityParts, Execution } from './parts.ts';
 import { TokenError } from './register.ts';

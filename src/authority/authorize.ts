@@ -1,10 +1,11 @@
 import { ApplicationFailure } from '@temporalio/client';
 import type { Assessment } from '../contract/authority.ts';
-import { failureTypes } from '../contract/failures.ts';
-import type { Authorization, Mandate, PlannedCheck } from '../contract/plan.ts';
 import { quoted } from '../contract/decision.ts';
 import { hashOf } from '../contract/digest.ts';
+import { failureTypes } from '../contract/failures.ts';
+import type { Authorization, Mandate, PlannedCheck } from '../contract/plan.ts';
 import { assess } from './assess.ts';
+import { hasBegun } from './has-begun.ts';
 import { nowSeconds, type AuthorityParts, type Execution } from './parts.ts';
 import { TokenError, type Register } from './register.ts';
 import { starterOf, subjectOf, verifyApprovals, verifyDecision, type Subject } from './verify.ts';
@@ -52,7 +53,7 @@ export async function authorize(
       return await assertMayBegin();
     } catch (error) {
       const isRefused = error instanceof ApplicationFailure;
-      if (!isRefused || !(await parts.regions.hasBegun(plan.targets, run))) throw error;
+      if (!isRefused || !(await hasBegun(parts.clusters, plan.targets, run))) throw error;
     }
   }
   await assertGranted(undo ? 'undo' : 'begun', []);

@@ -1,4 +1,5 @@
 import type { Client } from '@temporalio/client';
+import type { Clusters } from '../activities/kubernetes/api.ts';
 import type { Tell } from '../contract/notice.ts';
 import type { Plan } from '../contract/plan.ts';
 import type { SigningKey } from './private-key.ts';
@@ -12,6 +13,7 @@ export interface AuthorityParts {
   key: SigningKey;
   client: Client;
   namespace: string;
+  clusters: Clusters;
   regions: Regions;
   tell: Tell;
   /** Whether the error rate of all the plan's services is above a limit from 0 to 1. */

@@ -7,11 +7,11 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { ApplicationFailure, type Client, WorkflowNotFoundError } from '@temporalio/client';
-import { restoredRollback, wasRestoredBy } from '../activities/kubernetes/annotations.ts';
+import { restoredRollback } from '../activities/kubernetes/annotations.ts';
 import { KubeconfigError, KubernetesError, type Clusters } from '../activities/kubernetes/api.ts';
 import { deploymentPath, type Deployment } from '../activities/kubernetes/revisions.ts';
 import { failureTypes } from '../contract/failures.ts';
-import { targetName, type RunIdentity, type Target } from '../contract/plan.ts';
+import { targetName, type Target } from '../contract/plan.ts';
 
 const remembered = '1 hour';
 const rememberedMs = 3_600_000;
@@ -56,25 +56,12 @@ export class Regions {
     }
     const others = await Promise.all(
       targets.flatMap((target) =>
-        [...this.contexts.keys()].map(async (region) =>
+        known.map(async (region) =>
           !own.includes(region) && (await this.wasChangedIn(region, target)) ? [region] : [],
         ),
       ),
     );
     return [...new Set([...own, ...others.flat()])].sort();
-  }
-
-  /**
-   * Whether the run has changed one of the targets already: then it may go on, whatever has begun
-   * elsewhere since, rather than stop halfway. Believes the object only, which Temporal's writers
-   * cannot change.
-   */
-  async hasBegun(targets: readonly Target[], run: RunIdentity): Promise<boolean> {
-    const read = targets.map(({ context, namespace, name }) =>
-      this.clusters.of(context).find<Deployment>(deploymentPath(namespace, name)),
-    );
-    const found = await Promise.all(read);
-    return found.some((deployment) => deployment && wasRestoredBy(deployment, run));
   }
 
   /**

@@ -2,6 +2,7 @@
 import {
   ApplicationFailure,
   QueryNotRegisteredError,
+  type WorkflowExecutionDescription,
   WorkflowFailedError,
   WorkflowNotFoundError,
   type WorkflowHandle,
@@ -68,6 +69,13 @@ export async function resultOf(handle: WorkflowHandle): Promise<RunResult> {
   }
 }
 
-export function noSuchRun(workflowId: string): CliError {
+/** @throws {CliError} where there is no such run. */
+export async function describeRun(handle: WorkflowHandle): Promise<WorkflowExecutionDescription> {
+  return handle.describe().catch((error: unknown) => {
+    throw error instanceof WorkflowNotFoundError ? noSuchRun(handle.workflowId) : error;
+  });
+}
+
+function noSuchRun(workflowId: string): CliError {
   return new CliError(`There is no run ${shellWord(workflowId)}: see rollback list.`);
 }

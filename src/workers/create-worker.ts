@@ -40,7 +40,7 @@ export function createWorker({
   const client = new Client({ connection, namespace });
   const locks = new Locks(client);
   const authority = new Authority({
-    ...{ source: register, key, client, namespace, tell },
+    ...{ source: register, key, client, namespace, clusters, tell },
     regions: new Regions(client, clusters, () => register.settings.regions),
     measureErrorRate: ({ targets }, limit) => {
       const found = targets.map(({ namespace, name }) =>

@@ -1,7 +1,7 @@
 /** Decisions about a run, of its plan or of a step: shows what they are about, asks, signs and sends. */
 import { userInfo } from 'node:os';
 import { createInterface } from 'node:readline/promises';
-import { type WorkflowHandle, WorkflowNotFoundError } from '@temporalio/client';
+import type { WorkflowHandle } from '@temporalio/client';
 import type { SigningKey } from '../../authority/private-key.ts';
 import {
   audienceOf,
@@ -21,7 +21,7 @@ import { CliError, exitCodes } from '../errors.ts';
 import { paint, printJson, printLine, printNote } from '../output.ts';
 import { ownKey } from '../own-key.ts';
 import { printable, shellWord } from '../../contract/printable.ts';
-import { lookAt, noSuchRun } from '../run-status.ts';
+import { describeRun, lookAt } from '../run-status.ts';
 import { assertDigest, checkSeal, readSealedPlan } from '../sealed-plan.ts';
 import { sendDecision } from '../send-decision.ts';
 import { withTemporal, type Temporal } from '../temporal.ts';
@@ -88,9 +88,7 @@ async function messageOf(
 ): Promise<DecisionMessage & { decision: DecisionName }> {
   const { client, namespace } = temporal;
   const handle = client.workflow.getHandle(workflowId);
-  const described = await handle.describe().catch((error: unknown) => {
-    throw error instanceof WorkflowNotFoundError ? noSuchRun(workflowId) : error;
-  });
+  const described = await describeRun(handle);
   if (described.status.name !== 'RUNNING') {
     throw new CliError(
       `Run ${shellWord(workflowId)} has ended (${described.status.name.toLowerCase()}), so there is nothing to decide: see rollback status ${shellWord(workflowId)}.`,

@@ -1,5 +1,5 @@
 /** `rollback resume`: takes up a run that was ended from outside, or starts what it was meant to do again. */
-import { type WorkflowExecutionDescription, WorkflowNotFoundError } from '@temporalio/client';
+import type { WorkflowExecutionDescription, WorkflowHandle } from '@temporalio/client';
 import type { temporal as api } from '@temporalio/proto';
 import { randomUUID } from 'node:crypto';
 import { type Procedure, workflowTypes } from '../../contract/input.ts';
@@ -10,7 +10,7 @@ import { searchAttributes } from '../../contract/search-attributes.ts';
 import { CliError } from '../errors.ts';
 import { follow } from '../follow.ts';
 import { printJson, printNote } from '../output.ts';
-import { noSuchRun } from '../run-status.ts';
+import { describeRun } from '../run-status.ts';
 import { type Temporal, withTemporal } from '../temporal.ts';
 import { start, type StartOptions } from './start.ts';
 
@@ -23,41 +23,30 @@ type Resumption =
 
 /** Resumes a run and follows it; answers the exit code of its outcome. */
 export async function resume(workflowId: string, options: StartOptions): Promise<number> {
-  const found = await withResumption(workflowId);
-  printNote(found.text);
-  if (found.kind === 'again') {
-    const { procedure, input } = found;
-    return start(procedure, input, String(input[procedure]), options);
-  }
   return withTemporal(async (temporal) => {
     const { client, namespace } = temporal;
+    const handle = client.workflow.getHandle(workflowId);
+    const found = await resumptionOf(temporal, handle);
+    printNote(found.text);
+    if (found.kind === 'again') {
+      const { procedure, input } = found;
+      return start(procedure, input, String(input[procedure]), options);
+    }
     await client.workflowService.resetWorkflowExecution({
       ...{ namespace, workflowExecution: { workflowId }, requestId: randomUUID() },
       ...{ reason: 'rollback resume', workflowTaskFinishEventId: found.toEvent },
     });
     if (options.json) printJson({ workflowId });
     if (options.detach) return 0;
-    const handle = client.workflow.getHandle(workflowId);
     const result = await follow(temporal, handle, options.json === true);
     return outcomes[result.outcome].exitCode;
   });
 }
 
-async function withResumption(workflowId: string): Promise<Resumption> {
-  let found: Resumption | undefined;
-  await withTemporal(async (temporal) => {
-    found = await resumptionOf(temporal, workflowId);
-    return 0;
-  });
-  return found as Resumption;
-}
-
 /** @throws {CliError} where there is nothing to resume. */
-async function resumptionOf({ client }: Temporal, workflowId: string): Promise<Resumption> {
-  const handle = client.workflow.getHandle(workflowId);
-  const described = await handle.describe().catch((error: unknown) => {
-    throw error instanceof WorkflowNotFoundError ? noSuchRun(workflowId) : error;
-  });
+async function resumptionOf({ client }: Temporal, handle: WorkflowHandle): Promise<Resumption> {
+  const { workflowId } = handle;
+  const described = await describeRun(handle);
   assertResumable(described, workflowId);
   const events = (await handle.fetchHistory()).events ?? [];
   const { payloadConverter } = client.options.loadedDataConverter;

@@ -1,11 +1,10 @@
-import { WorkflowNotFoundError } from '@temporalio/client';
 import { outcomes, type RunStatus } from '../../contract/run.ts';
 import { searchAttributes } from '../../contract/search-attributes.ts';
 import { CliError } from '../errors.ts';
 import { follow } from '../follow.ts';
 import { age, paint, printJson, printLine, table } from '../output.ts';
 import { printable, shellWord } from '../../contract/printable.ts';
-import { lookAt, noSuchRun, resultOf } from '../run-status.ts';
+import { describeRun, lookAt, resultOf } from '../run-status.ts';
 import { type Temporal, withTemporal } from '../temporal.ts';
 import { endLines, runLines } from '../view.ts';
 
@@ -44,11 +43,8 @@ export async function list(options: ListOptions): Promise<number> {
       if (runs.length === options.limit) break;
     }
     if (options.waiting) await addMissing(temporal, runs);
-    if (options.json) {
-      printJson(runs);
-      return 0;
-    }
-    showRuns(printable(runs), options);
+    if (options.json) printJson(runs);
+    else showRuns(printable(runs), options);
     return 0;
   });
 }
@@ -106,7 +102,7 @@ function printWaiting(runs: ListedRun[]): void {
 export async function status(workflowId: string, options: { json?: boolean }): Promise<number> {
   return withTemporal(async (temporal) => {
     const handle = temporal.client.workflow.getHandle(workflowId);
-    const { status: state } = await handle.describe().catch(notFound(workflowId));
+    const { status: state } = await describeRun(handle);
     if (state.name === 'RUNNING') {
       const run = await lookAt(temporal, handle);
       if (!run.status) {
@@ -128,7 +124,7 @@ export async function status(workflowId: string, options: { json?: boolean }): P
 export async function watch(workflowId: string, options: { json?: boolean }): Promise<number> {
   return withTemporal(async (temporal) => {
     const handle = temporal.client.workflow.getHandle(workflowId);
-    await handle.describe().catch(notFound(workflowId));
+    await describeRun(handle);
     const result = await follow(temporal, handle, options.json === true);
     return outcomes[result.outcome].exitCode;
   });
@@ -137,10 +133,4 @@ export async function watch(workflowId: string, options: { json?: boolean }): Pr
 function show(run: RunStatus, lines: string[], { json }: { json?: boolean }): void {
   if (json) printJson(run);
   else for (const line of lines) printLine(line);
-}
-
-function notFound(workflowId: string) {
-  return (error: unknown): never => {
-    throw error instanceof WorkflowNotFoundError ? noSuchRun(workflowId) : error;
-  };
 }

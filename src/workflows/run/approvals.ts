@@ -4,9 +4,8 @@ import { durationMs } from '../../contract/duration.ts';
 import type { CommonInput } from '../../contract/input.ts';
 import type { Planned } from '../../contract/plan.ts';
 import type { Decisions } from './decisions.ts';
-import { isOutcome } from './outcome.ts';
-import { people } from './proxies.ts';
 import type { StatusBoard } from './status.ts';
+import { tellPeople } from './tell-people.ts';
 
 /** How the wait ended. Only `granted` lets the run go on. */
 export type Approval =
@@ -38,7 +37,7 @@ export async function awaitApprovals(
   }
   await decisions.settle('The plan is approved already, and is being carried out.');
   if (!planned.assessment.granted) board.enter('planning', 'Approved. Taking the locks.');
-  if (breakGlass) ask(planned, decisions, 0);
+  if (breakGlass) tellPeople(decisions, { plan: planned.plan, reminder: 0 });
   return { outcome: 'granted' };
 }
 
@@ -58,17 +57,9 @@ async function wait(
   board.await(new Date(began + timeout), () => `Waiting for ${decisions.assessment?.missing}.`);
   const due = [0, ...remindAfterMs.filter((afterMs) => afterMs < timeout), timeout];
   for (const [reminder, next] of due.slice(1).entries()) {
-    ask(planned, decisions, reminder);
+    tellPeople(decisions, { plan: planned.plan, reminder });
     const summary =
       next === timeout ? 'approval, or the end of the wait' : 'approval, or a reminder';
     if (await condition(isSettled, Math.max(1, began + next - Date.now()), { summary })) return;
   }
-}
-
-/** Tells people without holding the run up; that nobody could be told must not fail it. */
-function ask({ plan }: Planned<CommonInput>, decisions: Decisions, reminder: number): void {
-  const { identity: run, authorization: authority } = decisions;
-  people.ask({ run, plan, authority, reminder }).catch((error: unknown) => {
-    if (!isOutcome(error)) throw error;
-  });
 }

@@ -1,12 +1,11 @@
 /** The wait of a run that is paused at a step: it holds until somebody decides, however long that takes. */
 import { condition } from '@temporalio/workflow';
 import type { Plan } from '../../contract/plan.ts';
-import type { Decisions } from './decisions.ts';
 import type { PausedStep } from '../../contract/run.ts';
-import { isOutcome } from './outcome.ts';
+import type { Decisions } from './decisions.ts';
 import type { Pause, StepAnswer } from './pauses.ts';
-import { people } from './proxies.ts';
 import type { StatusBoard } from './status.ts';
+import { tellPeople } from './tell-people.ts';
 
 export interface HoldSettings {
   /** After so many milliseconds without a decision the next contact is told as well. */
@@ -38,7 +37,8 @@ export async function hold(
   const isDecided = () => pause.answer !== undefined || isOver();
   try {
     for (let reminder = 0; !isDecided(); reminder++) {
-      tell(plan, decisions, pausedStep, reminder);
+      const { step, error } = pausedStep;
+      tellPeople(decisions, { plan, reminder, paused: { step, error } });
       const isLast = reminder >= settings.furtherContacts;
       if (isLast) await condition(isDecided);
       else await condition(isDecided, settings.decisionTimeoutMs);
@@ -48,18 +48,4 @@ export async function hold(
     board.goOn(pausedStep);
   }
   return pause.answer;
-}
-
-/** Tells people without holding the run up; that nobody could be told must not fail it. */
-function tell(
-  plan: Plan,
-  { identity: run, authorization: authority }: Decisions,
-  { step, error }: PausedStep,
-  reminder: number,
-): void {
-  people
-    .ask({ run, plan, authority, reminder, paused: { step, error } })
-    .catch((error: unknown) => {
-      if (!isOutcome(error)) throw error;
-    });
 }

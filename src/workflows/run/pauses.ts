@@ -1,10 +1,5 @@
 /** The steps at which a run waits for a decision. */
-import {
-  quoted,
-  stepDecisionNames,
-  type DecisionMessage,
-  type StepDecisionName,
-} from '../../contract/decision.ts';
+import { quoted, type DecisionMessage, type StepDecisionName } from '../../contract/decision.ts';
 
 /** What somebody decided about a step. */
 export interface StepAnswer {
@@ -62,7 +57,7 @@ export class Pauses {
     return `Here it is ${pause.allowed.join(' or ')}: "${name}" is of no use.`;
   }
 
-  /** Whether this message may come without a signature; counts those that do. */
+  /** Whether this message may come without a signature. */
   mayBeUnsigned(name: StepDecisionName, message: DecisionMessage | undefined): boolean {
     return name === 'retry' && message?.token === undefined && this.unsigned < unsignedRetries;
   }
@@ -73,6 +68,5 @@ export class Pauses {
   }
 }
 
-export const anyStepDecision = stepDecisionNames;
 /** An undo cannot be aborted: it is what an abort asks for. */
 export const undoDecisions = ['retry', 'skip'] as const;

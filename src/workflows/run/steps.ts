@@ -1,12 +1,13 @@
 /** The steps of one run: done in order, held where they fail, undone in reverse. */
 import { ApplicationFailure, CancellationScope, isCancellation } from '@temporalio/workflow';
+import { stepDecisionNames } from '../../contract/decision.ts';
 import { failureTypes } from '../../contract/failures.ts';
 import type { Authorization, Change, Effect, Mandate, Plan } from '../../contract/plan.ts';
 import type { StepStatus } from '../../contract/run.ts';
 import { hold, type HoldSettings } from './hold.ts';
 import type { Decisions } from './decisions.ts';
 import { isOutcome, isPlanVoid, messageOf, typedCause } from './outcome.ts';
-import { anyStepDecision, undoDecisions } from './pauses.ts';
+import { undoDecisions } from './pauses.ts';
 import { stepTitle } from './proxies.ts';
 import type { StatusBoard } from './status.ts';
 
@@ -248,7 +249,7 @@ export class Run {
   private async hold(
     status: StepStatus,
     step: string,
-    allowed: typeof anyStepDecision | typeof undoDecisions = anyStepDecision,
+    allowed: typeof stepDecisionNames | typeof undoDecisions = stepDecisionNames,
   ) {
     status.state = 'paused';
     const { attempt, error = '' } = status;
@@ -256,7 +257,10 @@ export class Run {
       { step, attempt, allowed: [...allowed], error },
       {
         ...{ plan: this.plan, decisions: this.decisions, board: this.board },
-        ...{ settings: this.holding, isOver: () => this.isAborted && allowed === anyStepDecision },
+        ...{
+          settings: this.holding,
+          isOver: () => this.isAborted && allowed === stepDecisionNames,
+        },
       },
     );
     status.state = 'failed';
