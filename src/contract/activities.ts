@@ -25,6 +25,12 @@ export const activityClasses = {
   'people.ask': 'tell',
 } as const;
 
+/**
+ * After so long without a heartbeat, of which there is one a second, an activity's worker counts as
+ * gone, and the activity is done again elsewhere: a killed worker's step is taken up within 5 s.
+ */
+export const heartbeatTimeoutMs = 4000;
+
 export type ActivityName = keyof typeof activityClasses;
 export type ActivityClass = (typeof activityClasses)[ActivityName];
 

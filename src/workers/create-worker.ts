@@ -26,6 +26,8 @@ export interface WorkerParts {
   clusters?: Clusters;
 }
 
+const pollers = { type: 'autoscaling', minimum: 1, initial: 2, maximum: 20 } as const;
+
 /** A worker for every workflow and activity, with the guard before each activity that changes something. */
 export function createWorker({
   connection,
@@ -57,7 +59,11 @@ export function createWorker({
     activities: allActivities(settings, { clusters, locks, authority }),
     interceptors: { activity: activityInterceptors({ authority, locks }) },
     // After a killed worker, its workflows wait this long for it before another takes them.
-    stickyQueueScheduleToStartTimeout: '1s',
+    stickyQueueScheduleToStartTimeout: '500ms',
+    // Whoever waits for a task is handed one, even if it has just been stopped with its connections
+    // still there: so no more than the work asks for.
+    workflowTaskPollerBehavior: pollers,
+    activityTaskPollerBehavior: pollers,
     // A run in memory takes a megabyte or more, and one that waits for people needs none: when it is
     // decided about, it is read back from its history within some 20 ms.
     maxCachedWorkflows: 50,

@@ -29,7 +29,7 @@ import { registerSearchAttributes } from '../../src/workers/register-search-attr
 import { workflowBundle } from '../../src/workers/workflow-bundle.ts';
 import { TestCluster } from './cluster.ts';
 import { eventually } from './eventually.ts';
-import { FakeOwner } from './fake-owner.ts';
+import { FakeOwner } from '../../sandbox/chaos/fake-owner.ts';
 import { keyOf, type PersonName } from './people.ts';
 import { type OwnSettings, writeSettings } from './settings.ts';
 import { silentLogger } from './silent-logger.ts';

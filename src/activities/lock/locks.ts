@@ -9,6 +9,7 @@ import {
   WorkflowExecutionAlreadyStartedError,
   WorkflowNotFoundError,
 } from '@temporalio/client';
+import { heartbeatTimeoutMs } from '../../contract/activities.ts';
 import { failureTypes } from '../../contract/failures.ts';
 import { shellWord } from '../../contract/printable.ts';
 import { targetKey, targetName, type RunIdentity, type Target } from '../../contract/plan.ts';
@@ -18,10 +19,10 @@ const lockQueue = 'rollback-locks';
 /** A lease this long outlives every run that still acts; every effect takes a lapsed one again. */
 const lease = '24 hours';
 /**
- * A run that was closed may have an activity that still acts, until it misses its heartbeat. The
- * longest heartbeat time-out of `src/workflows/run/proxies.ts`, with room for clocks that differ.
+ * A run that was closed may have an activity that still acts, until it misses its heartbeat; with
+ * room for clocks that differ.
  */
-const lastActivityMayLiveMs = 6000;
+const lastActivityMayLiveMs = heartbeatTimeoutMs + 2000;
 
 interface Held {
   owner: RunIdentity;

@@ -15,23 +15,28 @@ import type { KubernetesActivities } from '../../activities/kubernetes/index.ts'
 import type { LockActivities } from '../../activities/lock/index.ts';
 import type { PeopleActivities } from '../../activities/people/index.ts';
 import type { VerificationActivities } from '../../activities/verification/index.ts';
-import { type ActivityClass, classOf } from '../../contract/activities.ts';
+import { type ActivityClass, classOf, heartbeatTimeoutMs } from '../../contract/activities.ts';
 
-/** Retries have no end of their own after something was changed: the cluster comes back, or a person decides. */
-const retry = { initialInterval: '500ms', backoffCoefficient: 2, maximumInterval: '5s' } as const;
+/**
+ * Retries have no end of their own after something was changed: the cluster comes back, or a person
+ * decides. The first comes soon, since a killed worker's step waits for it too.
+ */
+const retry = { initialInterval: '100ms', backoffCoefficient: 2, maximumInterval: '5s' } as const;
 const cancellation = { cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED };
 
 type LocalClass = 'lock' | 'assess';
 
+/** How long a killed worker's activity waits to be taken up again; every activity heartbeats. */
+const heartbeatTimeout = heartbeatTimeoutMs;
+
 const optionsOf: Record<Exclude<ActivityClass, LocalClass>, ActivityOptions> = {
   // Before anything was changed, a minute without an answer ends the run as unreachable.
-  observe: { startToCloseTimeout: '20s', scheduleToCloseTimeout: '60s', retry },
-  // The heartbeat time-outs are how long a killed worker's step waits to be taken up again.
-  mutate: { startToCloseTimeout: '2m', heartbeatTimeout: '5s', retry, ...cancellation },
-  drive: { startToCloseTimeout: '24h', heartbeatTimeout: '5s', retry, ...cancellation },
-  check: { startToCloseTimeout: '24h', heartbeatTimeout: '5s', retry, ...cancellation },
-  wait: { startToCloseTimeout: '24h', heartbeatTimeout: '5s', retry, ...cancellation },
-  tell: { startToCloseTimeout: '10s', retry: { ...retry, maximumAttempts: 5 } },
+  observe: { startToCloseTimeout: '20s', scheduleToCloseTimeout: '60s', heartbeatTimeout, retry },
+  mutate: { startToCloseTimeout: '2m', heartbeatTimeout, retry, ...cancellation },
+  drive: { startToCloseTimeout: '24h', heartbeatTimeout, retry, ...cancellation },
+  check: { startToCloseTimeout: '24h', heartbeatTimeout, retry, ...cancellation },
+  wait: { startToCloseTimeout: '24h', heartbeatTimeout, retry, ...cancellation },
+  tell: { startToCloseTimeout: '10s', heartbeatTimeout, retry: { ...retry, maximumAttempts: 5 } },
 };
 
 /**

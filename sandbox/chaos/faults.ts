@@ -1,0 +1,79 @@
+import type { Disturbance, Lane } from './lane.ts';
+import type { Exchange, Observer, Side } from './wire.ts';
+
+/** One moment of a run: which exchange, and whether the server has seen it. */
+export interface Point extends Omit<Exchange, 'changes'> {
+  side: Side;
+}
+
+/** What is done at a point. */
+export const faults = {
+  /** The worker is killed there, and another one is started at once. */
+  kill: (point: Point) => new Kill(point),
+  /** The connection breaks there, and the worker lives. */
+  cut: (point: Point) => new Cut(point),
+  /** The worker is stopped there, goes on when another has done its work, and only then is heard. */
+  zombie: (point: Point) => new Zombie(point),
+} as const;
+export type FaultName = keyof typeof faults;
+
+/** A disturbance that happens once, at a point that the run may or may not come by. */
+export abstract class Fault implements Disturbance {
+  isReached = false;
+  private readonly point: Point;
+
+  constructor(point: Point) {
+    this.point = point;
+  }
+
+  begin(lane: Lane): void {
+    const observer: Observer = (exchange, side) => {
+      if (this.isReached || side !== this.point.side || !isAt(exchange, this.point)) {
+        return Promise.resolve('pass');
+      }
+      this.isReached = true;
+      return this.strike(lane);
+    };
+    lane.temporal.observe(observer);
+    lane.kubernetes.observe(observer);
+  }
+
+  abstract strike(lane: Lane): ReturnType<Observer>;
+
+  end(_lane: Lane): void | Promise<void> {}
+}
+
+class Kill extends Fault {
+  override strike(lane: Lane): ReturnType<Observer> {
+    lane.replaceWorker('SIGKILL');
+    return Promise.resolve('cut');
+  }
+}
+
+class Cut extends Fault {
+  override strike(): ReturnType<Observer> {
+    return Promise.resolve('cut');
+  }
+}
+
+class Zombie extends Fault {
+  private readonly held = Promise.withResolvers<'pass'>();
+
+  override strike(lane: Lane): ReturnType<Observer> {
+    lane.replaceWorker('SIGSTOP');
+    return this.held.promise;
+  }
+
+  /** Lets it go on, and waits until it has done what it still wanted to do. */
+  override async end(lane: Lane): Promise<void> {
+    const [zombie] = lane.workers;
+    if (!this.isReached || !zombie) return;
+    this.held.resolve('pass');
+    zombie.signal('SIGCONT');
+    await zombie.end('SIGTERM');
+  }
+}
+
+function isAt(exchange: Exchange, { server, what, nth }: Point): boolean {
+  return exchange.server === server && exchange.what === what && exchange.nth === nth;
+}

@@ -1,0 +1,240 @@
+/**
+ * One lane of chaos: a Temporal server of its own, and a worker behind wires through which all that
+ * it says to Temporal and to Kubernetes goes. Lanes share a cluster and nothing else.
+ */
+import { Client, Connection, WorkflowFailedError } from '@temporalio/client';
+import { ApplicationFailure } from '@temporalio/common';
+import { execa } from 'execa';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { parse, stringify } from 'yaml';
+import type { RunResult, StepState } from '../../src/contract/run.ts';
+import { down, status, up } from '../sandbox.ts';
+import { WorkerProcess } from '../worker-process.ts';
+import { kubernetesNaming, temporalNaming } from './naming.ts';
+import { Place } from './place.ts';
+import type { Scenario } from './scenarios.ts';
+import { Wire } from './wire.ts';
+
+const withoutAllButTemporal = ['kubernetes', 'postgres', 'redis', 'wakala'] as const;
+/** A run that has not ended by then is stuck. */
+const stuckAfterMs = 120_000;
+/** What controllers still do when the run has ended. */
+const settlesWithinMs = 10_000;
+
+/** How a run ended, without what differs from run to run. */
+export interface Ending {
+  outcome: string;
+  steps: { title: string; state: StepState }[];
+  gaps: string[];
+  world: unknown;
+  /** In words, with names that do differ. */
+  message: string;
+}
+
+/** What is done to a run: told when it is about to begin and when it has ended. */
+export interface Disturbance {
+  begin(lane: Lane): void | Promise<void>;
+  /** Undoes what would outlast the run, and waits for what it delayed. */
+  end?(lane: Lane): void | Promise<void>;
+}
+
+export class Lane {
+  readonly temporal: Wire;
+  readonly kubernetes: Wire;
+  readonly client: Client;
+  /** The workers that were started for the run, the newest last. */
+  readonly workers: WorkerProcess[] = [];
+  private readonly dir: string;
+  /** Temporal's own, past the wire. */
+  private readonly address: string;
+  private readonly health: Server;
+  private variables: Record<string, string> = {};
+
+  private constructor(
+    dir: string,
+    address: string,
+    { temporal, kubernetes, client }: Pick<Lane, 'temporal' | 'kubernetes' | 'client'>,
+    health: Server,
+  ) {
+    this.dir = dir;
+    this.address = address;
+    this.temporal = temporal;
+    this.kubernetes = kubernetes;
+    this.client = client;
+    this.health = health;
+  }
+
+  /** Opens a lane on the cluster that the environment names. */
+  static async open(): Promise<Lane> {
+    const dir = mkdtempSync(join(tmpdir(), 'rollback-lane-'));
+    const { TEMPORAL_ADDRESS: address } = await up({ dir, without: withoutAllButTemporal });
+    const connection = await Connection.connect({ address });
+    const health = createServer((request, response) => {
+      response.writeHead(request.url === '/green' ? 200 : 500).end();
+    });
+    health.listen(0, '127.0.0.1');
+    await once(health, 'listening');
+    const target = `http://${address}`;
+    const wires = {
+      temporal: await Wire.open({
+        server: 'temporal',
+        target,
+        naming: temporalNaming,
+        pings: true,
+      }),
+      kubernetes: await kubernetesWire(),
+    };
+    return new Lane(dir, address, { ...wires, client: new Client({ connection }) }, health);
+  }
+
+  async close(): Promise<void> {
+    this.temporal.close();
+    this.kubernetes.close();
+    this.health.close();
+    await this.client.connection.close();
+    await down(this.dir);
+  }
+
+  /** Sends a signal that ends or stops the worker, and starts another at once. */
+  replaceWorker(signal: 'SIGKILL' | 'SIGSTOP'): void {
+    this.workers.at(-1)?.signal(signal);
+    this.workers.push(new WorkerProcess(this.variables));
+  }
+
+  /** Ends Temporal's server at once and starts it again on its data. */
+  async restartTemporal(awayMs: number): Promise<void> {
+    const server = status(this.dir).find(({ name }) => name === 'temporal');
+    if (!server) throw new Error('The lane has no Temporal.');
+    process.kill(server.pid, 'SIGKILL');
+    await delay(awayMs);
+    await up({ dir: this.dir, without: withoutAllButTemporal });
+  }
+
+  /** Plays a scenario in a namespace of its own, and answers how it ended. */
+  async play(scenario: Scenario, disturbance?: Disturbance): Promise<Ending> {
+    const namespace = `chaos-${randomBytes(4).toString('hex')}`;
+    const over = new AbortController();
+    const { port } = this.health.address() as AddressInfo;
+    const health = `http://127.0.0.1:${port}`;
+    const { client } = this;
+    await execa('kubectl', ['create', 'namespace', namespace]);
+    try {
+      const config = join(this.dir, `${namespace}.yaml`);
+      const own = {
+        TEMPORAL_ADDRESS: this.address,
+        TEMPORAL_NAMESPACE: 'default',
+        ROLLBACK_CONFIG: config,
+      };
+      const place = new Place({ namespace, client, health }, own, over.signal);
+      writeFileSync(config, stringify(this.settings(scenario, place)));
+      this.variables = {
+        ...own,
+        TEMPORAL_ADDRESS: `127.0.0.1:${this.temporal.port}`,
+        KUBECONFIG: this.kubeconfig(),
+      };
+      const worker = new WorkerProcess(this.variables);
+      this.workers.push(worker);
+      const [start] = await Promise.all([scenario.prepare(place), worker.ready]);
+      await disturbance?.begin(this);
+      await place.rollback(...start, '--detach', '--id', place.workflowId);
+      const people = scenario.people?.(place);
+      const result = await this.result(place.workflowId).finally(() => over.abort());
+      await people;
+      await disturbance?.end?.(this);
+      return await this.ending(scenario, place, result);
+    } finally {
+      over.abort();
+      this.temporal.observe();
+      this.kubernetes.observe();
+      await this.endWorkers();
+      await execa('kubectl', ['delete', 'namespace', '--wait=false', namespace]);
+    }
+  }
+
+  private async endWorkers(): Promise<void> {
+    await Promise.all(this.workers.splice(0).map((worker) => worker.end('SIGKILL')));
+  }
+
+  private settings(scenario: Scenario, place: Place): object {
+    const own = scenario.settings(place) as { authority?: object };
+    return {
+      ...own,
+      kubernetes: { namespace: place.namespace },
+      authority: { people: process.env.ROLLBACK_PEOPLE, ...own.authority },
+      worker: { key: process.env.ROLLBACK_WORKER_KEY, logLevel: 'info' },
+    };
+  }
+
+  /** The caller's kubeconfig, with the wire in place of the server. */
+  private kubeconfig(): string {
+    const config = readKubeconfig();
+    for (const { cluster } of config.clusters) {
+      cluster.server = `https://127.0.0.1:${this.kubernetes.port}`;
+    }
+    const file = join(this.dir, 'kubeconfig');
+    writeFileSync(file, stringify(config), { mode: 0o600 });
+    return file;
+  }
+
+  private async result(workflowId: string): Promise<RunResult> {
+    const giveUp = Date.now() + stuckAfterMs;
+    const handle = this.client.workflow.getHandle(workflowId);
+    for (;;) {
+      try {
+        return (await this.client.withDeadline(giveUp, () => handle.result())) as RunResult;
+      } catch (error) {
+        const cause = error instanceof WorkflowFailedError ? error.cause : undefined;
+        if (cause instanceof ApplicationFailure) return cause.details?.[0] as RunResult;
+        if (Date.now() > giveUp) {
+          const log = this.workers.flatMap(({ lines }) => lines.slice(-20)).join('\n');
+          throw new Error(`Run ${workflowId} is stuck. Its workers say:\n${log}`, { cause: error });
+        }
+        await delay(200);
+      }
+    }
+  }
+
+  /** Waits until what controllers do has come to rest. */
+  private async ending(scenario: Scenario, place: Place, result: RunResult): Promise<Ending> {
+    const { outcome, steps, gaps, message } = result;
+    const giveUp = Date.now() + settlesWithinMs;
+    let world = await scenario.world(place);
+    for (;;) {
+      await delay(300);
+      const next = await scenario.world(place);
+      if (JSON.stringify(next) === JSON.stringify(world) || Date.now() > giveUp) break;
+      world = next;
+    }
+    return {
+      ...{ outcome, gaps, world, message },
+      steps: steps.map(({ title, state }) => ({ title, state })),
+    };
+  }
+}
+
+interface Kubeconfig {
+  clusters: { cluster: { server: string; 'certificate-authority': string } }[];
+}
+
+function readKubeconfig(): Kubeconfig {
+  return parse(readFileSync(process.env.KUBECONFIG ?? '', 'utf8')) as Kubeconfig;
+}
+
+/** The sandbox's API server has made its certificate itself, for all that listens on 127.0.0.1. */
+function kubernetesWire(): Promise<Wire> {
+  const [first] = readKubeconfig().clusters;
+  if (!first) throw new Error('The kubeconfig has no cluster.');
+  const { server: target, 'certificate-authority': cert } = first.cluster;
+  const tls = {
+    cert: readFileSync(cert),
+    key: readFileSync(cert.replace(/\.crt$/, '.key')),
+  };
+  return Wire.open({ server: 'kubernetes', target, naming: kubernetesNaming, tls });
+}

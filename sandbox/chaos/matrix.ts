@@ -1,0 +1,94 @@
+/**
+ * The matrix of chaos: every scenario is played once in peace, with every request of its worker
+ * noted; then again for each of those requests, hurt there. Each time it must end as in peace.
+ */
+import { isDeepStrictEqual } from 'node:util';
+import { faults, type Fault, type FaultName, type Point } from './faults.ts';
+import type { Ending, Lane } from './lane.ts';
+import type { Scenario } from './scenarios.ts';
+import type { Exchange } from './wire.ts';
+
+/** A scenario as it goes when nothing happens to it. */
+export interface Peace {
+  scenario: Scenario;
+  ending: Ending;
+  exchanges: Exchange[];
+}
+
+export interface Case {
+  peace: Peace;
+  fault: FaultName;
+  point: Point;
+}
+
+/** How a case went; `difference` where it did not end as in peace. */
+export interface Verdict {
+  name: string;
+  seconds: number;
+  /** False where the run did not come by the point this time, so that nothing was tried. */
+  isReached: boolean;
+  difference?: string;
+}
+
+/** Plays a scenario undisturbed. */
+export async function inPeace(lane: Lane, scenario: Scenario): Promise<Peace> {
+  const exchanges: Exchange[] = [];
+  const begin = ({ temporal, kubernetes }: Lane) => {
+    for (const wire of [temporal, kubernetes]) {
+      wire.observe((exchange, side) => {
+        if (side === 'before') exchanges.push(exchange);
+        return Promise.resolve('pass');
+      });
+    }
+  };
+  return { scenario, ending: await lane.play(scenario, { begin }), exchanges };
+}
+
+/** Every fault at both sides of every request; what only reads is the same on both. */
+export function casesOf(peace: Peace): Case[] {
+  return peace.exchanges.flatMap(({ changes, ...exchange }) => {
+    const sides = changes ? (['before', 'after'] as const) : (['before'] as const);
+    const names = changes ? (['kill', 'cut', 'zombie'] as const) : (['kill', 'cut'] as const);
+    return sides.flatMap((side) =>
+      names.map((fault) => ({ peace, fault, point: { ...exchange, side } })),
+    );
+  });
+}
+
+export function nameOf({ peace, fault, point }: Case): string {
+  const { side, server, what, nth } = point;
+  return `${peace.scenario.name}: ${fault} ${side} ${server} ${what} #${nth}`;
+}
+
+/** Plays one case and compares its end with the one in peace. */
+export async function tryCase(lane: Lane, one: Case): Promise<Verdict> {
+  const { peace, fault: name, point } = one;
+  const fault: Fault = faults[name](point);
+  const began = Date.now();
+  const verdict = (difference?: string): Verdict => ({
+    ...{ name: nameOf(one), isReached: fault.isReached },
+    ...{ seconds: (Date.now() - began) / 1000, ...(difference ? { difference } : {}) },
+  });
+  try {
+    const { message, ...ending } = await lane.play(peace.scenario, fault);
+    const { message: _, ...expected } = peace.ending;
+    if (isDeepStrictEqual(ending, expected)) return verdict();
+    return verdict(`${message}\n${differences(expected, ending).join('\n')}`);
+  } catch (error) {
+    return verdict((error as Error).message);
+  }
+}
+
+/** What is not the same in two plain values, each with where it stands. */
+function differences(expected: unknown, found: unknown, path = ''): string[] {
+  if (isDeepStrictEqual(expected, found)) return [];
+  if (isObject(expected) && isObject(found)) {
+    const keys = new Set([...Object.keys(expected), ...Object.keys(found)]);
+    return [...keys].flatMap((key) => differences(expected[key], found[key], `${path}.${key}`));
+  }
+  return [`  ${path}: ${JSON.stringify(expected)} in peace, now ${JSON.stringify(found)}`];
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null;
+}

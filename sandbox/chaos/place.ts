@@ -1,0 +1,84 @@
+import { type Client, WorkflowNotFoundError } from '@temporalio/client';
+import { execa } from 'execa';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Phase, RunStatus } from '../../src/contract/run.ts';
+import { searchAttributes } from '../../src/contract/search-attributes.ts';
+import type { FakeOwner } from './fake-owner.ts';
+
+const lookEveryMs = 50;
+
+/** Where one run of a scenario happens: a namespace of its own, and what people have to act with. */
+export class Place {
+  readonly namespace: string;
+  readonly workflowId: string;
+  readonly client: Client;
+  /** Address of a server whose /green is healthy and whose /red is not. */
+  readonly health: string;
+  /** Who holds the target before the run does. */
+  owner: FakeOwner | undefined;
+  private readonly variables: Record<string, string>;
+  private readonly isOver: AbortSignal;
+
+  constructor(
+    { namespace, client, health }: Pick<Place, 'namespace' | 'client' | 'health'>,
+    variables: Record<string, string>,
+    isOver: AbortSignal,
+  ) {
+    this.namespace = namespace;
+    this.workflowId = `run-${namespace}`;
+    this.client = client;
+    this.health = health;
+    this.variables = variables;
+    this.isOver = isOver;
+  }
+
+  /** stdout of kubectl in the namespace. */
+  readonly kubectl = async (...args: string[]): Promise<string> => {
+    const { stdout } = await execa('kubectl', ['-n', this.namespace, ...args]);
+    return stdout;
+  };
+
+  /** Runs the CLI as a person does; one that fails is run again until it does not, or all is over. */
+  async rollback(...args: string[]): Promise<void> {
+    while (!this.isOver.aborted) {
+      const { exitCode } = await execa('rollback', args, { env: this.variables, reject: false });
+      if (exitCode === 0) return;
+      await delay(lookEveryMs);
+    }
+  }
+
+  /** Decides about the run, as the person whose key is named. */
+  async decide(decision: 'approve' | 'abort', person: string): Promise<void> {
+    const key = `${process.env.ROLLBACK_KEYS}/${person}.jwk`;
+    await this.rollback(decision, this.workflowId, '--key', key, '--yes');
+  }
+
+  /** Waits until the run is in this phase. */
+  async until(phase: Phase): Promise<void> {
+    await this.look(async () => {
+      const described = await this.client.workflow.getHandle(this.workflowId).describe();
+      return described.typedSearchAttributes.get(searchAttributes.phase) === phase;
+    });
+  }
+
+  /** Waits until what the run says about itself begins so. */
+  async untilMessage(start: string): Promise<void> {
+    await this.look(async () => {
+      const status = this.client.workflow.getHandle(this.workflowId).query<RunStatus>('status');
+      return (await status).message.startsWith(start);
+    });
+  }
+
+  /** Looks again and again until it is so, or all is over; a server that does not answer is asked again. */
+  private async look(isSo: () => Promise<boolean>): Promise<void> {
+    for (;;) {
+      if (this.isOver.aborted) return;
+      try {
+        if (await isSo()) return;
+      } catch (error) {
+        if (error instanceof WorkflowNotFoundError) throw error;
+      }
+      await delay(lookEveryMs);
+    }
+  }
+}

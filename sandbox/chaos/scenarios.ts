@@ -1,0 +1,142 @@
+/**
+ * Every procedure in the situations in which it is disturbed. Together they run every activity of
+ * the contract, which a test demands of them.
+ */
+import { targetKey } from '../../src/contract/plan.ts';
+import { FakeOwner } from './fake-owner.ts';
+import type { Place } from './place.ts';
+
+export interface Scenario {
+  name: string;
+  /** The worker's and the CLI's settings, beside keys and people; `health` ends with /green or /red. */
+  settings(place: Place): object;
+  /** Makes what is rolled back; answers the arguments of `rollback` that start the run. */
+  prepare(place: Place): Promise<string[]>;
+  /** What people do while it runs. Done again from its beginning where the run was disturbed. */
+  people?(place: Place): Promise<void>;
+  /** What outside systems have at the end, without what differs from run to run. */
+  world(place: Place): Promise<unknown>;
+}
+
+const name = 'web';
+const [good, bad] = ['wakala/api:1.0.0', 'wakala/api:2.0.0-bad'];
+
+function deployment(about: Partial<Scenario> & Pick<Scenario, 'name'>): Scenario {
+  return {
+    settings: ({ namespace, health }) => ({
+      services: { [name]: { namespace, deployment: name, checks: greenCheck(health) } },
+    }),
+    async prepare({ kubectl, namespace }) {
+      await deployBoth({ kubectl });
+      return ['deployment', name, '-n', namespace];
+    },
+    world: deploymentWorld,
+    ...about,
+  };
+}
+
+const greenCheck = (health: string) => ({ health: { url: `${health}/green` } });
+
+export const scenarios: readonly Scenario[] = [
+  deployment({ name: 'deployment is rolled back' }),
+  deployment({
+    name: 'deployment waits for a lead and for its turn',
+    settings: ({ namespace, health }) => ({
+      services: { [name]: { namespace, deployment: name, checks: greenCheck(health) } },
+      authority: {
+        rules: [{ name: 'leads', when: { targets: ['*'] }, need: { 'team-lead': 1 } }],
+      },
+    }),
+    async prepare(place) {
+      const { kubectl, namespace, client } = place;
+      await deployBoth(place);
+      const uid = await kubectl('get', 'deployment', name, '-o', 'jsonpath={.metadata.uid}');
+      const target = { kind: 'deployment', context: '', namespace, name, uid } as const;
+      place.owner = await FakeOwner.of(client, target);
+      return ['deployment', name, '-n', namespace, '--wait', '5m'];
+    },
+    async people(place) {
+      await place.until('awaiting-approval');
+      await place.decide('approve', 'team-lead');
+      await place.untilMessage('Waiting: ');
+      await place.owner?.free();
+    },
+  }),
+  deployment({
+    name: 'deployment is aborted and goes back',
+    settings: ({ namespace, health }) => ({
+      services: {
+        [name]: {
+          ...{ namespace, deployment: name },
+          checks: { health: { url: `${health}/red`, retries: 0 } },
+        },
+      },
+    }),
+    async people(place) {
+      await place.until('paused');
+      await place.decide('abort', 'on-call');
+    },
+  }),
+];
+
+async function deployBoth({ kubectl }: Pick<Place, 'kubectl'>): Promise<void> {
+  const status = ['rollout', 'status', `deployment/${name}`, '--timeout=60s'];
+  await kubectl('create', 'deployment', name, `--image=${good}`, '--replicas=3');
+  await kubectl(...status);
+  await kubectl('set', 'image', `deployment/${name}`, `*=${bad}`);
+  await kubectl(...status);
+}
+
+interface Metadata {
+  uid: string;
+  annotations?: Record<string, string>;
+  generation?: number;
+  managedFields?: { manager: string; operation: string; subresource?: string }[];
+}
+interface Workload {
+  metadata: Metadata;
+  spec: { replicas: number; strategy?: object; template: { spec: { containers: Image[] } } };
+}
+type Image = { image: string };
+
+/** The Deployment as its controller, its owners and people find it. */
+async function deploymentWorld({ kubectl, client, namespace }: Place): Promise<unknown> {
+  const read = async <T>(...args: string[]) =>
+    JSON.parse(await kubectl('get', ...args, '-o', 'json')) as T;
+  const deployment = await read<Workload>('deployment', name, '--show-managed-fields');
+  const sets = await read<{ items: Workload[] }>('replicasets');
+  const pods = await read<{ items: { spec: { containers: Image[] } }[] }>('pods');
+  const { metadata, spec } = deployment;
+  const target = { kind: 'deployment', context: '', namespace, name, uid: metadata.uid } as const;
+  const lock = client.workflow.getHandle(`lock:${targetKey(target)}`);
+  const isLocked = lock.describe().then(
+    ({ status }) => status.name === 'RUNNING',
+    () => 'never',
+  );
+  return {
+    image: imageOf(deployment),
+    replicas: spec.replicas,
+    strategy: spec.strategy,
+    // Every change of the spec counts, so that one that is made twice is seen.
+    generation: metadata.generation,
+    annotations: Object.keys(metadata.annotations ?? {}).sort(),
+    managers: (metadata.managedFields ?? [])
+      .map(({ manager, operation, subresource = '' }) =>
+        [manager, operation, subresource].join(' '),
+      )
+      .sort(),
+    replicaSets: sets.items
+      .map((set) => ({
+        image: imageOf(set),
+        revision: set.metadata.annotations?.['deployment.kubernetes.io/revision'],
+        replicas: set.spec.replicas,
+      }))
+      .sort((one, other) => one.image.localeCompare(other.image)),
+    pods: pods.items.map(({ spec: { containers } }) => containers[0]?.image).sort(),
+    isLocked: await isLocked,
+  };
+}
+
+function imageOf({ spec }: Workload): string {
+  return spec.template.spec.containers[0]?.image ?? '';
+}
