@@ -1,54 +1,81 @@
 /**
- * `npm run chaos`: every procedure, hurt at every request that its worker makes. Prints what did
- * not end as it does undisturbed, writes all to build/chaos.json, and fails if there is anything.
+ * `npm run chaos`: every procedure, hurt at every request that its worker makes, and random
+ * programs of outages, kills and messages. Prints what did not end as it should, writes all to
+ * build/chaos.json, and fails if there is anything.
  */
 import { chmodSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { DefaultLogger } from '@temporalio/worker';
 import { Command } from 'commander';
+import { workflowBundle } from '../src/workers/workflow-bundle.ts';
 import { Lane } from './chaos/lane.ts';
-import { type Case, casesOf, inPeace, nameOf, tryCase, type Verdict } from './chaos/matrix.ts';
+import { casesOf, inPeace, nameOf, tryCase, type Verdict } from './chaos/matrix.ts';
+import { tryProgram } from './chaos/programs.ts';
+import { replay } from './chaos/replay.ts';
 import { scenarios } from './chaos/scenarios.ts';
 import { down, up } from './sandbox.ts';
 import { repository } from './setup/folders.mjs';
 
 const options = new Command('npm run chaos --')
-  .description('Kills workers and cuts connections at every request of every procedure.')
-  .option('--only <words>', 'only cases whose name has these words, such as "kill before"')
+  .description('Kills workers, cuts connections and worse, at every request of every procedure.')
+  .option('--only <words>', 'only cases whose name has these words, such as "kill before"', '')
+  .option('--programs <number>', 'random programs after the cases', Number, 20)
+  .option('--seed <number>', 'seed of the first random program; the next has the next', Number, 1)
   .option('--lanes <number>', 'how many at a time, each with a Temporal of its own', Number, 3)
   .option('--list', 'only name the cases')
   .parse()
-  .opts<{ only?: string; lanes: number; list?: boolean }>();
+  .opts<{ only: string; programs: number; seed: number; lanes: number; list?: boolean }>();
 
+/** Something to try in a lane. */
+interface Trial {
+  name: string;
+  run(lane: Lane): Promise<Verdict>;
+}
+
+const stop = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
 const dir = mkdtempSync(join(tmpdir(), 'rollback-chaos-'));
 chmodSync(dir, 0o755);
 const without = ['temporal', 'postgres', 'redis', 'wakala'] as const;
 const lanes: Lane[] = [];
 try {
-  Object.assign(process.env, await up({ dir, readyMs: 300, without }));
+  const variables = await up({ dir, readyMs: 300, without, signal: stop.signal });
+  Object.assign(process.env, variables);
   for (let count = 0; count < options.lanes; count++) lanes.push(await Lane.open());
-  const [first] = lanes;
-  if (!first) throw new Error('There must be at least one lane.');
-  const cases: Case[] = [];
-  for (const scenario of scenarios) cases.push(...casesOf(await inPeace(first, scenario)));
-  const chosen = cases.filter((one) => nameOf(one).includes(options.only ?? ''));
-  if (options.list) for (const one of chosen) process.stdout.write(`${nameOf(one)}\n`);
-  else report(await tryAll(chosen));
+  const trials = (await allTrials()).filter(({ name }) => name.includes(options.only));
+  if (options.list) for (const { name } of trials) process.stdout.write(`${name}\n`);
+  else report(await tryAll(trials), await replayAll());
 } finally {
   await Promise.all(lanes.map((lane) => lane.close()));
   await down(dir);
 }
 
-async function tryAll(cases: readonly Case[]): Promise<Verdict[]> {
-  const waiting = [...cases];
+async function allTrials(): Promise<Trial[]> {
+  const [first] = lanes;
+  if (!first) throw new Error('There must be at least one lane.');
+  const trials: Trial[] = [];
+  for (const scenario of scenarios) {
+    const cases = casesOf(await inPeace(first, scenario));
+    trials.push(...cases.map((one) => ({ name: nameOf(one), run: tryCase.bind(null, one) })));
+  }
+  for (let seed = options.seed; seed < options.seed + options.programs; seed++) {
+    trials.push({ name: `random program ${seed}`, run: (lane) => tryProgram(lane, seed) });
+  }
+  return trials;
+}
+
+/** Tries all, as many at a time as there are lanes, until there are none left or it is interrupted. */
+async function tryAll(trials: readonly Trial[]): Promise<Verdict[]> {
+  const waiting = [...trials];
   const verdicts: Verdict[] = [];
   const work = async (lane: Lane) => {
-    for (let next = waiting.shift(); next; next = waiting.shift()) {
-      const verdict = await tryCase(lane, next);
+    for (let next = waiting.shift(); next && !stop.signal.aborted; next = waiting.shift()) {
+      const verdict = await next.run(lane);
       verdicts.push(verdict);
       const { name, seconds, isReached, difference } = verdict;
       const mark = difference ? 'BAD ' : isReached ? 'ok  ' : 'none';
-      const count = `${verdicts.length}/${cases.length}`;
+      const count = `${verdicts.length}/${trials.length}`;
       process.stdout.write(`${mark} ${count} ${seconds.toFixed(1)} s  ${name}\n`);
       if (difference) process.stdout.write(`${difference}\n`);
     }
@@ -57,14 +84,24 @@ async function tryAll(cases: readonly Case[]): Promise<Verdict[]> {
   return verdicts;
 }
 
-function report(verdicts: readonly Verdict[]): void {
+/** Every run that was hurt must also be told again from its history. */
+async function replayAll(): Promise<string[]> {
+  const bundle = await workflowBundle(new DefaultLogger('ERROR'));
+  return replay(
+    bundle,
+    lanes.flatMap(({ histories }) => histories),
+  );
+}
+
+function report(verdicts: readonly Verdict[], broken: readonly string[]): void {
   const file = join(repository, 'build', 'chaos.json');
   mkdirSync(join(repository, 'build'), { recursive: true });
-  writeFileSync(file, JSON.stringify({ at: new Date().toISOString(), verdicts }, null, 2));
+  writeFileSync(file, JSON.stringify({ at: new Date().toISOString(), verdicts, broken }, null, 2));
   const bad = verdicts.filter(({ difference }) => difference !== undefined).length;
   const missed = verdicts.filter(({ isReached }) => !isReached).length;
   process.stdout.write(
-    `${verdicts.length} cases, ${bad} bad, ${missed} did not come by their point. Written to ${file}.\n`,
+    `${verdicts.length} tried, ${bad} bad, ${missed} did not come by their point. Written to ${file}.\n`,
   );
-  if (bad > 0) process.exitCode = 1;
+  for (const sentence of broken) process.stdout.write(`${sentence}\n`);
+  if (bad + broken.length > 0) process.exitCode = 1;
 }

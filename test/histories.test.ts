@@ -5,9 +5,9 @@
  */
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import proto from '@temporalio/proto';
-import { Worker } from '@temporalio/worker';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { replay } from '../sandbox/chaos/replay.ts';
 import { workflowBundle } from '../src/workers/workflow-bundle.ts';
 import { eventually } from './support/eventually.ts';
 import { useRollbackEnvironment } from './support/rollback-environment.ts';
@@ -24,18 +24,9 @@ test('runs that are in flight go on with today’s workflows', async () => {
     const history = History.fromObject(JSON.parse(text) as Record<string, unknown>);
     // Its decisions are for the run of this id.
     const started = history.events[0]?.workflowExecutionStartedEventAttributes;
-    return { file, workflowId: started?.workflowId ?? '', history };
+    return { workflowId: started?.workflowId ?? '', history };
   });
-  const bundle = await workflowBundle(silentLogger);
-  const broken: string[] = [];
-  for await (const { workflowId, error } of Worker.runReplayHistories(
-    { workflowBundle: bundle },
-    histories,
-  )) {
-    if (!error) continue;
-    const file = histories.find((one) => one.workflowId === workflowId)?.file;
-    broken.push(`${file}: ${error.message}`);
-  }
+  const broken = await replay(await workflowBundle(silentLogger), histories);
   expect(broken).toEqual([]);
 });
 

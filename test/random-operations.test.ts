@@ -1,19 +1,9 @@
 import { expect, test } from '@jest/globals';
+import { randomNumbers } from '../sandbox/chaos/random.ts';
 import { eventually } from './support/eventually.ts';
 import { useRollbackEnvironment } from './support/rollback-environment.ts';
 
 const env = useRollbackEnvironment();
-
-/** The same numbers from 0 to 1 for the same seed (mulberry32). */
-function randomNumbers(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 test.concurrent.each([1, 20_261_123])(
   'whatever happened before, a rollback lands on the version that its plan named (seed %d)',

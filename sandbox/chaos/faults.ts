@@ -1,6 +1,9 @@
 import type { Disturbance, Lane } from './lane.ts';
 import type { Exchange, Observer, Side } from './wire.ts';
 
+/** How long an outside system is away. */
+const awayMs = 20_000;
+
 /** One moment of a run: which exchange, and whether the server has seen it. */
 export interface Point extends Omit<Exchange, 'changes'> {
   side: Side;
@@ -14,6 +17,10 @@ export const faults = {
   cut: (point: Point) => new Cut(point),
   /** The worker is stopped there, goes on when another has done its work, and only then is heard. */
   zombie: (point: Point) => new Zombie(point),
+  /** Temporal's server is killed there, and comes back on its data. */
+  restart: (point: Point) => new Restart(point),
+  /** The outside system is out of the worker's reach from there on, for a while. */
+  away: (point: Point) => new Away(point),
 } as const;
 export type FaultName = keyof typeof faults;
 
@@ -71,6 +78,27 @@ class Zombie extends Fault {
     this.held.resolve('pass');
     zombie.signal('SIGCONT');
     await zombie.end('SIGTERM');
+  }
+}
+
+class Restart extends Fault {
+  private back: Promise<void> | undefined;
+
+  override strike(lane: Lane): ReturnType<Observer> {
+    this.back = lane.restartTemporal(1000);
+    return Promise.resolve('pass');
+  }
+
+  override async end(): Promise<void> {
+    await this.back;
+  }
+}
+
+class Away extends Fault {
+  override strike({ kubernetes }: Lane): ReturnType<Observer> {
+    kubernetes.refuse(true);
+    setTimeout(() => kubernetes.refuse(false), awayMs);
+    return Promise.resolve('cut');
   }
 }
 

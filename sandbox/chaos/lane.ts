@@ -2,7 +2,7 @@
  * One lane of chaos: a Temporal server of its own, and a worker behind wires through which all that
  * it says to Temporal and to Kubernetes goes. Lanes share a cluster and nothing else.
  */
-import { Client, Connection, WorkflowFailedError } from '@temporalio/client';
+import { Client, Connection, WorkflowFailedError, type WorkflowHandle } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
 import { execa } from 'execa';
 import { randomBytes } from 'node:crypto';
@@ -14,7 +14,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parse, stringify } from 'yaml';
-import type { RunResult, StepState } from '../../src/contract/run.ts';
+import type { Outcome, RunResult, StepState } from '../../src/contract/run.ts';
 import { down, status, up } from '../sandbox.ts';
 import { WorkerProcess } from '../worker-process.ts';
 import { kubernetesNaming, temporalNaming } from './naming.ts';
@@ -30,7 +30,7 @@ const settlesWithinMs = 10_000;
 
 /** How a run ended, without what differs from run to run. */
 export interface Ending {
-  outcome: string;
+  outcome: Outcome;
   steps: { title: string; state: StepState }[];
   gaps: string[];
   world: unknown;
@@ -40,7 +40,7 @@ export interface Ending {
 
 /** What is done to a run: told when it is about to begin and when it has ended. */
 export interface Disturbance {
-  begin(lane: Lane): void | Promise<void>;
+  begin(lane: Lane, place: Place): void;
   /** Undoes what would outlast the run, and waits for what it delayed. */
   end?(lane: Lane): void | Promise<void>;
 }
@@ -51,6 +51,8 @@ export class Lane {
   readonly client: Client;
   /** The workers that were started for the run, the newest last. */
   readonly workers: WorkerProcess[] = [];
+  /** Of every run that has ended here. */
+  readonly histories: PlayedHistory[] = [];
   private readonly dir: string;
   /** Temporal's own, past the wire. */
   private readonly address: string;
@@ -142,12 +144,13 @@ export class Lane {
       const worker = new WorkerProcess(this.variables);
       this.workers.push(worker);
       const [start] = await Promise.all([scenario.prepare(place), worker.ready]);
-      await disturbance?.begin(this);
+      disturbance?.begin(this, place);
       await place.rollback(...start, '--detach', '--id', place.workflowId);
       const people = scenario.people?.(place);
-      const result = await this.result(place.workflowId).finally(() => over.abort());
+      const result = await this.result(place).finally(() => over.abort());
       await people;
       await disturbance?.end?.(this);
+      this.histories.push(await this.history(place.workflowId));
       return await this.ending(scenario, place, result);
     } finally {
       over.abort();
@@ -183,10 +186,11 @@ export class Lane {
     return file;
   }
 
-  private async result(workflowId: string): Promise<RunResult> {
+  /** Waits for the end of the run; one that was ended from outside is going to be resumed. */
+  private async result(place: Place): Promise<RunResult> {
     const giveUp = Date.now() + stuckAfterMs;
-    const handle = this.client.workflow.getHandle(workflowId);
     for (;;) {
+      const handle = this.client.workflow.getHandle(place.workflowId);
       try {
         return (await this.client.withDeadline(giveUp, () => handle.result())) as RunResult;
       } catch (error) {
@@ -194,11 +198,17 @@ export class Lane {
         if (cause instanceof ApplicationFailure) return cause.details?.[0] as RunResult;
         if (Date.now() > giveUp) {
           const log = this.workers.flatMap(({ lines }) => lines.slice(-20)).join('\n');
-          throw new Error(`Run ${workflowId} is stuck. Its workers say:\n${log}`, { cause: error });
+          const said = `Run ${place.workflowId} is stuck. Its workers say:\n${log}`;
+          throw new Error(said, { cause: error });
         }
         await delay(200);
       }
     }
+  }
+
+  private async history(workflowId: string): Promise<PlayedHistory> {
+    const handle = this.client.workflow.getHandle(workflowId);
+    return { workflowId, history: await handle.fetchHistory() };
   }
 
   /** Waits until what controllers do has come to rest. */
@@ -217,6 +227,12 @@ export class Lane {
       steps: steps.map(({ title, state }) => ({ title, state })),
     };
   }
+}
+
+/** A run's history, as a replay takes it. */
+export interface PlayedHistory {
+  workflowId: string;
+  history: Awaited<ReturnType<WorkflowHandle['fetchHistory']>>;
 }
 
 interface Kubeconfig {

@@ -4,15 +4,17 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import { faults, type Fault, type FaultName, type Point } from './faults.ts';
-import type { Ending, Lane } from './lane.ts';
+import type { Ending, Lane, PlayedHistory } from './lane.ts';
 import type { Scenario } from './scenarios.ts';
-import type { Exchange } from './wire.ts';
+import type { Exchange, Side } from './wire.ts';
 
 /** A scenario as it goes when nothing happens to it. */
 export interface Peace {
   scenario: Scenario;
   ending: Ending;
   exchanges: Exchange[];
+  /** Names of the activities that it has, those done within a workflow task as well. */
+  activities: string[];
 }
 
 export interface Case {
@@ -41,17 +43,24 @@ export async function inPeace(lane: Lane, scenario: Scenario): Promise<Peace> {
       });
     }
   };
-  return { scenario, ending: await lane.play(scenario, { begin }), exchanges };
+  const ending = await lane.play(scenario, { begin });
+  return { scenario, ending, exchanges, activities: activitiesOf(lane.histories.at(-1)) };
 }
 
-/** Every fault at both sides of every request; what only reads is the same on both. */
+/**
+ * Every fault at both sides of every request; what only reads is the same on both, and harms no
+ * more when it comes late. Outages last, so they begin only where an outside system is changed.
+ */
 export function casesOf(peace: Peace): Case[] {
   return peace.exchanges.flatMap(({ changes, ...exchange }) => {
-    const sides = changes ? (['before', 'after'] as const) : (['before'] as const);
-    const names = changes ? (['kill', 'cut', 'zombie'] as const) : (['kill', 'cut'] as const);
-    return sides.flatMap((side) =>
-      names.map((fault) => ({ peace, fault, point: { ...exchange, side } })),
-    );
+    const at = (side: Side, ...names: FaultName[]): Case[] =>
+      names.map((fault) => ({ peace, fault, point: { ...exchange, side } }));
+    if (!changes) return at('before', 'kill', 'cut');
+    return [
+      ...at('before', 'kill', 'cut', 'zombie'),
+      ...at('after', 'kill', 'cut', 'zombie'),
+      ...(exchange.server === 'temporal' ? [] : at('before', 'restart', 'away')),
+    ];
   });
 }
 
@@ -61,7 +70,7 @@ export function nameOf({ peace, fault, point }: Case): string {
 }
 
 /** Plays one case and compares its end with the one in peace. */
-export async function tryCase(lane: Lane, one: Case): Promise<Verdict> {
+export async function tryCase(one: Case, lane: Lane): Promise<Verdict> {
   const { peace, fault: name, point } = one;
   const fault: Fault = faults[name](point);
   const began = Date.now();
@@ -91,4 +100,19 @@ function differences(expected: unknown, found: unknown, path = ''): string[] {
 
 function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null;
+}
+
+function activitiesOf(played: PlayedHistory | undefined): string[] {
+  const names = (played?.history.events ?? []).flatMap((event) => {
+    const marker = event.markerRecordedEventAttributes?.details?.data?.payloads?.[0]?.data;
+    const local = marker && (JSON.parse(Buffer.from(marker).toString()) as LocalActivity);
+    const scheduled = event.activityTaskScheduledEventAttributes?.activityType?.name;
+    return scheduled ?? local?.activity_type ?? [];
+  });
+  return [...new Set(names)];
+}
+
+/** What Temporal's core notes about an activity that was done within a workflow task. */
+interface LocalActivity {
+  activity_type?: string;
 }

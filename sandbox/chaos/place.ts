@@ -10,7 +10,8 @@ const lookEveryMs = 50;
 /** Where one run of a scenario happens: a namespace of its own, and what people have to act with. */
 export class Place {
   readonly namespace: string;
-  readonly workflowId: string;
+  /** The run's; another one where it was resumed as a new run. */
+  workflowId: string;
   readonly client: Client;
   /** Address of a server whose /green is healthy and whose /red is not. */
   readonly health: string;
@@ -38,13 +39,21 @@ export class Place {
     return stdout;
   };
 
+  /** stdout of the CLI, as a person runs it once. */
+  async rollbackOnce(...args: string[]): Promise<string> {
+    const { stdout } = await execa('rollback', args, { env: this.variables });
+    return stdout;
+  }
+
+  /** Runs the CLI; that it fails is no matter. */
+  async tryRollback(...args: string[]): Promise<boolean> {
+    const { exitCode } = await execa('rollback', args, { env: this.variables, reject: false });
+    return exitCode === 0;
+  }
+
   /** Runs the CLI as a person does; one that fails is run again until it does not, or all is over. */
   async rollback(...args: string[]): Promise<void> {
-    while (!this.isOver.aborted) {
-      const { exitCode } = await execa('rollback', args, { env: this.variables, reject: false });
-      if (exitCode === 0) return;
-      await delay(lookEveryMs);
-    }
+    while (!this.isOver.aborted && !(await this.tryRollback(...args))) await delay(lookEveryMs);
   }
 
   /** Decides about the run, as the person whose key is named. */

@@ -19,7 +19,11 @@ export interface Scenario {
 }
 
 const name = 'web';
-const [good, bad] = ['wakala/api:1.0.0', 'wakala/api:2.0.0-bad'];
+export const images = {
+  good: 'wakala/api:1.0.0',
+  bad: 'wakala/api:2.0.0-bad',
+  other: 'wakala/api:3.0.0',
+} as const;
 
 function deployment(about: Partial<Scenario> & Pick<Scenario, 'name'>): Scenario {
   return {
@@ -79,18 +83,19 @@ export const scenarios: readonly Scenario[] = [
   }),
 ];
 
-async function deployBoth({ kubectl }: Pick<Place, 'kubectl'>): Promise<void> {
+/** The good version, then the bad one. */
+export async function deployBoth({ kubectl }: Pick<Place, 'kubectl'>): Promise<void> {
   const status = ['rollout', 'status', `deployment/${name}`, '--timeout=60s'];
-  await kubectl('create', 'deployment', name, `--image=${good}`, '--replicas=3');
+  await kubectl('create', 'deployment', name, `--image=${images.good}`, '--replicas=3');
   await kubectl(...status);
-  await kubectl('set', 'image', `deployment/${name}`, `*=${bad}`);
+  await kubectl('set', 'image', `deployment/${name}`, `*=${images.bad}`);
   await kubectl(...status);
 }
 
 interface Metadata {
   uid: string;
   annotations?: Record<string, string>;
-  generation?: number;
+  generation: number;
   managedFields?: { manager: string; operation: string; subresource?: string }[];
 }
 interface Workload {
@@ -99,8 +104,25 @@ interface Workload {
 }
 type Image = { image: string };
 
+export interface DeploymentWorld {
+  image: string;
+  replicas: number;
+  strategy: object | undefined;
+  /** Every change of the spec counts, so that one that is made twice is seen. */
+  generation: number;
+  annotations: string[];
+  managers: string[];
+  replicaSets: { image: string; revision: string | undefined; replicas: number }[];
+  pods: string[];
+  isLocked: boolean;
+}
+
 /** The Deployment as its controller, its owners and people find it. */
-async function deploymentWorld({ kubectl, client, namespace }: Place): Promise<unknown> {
+export async function deploymentWorld({
+  kubectl,
+  client,
+  namespace,
+}: Place): Promise<DeploymentWorld> {
   const read = async <T>(...args: string[]) =>
     JSON.parse(await kubectl('get', ...args, '-o', 'json')) as T;
   const deployment = await read<Workload>('deployment', name, '--show-managed-fields');
@@ -111,13 +133,12 @@ async function deploymentWorld({ kubectl, client, namespace }: Place): Promise<u
   const lock = client.workflow.getHandle(`lock:${targetKey(target)}`);
   const isLocked = lock.describe().then(
     ({ status }) => status.name === 'RUNNING',
-    () => 'never',
+    () => false,
   );
   return {
     image: imageOf(deployment),
     replicas: spec.replicas,
     strategy: spec.strategy,
-    // Every change of the spec counts, so that one that is made twice is seen.
     generation: metadata.generation,
     annotations: Object.keys(metadata.annotations ?? {}).sort(),
     managers: (metadata.managedFields ?? [])
@@ -132,7 +153,7 @@ async function deploymentWorld({ kubectl, client, namespace }: Place): Promise<u
         replicas: set.spec.replicas,
       }))
       .sort((one, other) => one.image.localeCompare(other.image)),
-    pods: pods.items.map(({ spec: { containers } }) => containers[0]?.image).sort(),
+    pods: pods.items.map(({ spec: { containers } }) => containers[0]?.image ?? '').sort(),
     isLocked: await isLocked,
   };
 }

@@ -6,9 +6,15 @@ import {
   WorkflowUpdateFailedError,
 } from '@temporalio/client';
 import { TestWorkflowEnvironment } from '@temporalio/testing';
-import { NativeConnection, Runtime, Worker, type WorkflowBundleOption } from '@temporalio/worker';
+import {
+  NativeConnection,
+  Runtime,
+  type Worker,
+  type WorkflowBundleOption,
+} from '@temporalio/worker';
 import { execa } from 'execa';
 import { randomBytes } from 'node:crypto';
+import { replay } from '../../sandbox/chaos/replay.ts';
 import { findServers } from '../../sandbox/setup/servers.mjs';
 import { temporalDevFlags } from '../../sandbox/temporal-dev.ts';
 import { loadAuthority } from '../../src/authority/load.ts';
@@ -291,12 +297,8 @@ export class RollbackEnvironment {
         history: await this.client.workflow.getHandle(workflowId).fetchHistory(),
       })),
     );
-    for await (const { workflowId, error } of Worker.runReplayHistories(
-      { workflowBundle: this.bundle },
-      histories,
-    )) {
-      if (error) throw new Error(`The history of ${workflowId} does not replay.`, { cause: error });
-    }
+    const broken = await replay(this.bundle, histories);
+    if (broken.length > 0) throw new Error(broken.join('\n'));
   }
 }
 

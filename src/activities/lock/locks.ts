@@ -110,9 +110,10 @@ export class Locks {
     await Promise.race([...ended, aborted]);
   }
 
+  /** @throws NotMandated where the run has ended: then this is its zombie, which frees what it took. */
   private async start(target: Target, owner: RunIdentity): Promise<boolean> {
     try {
-      await this.client.workflow.start(lockWorkflowType, {
+      const lock = await this.client.workflow.start(lockWorkflowType, {
         workflowId: lockId(target),
         taskQueue: lockQueue,
         workflowExecutionTimeout: lease,
@@ -121,7 +122,13 @@ export class Locks {
         staticSummary: `Lock of ${targetName(target)}, held by ${owner.workflowId}`,
         staticDetails: 'Ends as Terminated when it is released: that is no failure.',
       });
-      return true;
+      if ((await this.closedAt(owner)) === undefined) return true;
+      const lockRunId = lock.firstExecutionRunId;
+      await this.end(target, { owner, lockRunId }, 'its run has ended');
+      throw ApplicationFailure.nonRetryable(
+        `Run ${owner.workflowId} has ended, and changes nothing any more.`,
+        failureTypes.notMandated,
+      );
     } catch (error) {
       if (error instanceof WorkflowExecutionAlreadyStartedError) return false;
       throw error;

@@ -69,7 +69,10 @@ async function live<P extends Procedure>(parts: Parts<P>, input: unknown): Promi
   let again: PlanAgain | undefined;
   for (;;) {
     const prepared = await prepare(parts, input, again);
-    if ('outcome' in prepared) return prepared;
+    if ('outcome' in prepared) {
+      await freeLocksOfEarlierExecution(parts.identity, prepared.plan);
+      return prepared;
+    }
     if ('why' in prepared) {
       again = prepared;
       continue;
@@ -183,6 +186,11 @@ async function takeLocks(
       await lock.awaitTargets({ ...request, waitMs });
     }
   }
+}
+
+/** A run that was reset to before its locks may hold them all the same. */
+async function freeLocksOfEarlierExecution(run: RunIdentity, plan: Plan | undefined) {
+  if (plan && workflowInfo().runId !== run.firstRunId) await freeLocks(plan, run);
 }
 
 /** Frees the locks of the plan's targets that this run holds, also where it was cancelled. */

@@ -1,0 +1,98 @@
+/**
+ * The short form of `npm run chaos`: workers are killed at every moment at which something is
+ * changed, on both sides of it, and stopped where they would wake up as zombies.
+ */
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { Runtime } from '@temporalio/worker';
+import { type Case, casesOf, inPeace, type Peace, tryCase } from '../sandbox/chaos/matrix.ts';
+import { Lane } from '../sandbox/chaos/lane.ts';
+import { tryProgram } from '../sandbox/chaos/programs.ts';
+import { replay } from '../sandbox/chaos/replay.ts';
+import { scenarios } from '../sandbox/chaos/scenarios.ts';
+import { activityClasses } from '../src/contract/activities.ts';
+import { workflowBundle } from '../src/workers/workflow-bundle.ts';
+import { silentLogger } from './support/silent-logger.ts';
+
+let lanes: Lane[];
+let peaces: Peace[];
+
+beforeAll(async () => {
+  Runtime.install({ logger: silentLogger });
+  lanes = await Promise.all([Lane.open(), Lane.open(), Lane.open()]);
+  peaces = await Promise.all(
+    scenarios.map((scenario, index) => inPeace(lanes[index % lanes.length] as Lane, scenario)),
+  );
+});
+afterAll(() => Promise.all(lanes.map((lane) => lane.close())));
+
+/** Tries the cases in all lanes, and answers what went wrong. */
+async function wrongWith(cases: Case[]): Promise<string[]> {
+  expect(cases).not.toHaveLength(0);
+  const waiting = [...cases];
+  const wrong: string[] = [];
+  const work = async (lane: Lane) => {
+    for (let next = waiting.shift(); next; next = waiting.shift()) {
+      const { name, isReached, difference } = await tryCase(next, lane);
+      if (difference || !isReached) wrong.push(`${name}: ${difference ?? 'not reached'}`);
+    }
+  };
+  await Promise.all(lanes.map(work));
+  return wrong;
+}
+
+/** The cases of all scenarios, each change of the same name once. */
+function distinctCases(fits: (one: Case) => boolean): Case[] {
+  const seen = new Set<string>();
+  return peaces.flatMap(casesOf).filter((one) => {
+    const { fault, point } = one;
+    const key = [fault, point.side, point.server, point.what, point.nth].join(' ');
+    if (!fits(one) || seen.has(key)) return false;
+    return seen.add(key);
+  });
+}
+
+test('every activity is among those that are hurt', () => {
+  const ran = new Set(peaces.flatMap(({ activities }) => activities));
+  expect([...ran].sort()).toEqual(Object.keys(activityClasses).sort());
+});
+
+test('a worker that is killed before or after it changes something loses and repeats nothing', async () => {
+  const changes = distinctCases(
+    ({ fault, point }) => fault === 'kill' && point.what.startsWith('PATCH'),
+  );
+  expect(await wrongWith(changes)).toEqual([]);
+}, 180_000);
+
+test('a worker that is killed before its work is known does it again, to the same end', async () => {
+  const answers = distinctCases(
+    ({ fault, point: { side, what, nth } }) =>
+      fault === 'kill' && side === 'before' && nth === 1 && /^(Respond|Start|Terminate)/.test(what),
+  );
+  expect(await wrongWith(answers)).toEqual([]);
+}, 180_000);
+
+test('a worker that wakes up when another has done its work changes nothing', async () => {
+  const late = distinctCases(
+    ({ fault, point: { side, what, nth } }) =>
+      fault === 'zombie' && side === 'before' && nth === 1 && /^(PATCH|Start)/.test(what),
+  );
+  expect(await wrongWith(late)).toEqual([]);
+}, 180_000);
+
+test('Temporal and Kubernetes may go away and come back in the middle of a change', async () => {
+  const outages = distinctCases(
+    ({ fault, point }) => ['restart', 'away'].includes(fault) && point.nth === 1,
+  );
+  expect(await wrongWith(outages)).toEqual([]);
+}, 180_000);
+
+test('whatever happens in whatever order, a run ends and leaves nothing behind', async () => {
+  const verdicts = await Promise.all(lanes.map((lane, index) => tryProgram(lane, 101 + index)));
+  expect(verdicts.flatMap(({ difference }) => difference ?? [])).toEqual([]);
+}, 180_000);
+
+test('what was hurt can be told again from its history', async () => {
+  const histories = lanes.flatMap((lane) => lane.histories);
+  expect(histories.length).toBeGreaterThan(scenarios.length);
+  expect(await replay(await workflowBundle(silentLogger), histories)).toEqual([]);
+});
