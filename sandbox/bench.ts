@@ -9,6 +9,7 @@ import { Command } from 'commander';
 import { benchDeployment } from './bench/deployment.ts';
 import { benchOrchestration } from './bench/orchestration.ts';
 import type { Row } from './bench/row.ts';
+import { benchRestart } from './bench/restart.ts';
 import { benchStart } from './bench/start.ts';
 import { benchWaiting } from './bench/waiting.ts';
 import { down, up } from './sandbox.ts';
@@ -27,7 +28,13 @@ process.stderr.write('Starting a sandbox whose pods are ready after 3 s.\n');
 try {
   Object.assign(process.env, await up({ dir, readyMs: 3000, worker: true }));
   const rows: Row[] = [];
-  for (const measure of [benchStart, benchOrchestration, benchDeployment, benchWaiting]) {
+  for (const measure of [
+    benchStart,
+    benchOrchestration,
+    benchDeployment,
+    benchRestart,
+    benchWaiting,
+  ]) {
     for await (const row of measure(options.rounds, dir)) {
       rows.push(row);
       const mark = row.figure <= row.asked ? 'ok  ' : 'MISS';

@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
+import { eventually } from './support/eventually.ts';
 import { useRollbackEnvironment } from './support/rollback-environment.ts';
 
 const env = useRollbackEnvironment();
@@ -117,4 +118,60 @@ describe('a target is free again', () => {
       expect(Date.now() - began).toBeGreaterThan(5000);
     },
   );
+});
+
+describe('a run that is reset', () => {
+  const [never, neither] = ['wakala/api:1.0.0-broken', 'wakala/api:1.1.0-broken'];
+
+  /** A Deployment with two versions to go back to whose pods never get ready. */
+  async function twoBrokenPasts(name: string): Promise<void> {
+    await env.cluster.kubectl('create', 'deployment', name, `--image=${never}`, '--replicas=1');
+    await env.cluster.release(name, neither, false);
+    await env.cluster.release(name, v2);
+  }
+
+  /** Starts a run that goes back to one of them, and waits until it drives the rollout. */
+  async function rollingOut(name: string, toRevision: number): Promise<string> {
+    const id = await env.start({ deployment: name, toRevision });
+    await eventually('the rollout is driven', async () =>
+      (await env.status(id)).steps.some(({ title }) => title === 'Wait for every replica'),
+    );
+    return id;
+  }
+
+  test.concurrent('while it runs holds its target as before, and frees it at its end', async () => {
+    await twoBrokenPasts('reset-open');
+    const id = await rollingOut('reset-open', 1);
+
+    await env.reset(id);
+
+    const second = await env.run({ deployment: 'reset-open', toRevision: 2 });
+    expect(second.outcome).toBe('busy');
+    expect(second.message).toContain(id);
+    await env.client.workflow.getHandle(id).cancel();
+    expect((await env.result(id)).outcome).toBe('aborted');
+    expect(await env.isFree('reset-open')).toBe(true);
+  });
+
+  test.concurrent('after another run took its target changes nothing of that one’s', async () => {
+    await twoBrokenPasts('taken');
+    const first = await rollingOut('taken', 1);
+    await env.client.workflow.getHandle(first).terminate('by mistake');
+    const second = await rollingOut('taken', 2);
+    expect(await env.cluster.image('taken')).toBe(neither);
+
+    await env.reset(first);
+
+    const paused = await env.untilPaused(first);
+    expect(paused.message).toContain('Nothing was done about it.');
+    expect(await env.cluster.image('taken')).toBe(neither);
+    // It finds nothing of its own to take back, and ends; the second one still holds the target.
+    await env.client.workflow.getHandle(first).cancel();
+    expect((await env.result(first)).outcome).toBe('failed');
+    expect(await env.cluster.image('taken')).toBe(neither);
+    expect(await env.isFree('taken')).toBe(false);
+    await env.client.workflow.getHandle(second).cancel();
+    await env.result(second);
+    expect(await env.isFree('taken')).toBe(true);
+  });
 });

@@ -1,9 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
-import type { WorkflowHandle } from '@temporalio/client';
-import { randomUUID } from 'node:crypto';
 import { eventually } from './support/eventually.ts';
 import type { PersonName } from './support/people.ts';
-import { useRollbackEnvironment } from './support/rollback-environment.ts';
+import { type HistoryEvent, useRollbackEnvironment } from './support/rollback-environment.ts';
 
 const [v1, v2, v3] = ['wakala/api:1.0.0', 'wakala/api:2.0.0-bad', 'wakala/api:3.0.0-bad'];
 const rule = (name: string, need: Record<string, number>) => ({
@@ -12,25 +10,6 @@ const rule = (name: string, need: Record<string, number>) => ({
 const env = useRollbackEnvironment({
   authority: { rules: [rule('lead', { 'team-lead': 1 }), rule('lead-cto', { cto: 1 })] },
 });
-
-type Event = NonNullable<Awaited<ReturnType<WorkflowHandle['fetchHistory']>>['events']>[number];
-
-/**
- * Resets a run, as the Temporal UI does it, to the last end of a workflow task for which all events
- * before satisfy `until`; nothing that came later is sent again.
- */
-async function reset(workflowId: string, until: (events: Event[]) => boolean): Promise<void> {
-  const { events = [] } = await env.client.workflow.getHandle(workflowId).fetchHistory();
-  const ends = (events ?? []).filter(
-    (event, index, all) => event.workflowTaskCompletedEventAttributes && until(all.slice(0, index)),
-  );
-  await env.client.workflowService.resetWorkflowExecution({
-    ...{ namespace: 'default', workflowExecution: { workflowId }, reason: 'tried by hand' },
-    ...{ requestId: randomUUID(), workflowTaskFinishEventId: ends.at(-1)?.eventId },
-    // RESET_REAPPLY_TYPE_NONE
-    resetReapplyType: 2,
-  });
-}
 
 /** A decision counts from the second after the reset on. */
 async function decideAfterReset(
@@ -44,9 +23,9 @@ async function decideAfterReset(
   });
 }
 
-const updates = (events: Event[]) =>
+const updates = (events: HistoryEvent[]) =>
   events.filter((event) => event.workflowExecutionUpdateAcceptedEventAttributes).length;
-const planned = (events: Event[]) =>
+const planned = (events: HistoryEvent[]) =>
   events.some((event) => event.activityTaskCompletedEventAttributes);
 
 describe('a reset', () => {
@@ -56,7 +35,7 @@ describe('a reset', () => {
     expect((await env.result(id)).outcome).toBe('rolled-back');
     await env.cluster.release('old', v2);
 
-    await reset(id, (events) => !planned(events));
+    await env.reset(id, (events) => !planned(events));
 
     const { authority } = await env.untilWaiting(id);
     expect(authority).toMatchObject({
@@ -86,7 +65,7 @@ describe('a reset', () => {
     await env.cluster.release('lead-changed', v3);
     await owner.free();
 
-    await reset(id, () => true);
+    await env.reset(id, () => true);
 
     const status = await eventually('the run asks again', async () => {
       const now = await env.status(id);
@@ -110,7 +89,7 @@ describe('a reset', () => {
     await env.client.workflow.getHandle(id).terminate('by mistake');
     await owner.free();
 
-    await reset(id, planned);
+    await env.reset(id, planned);
 
     const status = await eventually('the run asks', async () => {
       const now = await env.status(id);
@@ -130,7 +109,7 @@ describe('a reset', () => {
     await env.decide(id, 'reject', 'cto', { note: 'not today' });
     expect((await env.result(id)).outcome).toBe('rejected');
 
-    await reset(id, (events) => updates(events) < 2);
+    await env.reset(id, (events) => updates(events) < 2);
     await env.untilWaiting(id);
 
     await eventually('the run plans anew with the first decision', async () => {

@@ -1,11 +1,16 @@
-import { beforeAll, expect, test } from '@jest/globals';
+import { beforeAll, describe, expect, test } from '@jest/globals';
 import { CommandLine } from './support/command-line.ts';
 import { eventually } from './support/eventually.ts';
+import { keyFileOf } from './support/people.ts';
 import { useRollbackEnvironment } from './support/rollback-environment.ts';
 
 const [v1, v2, v3] = ['wakala/api:1.0.0', 'wakala/api:2.0.0', 'wakala/api:3.0.0'];
 const never = 'wakala/api:1.0.0-broken';
-const env = useRollbackEnvironment();
+const env = useRollbackEnvironment({
+  authority: {
+    rules: [{ name: 'both', when: { targets: ['*/both-*'] }, need: { 'team-lead': 1, cto: 1 } }],
+  },
+});
 let cli: CommandLine;
 beforeAll(() => {
   cli = new CommandLine({
@@ -67,6 +72,56 @@ test('a run that was terminated halfway leaves alone what somebody has deployed 
   );
   expect(result.outcome).toBe('failed');
   expect(await env.cluster.image('overtaken')).toBe(v3);
+});
+
+describe('what was approved of a run that had not begun', () => {
+  /** A run that waits for the second of two approvals, and is terminated then. */
+  async function halfApproved(name: string): Promise<string> {
+    await env.cluster.history(name, 1, v1, v2);
+    const id = await env.start({ deployment: name });
+    await env.untilWaiting(id);
+    expect((await env.decide(id, 'approve', 'team-lead')).counted).toBe(true);
+    await env.client.workflow.getHandle(id).terminate('by mistake');
+    return id;
+  }
+
+  test('is kept for the same plan where an on-call engineer resumes it', async () => {
+    const id = await halfApproved('both-kept');
+
+    const { stderr } = await cli.run('resume', id, '--detach');
+
+    expect(stderr).toMatch(/team-lead approved; still missing: 1 cto/);
+    expect((await env.status(id)).authority?.missing).toMatch(/^1 cto/);
+    expect((await env.decide(id, 'approve', 'cto')).counted).toBe(true);
+    expect((await env.result(id)).outcome).toBe('rolled-back');
+  });
+
+  test('is not kept for another plan', async () => {
+    const id = await halfApproved('both-other');
+    await env.cluster.release('both-other', v3);
+
+    const { stderr } = await cli.run('resume', id, '--detach');
+
+    expect(stderr).toContain('does not count any more: The token is for plan');
+    expect((await env.status(id)).authority?.missing).toMatch(
+      /1 on-call .*; 1 team-lead .*; 1 cto/,
+    );
+  });
+
+  test('is not kept by who may not start a run, nor by nobody', async () => {
+    const id = await halfApproved('both-who');
+
+    const byCto = await cli.run('resume', id, '--detach', '--key', keyFileOf('cto'));
+
+    expect(byCto.stderr).toMatch(/cto approved; still missing: 1 on-call .*; 1 team-lead/);
+    expect((await env.status(id)).authority?.missing).toMatch(/^1 on-call .*; 1 team-lead/);
+    await env.client.workflow.getHandle(id).terminate('again');
+    const byNobody = await cli.with({ ROLLBACK_KEY: undefined }).run('resume', id, '--detach');
+    expect(byNobody.stderr).toContain('Nobody has signed that the run was only interrupted');
+    const old = await env.token(id, 'approve', 'team-lead', { resumes: true });
+    expect((await env.send(id, { decision: 'approve', token: old })).counted).toBe(false);
+    expect(await env.cluster.image('both-who')).toBe(v2);
+  });
 });
 
 test('a run that has gone back is not taken up: a new one begins', async () => {

@@ -59,7 +59,9 @@ async function verdictOn(
   const subject = await subjectOf(parts, execution, run.firstRunId, digest);
   const seal = await register.verifySeal(sealToken);
   const { iat } = seal;
-  const about = { ...subject, step, attempt };
+  const earlier = await verifyApprovals(register, accepted, subject, 'effect', iat);
+  const { keepsEarlier } = earlier;
+  const about = { ...subject, step, attempt, keepsEarlier: keepsEarlier && decision === 'approve' };
   const arrived = await verifyDecision(register, token, decision, about, 'arrival', iat);
   const { name: by, roles, note, breakGlass } = arrived;
   const no = (text: string): DecisionVerdict => ({ counted: false, text, by });
@@ -82,7 +84,6 @@ async function verdictOn(
     if (roles.length === 0) return no(`${by} has no role that may decide.`);
     return { counted: true, text: `${by} rejected it${note ? `: ${note}` : ''}.`, by, note };
   }
-  const earlier = await verifyApprovals(register, accepted, subject, 'effect', iat);
   const isGlass = breakGlass !== undefined;
   const known = earlier.approvals.filter(({ name }) => name === by);
   if (known.some((one) => (one.breakGlass !== undefined) === isGlass)) {

@@ -16,8 +16,10 @@ import { TokenError, type Person, type Register } from './register.ts';
 
 /** What decisions about a run must be about to count. */
 export interface Subject extends DecisionSubject {
-  /** Seconds since 1970 before which none counts: the run was reset then. */
+  /** Seconds since 1970 before which none counts, unless it is kept: the run was reset then. */
   notBefore: number;
+  /** Whether somebody who may has said that approvals from before the reset are kept. */
+  keepsEarlier?: boolean;
 }
 
 /**
@@ -46,6 +48,12 @@ export async function subjectOf(
   return { aud, run: origin.firstRunId, digest, notBefore };
 }
 
+/** A decision that is proved. */
+export interface Verified extends Approval {
+  note?: string;
+  resumes: boolean;
+}
+
 /**
  * @param sealedAt when the plan was sealed, in seconds
  * @throws {TokenError} where the token does not prove such a decision.
@@ -57,7 +65,7 @@ export async function verifyDecision(
   subject: Subject,
   moment: Moment,
   sealedAt: number,
-): Promise<Approval & { note?: string }> {
+): Promise<Verified> {
   const { claims, kid } = await register.verify<DecisionClaims>(token, tokenTypes.decision);
   const now = nowSeconds();
   const problem = decisionProblem(claims, decision, subject, now) ?? problemOfTime(claims);
@@ -67,12 +75,14 @@ export async function verifyDecision(
   const at = moment === 'undo' ? Math.max(claims.iat, sealedAt) * 1000 : Date.now();
   const person = register.ownerOf(kid, at);
   const breakGlass = claims.breakGlass ? claims.note : undefined;
+  const resumes = claims.resumes === true;
   // A clock that is ahead must not make anybody look silent for longer.
-  return { ...person, at: Math.min(claims.iat, now), breakGlass, note: claims.note };
+  return { ...person, at: Math.min(claims.iat, now), breakGlass, resumes, note: claims.note };
 
   function problemOfTime({ iat, executeBy, sub }: DecisionClaims): string | undefined {
     if (moment === 'begun' || moment === 'undo') return undefined;
-    if (iat < subject.notBefore) return `${sub} decided before the run was reset.`;
+    const isEarlier = iat < subject.notBefore;
+    if (isEarlier && !subject.keepsEarlier) return `${sub} decided before the run was reset.`;
     if (moment === 'arrival') return tooLateToArrive(claims, now);
     if (now <= executeBy) return undefined;
     const until = new Date(executeBy * 1000).toISOString();
@@ -80,26 +90,38 @@ export async function verifyDecision(
   }
 }
 
-/** Everybody whose approval counts among these tokens, and what is wrong with the others. */
+/**
+ * Everybody whose approval counts among these tokens, and what is wrong with the others. Where one of
+ * them resumes the run, those from before its reset count as well.
+ */
 export async function verifyApprovals(
   register: Register,
   tokens: readonly string[],
   subject: Subject,
   moment: Moment,
   sealedAt: number,
-): Promise<{ approvals: Approval[]; problems: string[] }> {
-  const approvals: Approval[] = [];
-  const problems: string[] = [];
-  for (const token of tokens) {
-    try {
-      const found = await verifyDecision(register, token, 'approve', subject, moment, sealedAt);
-      approvals.push(found);
-    } catch (error) {
-      if (!(error instanceof TokenError)) throw error;
-      problems.push(error.message);
+): Promise<{ approvals: Approval[]; problems: string[]; keepsEarlier: boolean }> {
+  const found = await approvalsAmong(subject);
+  const { startedBy } = register.settings;
+  const keepsEarlier = found.approvals.some(
+    ({ resumes, roles }) => resumes && roles.some((role) => startedBy.includes(role)),
+  );
+  const all = keepsEarlier ? await approvalsAmong({ ...subject, keepsEarlier }) : found;
+  return { ...all, keepsEarlier };
+
+  async function approvalsAmong(about: Subject) {
+    const approvals: Verified[] = [];
+    const problems: string[] = [];
+    for (const token of tokens) {
+      try {
+        approvals.push(await verifyDecision(register, token, 'approve', about, moment, sealedAt));
+      } catch (error) {
+        if (!(error instanceof TokenError)) throw error;
+        problems.push(error.message);
+      }
     }
+    return { approvals, problems };
   }
-  return { approvals, problems };
 }
 
 /** The person whose signature started the run, where their key and name still count. */

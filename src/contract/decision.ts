@@ -59,6 +59,11 @@ export interface DecisionClaims {
   note?: string;
   /** Stands in for somebody of another role who does not answer. */
   breakGlass?: boolean;
+  /**
+   * An approval by somebody who may start the run, after a reset: it was only interrupted, so that
+   * what others had approved of this very plan before counts again.
+   */
+  resumes?: boolean;
   iat: number;
   /** The decision is accepted until then. */
   exp: number;

@@ -64,6 +64,8 @@ export interface Planned<Input> {
   start: StartAuthority;
   /** Where the plan stands with nobody's decision yet. */
   assessment: Assessment;
+  /** Whether the run was reset before this plan was made. */
+  isReset: boolean;
   /** Public keys of everybody who may decide. */
   keys: KnownKey[];
   wait: WaitSettings;

@@ -3,6 +3,7 @@ import {
   ApplicationFailure,
   type Client,
   WorkflowFailedError,
+  type WorkflowHandle,
   WorkflowUpdateFailedError,
 } from '@temporalio/client';
 import { TestWorkflowEnvironment } from '@temporalio/testing';
@@ -13,7 +14,7 @@ import {
   type WorkflowBundleOption,
 } from '@temporalio/worker';
 import { execa } from 'execa';
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { replay } from '../../sandbox/chaos/replay.ts';
 import { findServers } from '../../sandbox/setup/servers.mjs';
 import { temporalDevFlags } from '../../sandbox/temporal-dev.ts';
@@ -39,6 +40,10 @@ import { FakeOwner } from '../../sandbox/chaos/fake-owner.ts';
 import { keyOf, type PersonName } from './people.ts';
 import { type OwnSettings, writeSettings } from './settings.ts';
 import { silentLogger } from './silent-logger.ts';
+
+export type HistoryEvent = NonNullable<
+  Awaited<ReturnType<WorkflowHandle['fetchHistory']>>['events']
+>[number];
 
 /** Input of a run as a person gives it. */
 type Input = Record<string, unknown> & { deployment?: string };
@@ -259,6 +264,27 @@ export class RollbackEnvironment {
       if (!(error instanceof WorkflowUpdateFailedError)) throw error;
       return { counted: false, text: error.cause?.message ?? '' };
     }
+  }
+
+  /**
+   * Resets a run, as the Temporal UI does it, to the last end of a workflow task for which all events
+   * before satisfy `until`; nothing that came later is sent again.
+   */
+  async reset(
+    workflowId: string,
+    until: (events: HistoryEvent[]) => boolean = () => true,
+  ): Promise<void> {
+    const { events } = await this.client.workflow.getHandle(workflowId).fetchHistory();
+    const ends = (events ?? []).filter(
+      (event, index, all) =>
+        event.workflowTaskCompletedEventAttributes && until(all.slice(0, index)),
+    );
+    await this.client.workflowService.resetWorkflowExecution({
+      ...{ namespace: 'default', workflowExecution: { workflowId }, reason: 'tried by hand' },
+      ...{ requestId: randomUUID(), workflowTaskFinishEventId: ends.at(-1)?.eventId },
+      // RESET_REAPPLY_TYPE_NONE
+      resetReapplyType: 2,
+    });
   }
 
   /** Makes a run that does nothing hold the Deployment. */

@@ -7,9 +7,6 @@ import {
   audienceOf,
   isStepDecision,
   maxNoteLength,
-  tokenLimits,
-  tokenTypes,
-  type DecisionClaims,
   type DecisionMessage,
   type DecisionName,
   type StepDecisionName,
@@ -24,6 +21,7 @@ import { printable, shellWord } from '../../contract/printable.ts';
 import { describeRun, lookAt } from '../run-status.ts';
 import { assertDigest, checkSeal, readSealedPlan } from '../sealed-plan.ts';
 import { sendDecision } from '../send-decision.ts';
+import { signDecision } from '../sign-decision.ts';
 import { withTemporal, type Temporal } from '../temporal.ts';
 import { authorityLines, pauseLines, planLines } from '../view.ts';
 
@@ -108,14 +106,12 @@ async function messageOf(
   const { step, attempt } = about ?? {};
   if (!key) return { decision, step, attempt, by: userInfo().username };
   if (!options.yes && !options.print && decision !== 'retry') await confirm(decision, key.sub);
-  const iat = Math.floor(Date.now() / 1000);
-  const claims: Omit<DecisionClaims, 'jti'> = {
-    ...{ sub: key.sub, aud, run, decision, digest: plan?.digest ?? '', step, attempt, iat },
-    ...{ exp: iat + tokenLimits.accepted, executeBy: iat + tokenLimits.executed },
+  const token = await signDecision(key, {
+    ...{ aud, run, decision, digest: plan?.digest ?? '', step, attempt },
     ...(options.note ? { note: options.note } : {}),
     ...(options.breakGlass ? { breakGlass: true } : {}),
-  };
-  return { decision, step, attempt, token: await key.sign(tokenTypes.decision, claims) };
+  });
+  return { decision, step, attempt, token };
 }
 
 /** The run's own word of its plan and of where it is paused. */

@@ -9,16 +9,21 @@ import { outcomes } from '../../contract/run.ts';
 import { searchAttributes } from '../../contract/search-attributes.ts';
 import { CliError } from '../errors.ts';
 import { follow } from '../follow.ts';
+import { earlierApprovals, keepApprovals } from '../keep-approvals.ts';
 import { printJson, printNote } from '../output.ts';
+import { ownKey } from '../own-key.ts';
 import { describeRun } from '../run-status.ts';
 import { type Temporal, withTemporal } from '../temporal.ts';
 import { start, type StartOptions } from './start.ts';
 
 type Event = api.api.history.v1.IHistoryEvent;
 
+const unsigned =
+  'Nobody has signed that the run was only interrupted, so it asks for every approval again: name your key with --key or ROLLBACK_KEY the next time.';
+
 /** What is to be done about a run that has ended, and how it is told. */
 type Resumption =
-  | { kind: 'reset'; toEvent: Event['eventId']; text: string }
+  | { kind: 'reset'; toEvent: Event['eventId']; events: Event[]; firstRunId: string; text: string }
   | { kind: 'again'; procedure: Procedure; input: Record<string, unknown>; text: string };
 
 /** Resumes a run and follows it; answers the exit code of its outcome. */
@@ -32,10 +37,14 @@ export async function resume(workflowId: string, options: StartOptions): Promise
       const { procedure, input } = found;
       return start(procedure, input, String(input[procedure]), options);
     }
+    const key = await ownKey(options.key);
+    const earlier = await earlierApprovals(temporal, handle, found);
     await client.workflowService.resetWorkflowExecution({
       ...{ namespace, workflowExecution: { workflowId }, requestId: randomUUID() },
       ...{ reason: 'rollback resume', workflowTaskFinishEventId: found.toEvent },
     });
+    if (earlier && key) await keepApprovals(temporal, handle, key, earlier);
+    else if (earlier) printNote(unsigned);
     if (options.json) printJson({ workflowId });
     if (options.detach) return 0;
     const result = await follow(temporal, handle, options.json === true);
@@ -65,7 +74,8 @@ async function resumptionOf({ client }: Temporal, handle: WorkflowHandle): Promi
   const lastTask = events.findLast((event) => event.workflowTaskCompletedEventAttributes);
   if (wasEndedFromOutside && !wentBack && lastTask) {
     const text = `Run ${shellWord(workflowId)} was ended from outside, and goes on after its last finished step.`;
-    return { kind: 'reset', toEvent: lastTask.eventId, text };
+    const firstRunId = described.raw.workflowExecutionInfo?.firstRunId || described.runId;
+    return { kind: 'reset', toEvent: lastTask.eventId, events, firstRunId, text };
   }
   const procedure = procedureOf(described.type);
   const input = (events[0] && argumentOf(events[0])) as Record<string, unknown> | undefined;

@@ -94,6 +94,8 @@ export class Decisions {
   open(planned: Planned<unknown>): void {
     this.subject = { planned, assessment: planned.assessment, approvals: [] };
     this.settled = undefined;
+    // What was decided about an equal plan before a reset may be kept, and then comes again.
+    this.seen.clear();
   }
 
   /** The plan is being made anew: messages wait for it. */

@@ -69,10 +69,7 @@ async function live<P extends Procedure>(parts: Parts<P>, input: unknown): Promi
   let again: PlanAgain | undefined;
   for (;;) {
     const prepared = await prepare(parts, input, again);
-    if ('outcome' in prepared) {
-      await freeLocksOfEarlierExecution(parts.identity, prepared.plan);
-      return prepared;
-    }
+    if ('outcome' in prepared) return prepared;
     if ('why' in prepared) {
       again = prepared;
       continue;
@@ -95,6 +92,8 @@ async function prepare<P extends Procedure>(
     const { input, assessment } = planned;
     plan = planned.plan;
     board.planned(planned);
+    // It may have held them when it was reset, and must not while it waits for people.
+    if (planned.isReset) await freeLocks(plan, identity);
     if (plan.changes.length === 0) return board.end('no-op', plan.summary, []);
     if (input.dryRun) return board.end('dry-run', `Dry run, nothing changed. ${plan.summary}`, []);
     // The same plan again, with nothing that people could add to it, would end in the same way again.
@@ -186,11 +185,6 @@ async function takeLocks(
       await lock.awaitTargets({ ...request, waitMs });
     }
   }
-}
-
-/** A run that was reset to before its locks may hold them all the same. */
-async function freeLocksOfEarlierExecution(run: RunIdentity, plan: Plan | undefined) {
-  if (plan && workflowInfo().runId !== run.firstRunId) await freeLocks(plan, run);
 }
 
 /** Frees the locks of the plan's targets that this run holds, also where it was cancelled. */

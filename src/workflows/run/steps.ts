@@ -189,8 +189,9 @@ export class Run {
       } catch (error) {
         if (!isOutcome(error)) throw error;
         status.error = messageOf(error);
-        // What somebody else has put there since is theirs, and trying again takes nothing of it back.
-        if (typedCause(error)?.type !== failureTypes.planStale) {
+        // What somebody else has put there since is theirs, and trying again takes nothing of it
+        // back; a run that holds the target hands it back itself.
+        if (!isOfOthers(error)) {
           const { decision, by } = await this.hold(status, title, undoDecisions);
           if (decision === 'retry') {
             this.board.tryAgain(status);
@@ -290,6 +291,11 @@ export class Run {
       return { kept: `it cannot be told whether the version that was left is healthier (${why})` };
     }
   }
+}
+
+function isOfOthers(error: unknown): boolean {
+  const { type } = typedCause(error) ?? {};
+  return type === failureTypes.planStale || type === failureTypes.targetBusy;
 }
 
 function aborted(message: string): ApplicationFailure {
