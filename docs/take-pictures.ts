@@ -1,8 +1,9 @@
 /**
  * Takes the documents' pictures from a running sandbox: starts a rollback in the Temporal UI's own
- * form, as a person would, confirms it there with a printed decision, and photographs each.
+ * form, as a person would, confirms it there with a printed decision, and photographs each. Then
+ * terminates another one halfway, and resets it there.
  *
- *     npm run sandbox -- up --worker
+ *     WAKALA_READY_MS=8000 npm run sandbox -- up --worker
  *     eval "$(npm run -s sandbox -- env)"
  *     kubectl set image deployment/wakala-api '*=wakala/api:2.0.0-bad'
  *     node_modules/.bin/node docs/take-pictures.ts [CHROMIUM]
@@ -74,6 +75,36 @@ try {
   await page.getByRole('tab', { name: 'User Metadata' }).click();
   await details.getByText('Restore the pod template').first().waitFor();
   await photograph('details');
+
+  await execa('rollback', ['watch', workflowId]);
+  const cutOff = await terminatedHalfway();
+  await page.goto(`${ui}/namespaces/default/workflows/${cutOff}`);
+  await page.getByText('Terminated').first().waitFor();
+  await page.getByRole('button', { name: 'Reset' }).first().click();
+  const dialog = page.getByRole('dialog', { name: 'Reset Workflow' });
+  await dialog.getByTestId('workflow-reset-event-id-select-button').click();
+  await page.getByRole('option', { name: 'WorkflowTaskCompleted' }).last().click();
+  await dialog.getByTestId('reset-reason').fill('was terminated by mistake');
+  await photograph('reset');
+  await dialog.getByRole('button', { name: 'Confirm' }).click();
+  await execa('rollback', ['watch', cutOff]);
+  await page.goto(`${ui}/namespaces/default/workflows/${cutOff}`);
+  await page.getByText('Completed').first().waitFor();
+  await photograph('after-reset');
 } finally {
   await browser.close();
+}
+
+/** Starts a rollback, and terminates it while the new pods get ready; answers its id. */
+async function terminatedHalfway(): Promise<string> {
+  const id = `terminated-by-mistake-${Date.now()}`;
+  await execa('kubectl', ['set', 'image', 'deployment/wakala-api', '*=wakala/api:2.1.0-bad']);
+  await execa('kubectl', ['rollout', 'status', 'deployment/wakala-api']);
+  await execa('rollback', ['deployment', 'wakala-api', '--id', id, '--detach']);
+  for (;;) {
+    const { stdout } = await execa('rollback', ['status', id]);
+    if (stdout.includes('Wait for every replica')) break;
+  }
+  await execa('temporal', ['workflow', 'terminate', '--workflow-id', id, '--reason', 'by mistake']);
+  return id;
 }

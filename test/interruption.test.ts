@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { WorkerProcess } from '../sandbox/worker-process.ts';
 import { restoreTemplate } from '../src/activities/kubernetes/restore-template.ts';
 import { Clusters } from '../src/activities/kubernetes/api.ts';
 import type { DeploymentChange } from '../src/activities/kubernetes/deployment-change.ts';
@@ -9,7 +10,6 @@ import { mandateFor } from './support/mandates.ts';
 import { eventually } from './support/eventually.ts';
 import { usePrivateCluster } from './support/private-cluster.ts';
 import { useRollbackEnvironment } from './support/rollback-environment.ts';
-import { WorkerProcess } from './support/worker-process.ts';
 
 const servers = usePrivateCluster();
 const env = useRollbackEnvironment();
@@ -53,9 +53,13 @@ describe('a rollback goes on', () => {
 
   describe('with workers that are processes of their own', () => {
     let worker: WorkerProcess | undefined;
+    const variables = () => ({
+      TEMPORAL_ADDRESS: env.temporal.address,
+      ROLLBACK_CONFIG: env.settingsFile,
+    });
     beforeAll(async () => {
       await env.stopWorker();
-      worker = await WorkerProcess.start(env.temporal.address);
+      worker = await WorkerProcess.start(variables());
     });
     afterAll(() => worker?.end('SIGKILL'));
 
@@ -63,7 +67,7 @@ describe('a rollback goes on', () => {
       const id = await startSlow('killed', 4);
 
       await worker?.end('SIGKILL');
-      worker = await WorkerProcess.start(env.temporal.address);
+      worker = await WorkerProcess.start(variables());
 
       await expectRolledBackOnce(id, 'killed');
     });
@@ -72,10 +76,7 @@ describe('a rollback goes on', () => {
       // Longer than the grace that a worker gives to its activities.
       const id = await startSlow('upgraded', 14);
 
-      const [next] = await Promise.all([
-        WorkerProcess.start(env.temporal.address),
-        worker?.end('SIGTERM'),
-      ]);
+      const [next] = await Promise.all([WorkerProcess.start(variables()), worker?.end('SIGTERM')]);
       worker = next;
 
       await expectRolledBackOnce(id, 'upgraded');

@@ -48,14 +48,15 @@ export async function inPeace(lane: Lane, scenario: Scenario): Promise<Peace> {
 }
 
 /**
- * Every fault at both sides of every request; what only reads is the same on both, and harms no
- * more when it comes late. Outages last, so they begin only where an outside system is changed.
+ * Every fault at both sides of every request that may change something. One that only reads is the
+ * same on both sides, and to be killed there is to be killed before the next that does not. Outages
+ * last, so they begin only where an outside system is changed.
  */
 export function casesOf(peace: Peace): Case[] {
   return peace.exchanges.flatMap(({ changes, ...exchange }) => {
     const at = (side: Side, ...names: FaultName[]): Case[] =>
       names.map((fault) => ({ peace, fault, point: { ...exchange, side } }));
-    if (!changes) return at('before', 'kill', 'cut');
+    if (!changes) return at('before', 'cut');
     return [
       ...at('before', 'kill', 'cut', 'zombie'),
       ...at('after', 'kill', 'cut', 'zombie'),

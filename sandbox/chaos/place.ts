@@ -56,18 +56,23 @@ export class Place {
     while (!this.isOver.aborted && !(await this.tryRollback(...args))) await delay(lookEveryMs);
   }
 
-  /** Decides about the run, as the person whose key is named. */
-  async decide(decision: 'approve' | 'abort', person: string): Promise<void> {
+  /**
+   * Waits until the run is in this phase, and decides then as the person whose key is named; again
+   * where that fails, until the run goes on.
+   */
+  async decideWhen(phase: Phase, decision: 'approve' | 'abort', person: string): Promise<void> {
     const key = `${process.env.ROLLBACK_KEYS}/${person}.jwk`;
-    await this.rollback(decision, this.workflowId, '--key', key, '--yes');
+    await this.until(phase);
+    while (!this.isOver.aborted) {
+      await this.tryRollback(decision, this.workflowId, '--key', key, '--yes');
+      const now = await this.phase();
+      if (now !== undefined && now !== phase) return;
+    }
   }
 
   /** Waits until the run is in this phase. */
-  async until(phase: Phase): Promise<void> {
-    await this.look(async () => {
-      const described = await this.client.workflow.getHandle(this.workflowId).describe();
-      return described.typedSearchAttributes.get(searchAttributes.phase) === phase;
-    });
+  private async until(phase: Phase): Promise<void> {
+    await this.look(async () => (await this.phase()) === phase);
   }
 
   /** Waits until what the run says about itself begins so. */
@@ -76,6 +81,15 @@ export class Place {
       const status = this.client.workflow.getHandle(this.workflowId).query<RunStatus>('status');
       return (await status).message.startsWith(start);
     });
+  }
+
+  /** The run's phase; undefined where the server does not answer. */
+  private async phase(): Promise<string | undefined> {
+    const described = await this.client.workflow
+      .getHandle(this.workflowId)
+      .describe()
+      .catch(() => undefined);
+    return described?.typedSearchAttributes.get(searchAttributes.phase);
   }
 
   /** Looks again and again until it is so, or all is over; a server that does not answer is asked again. */

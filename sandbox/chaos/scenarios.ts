@@ -12,7 +12,7 @@ export interface Scenario {
   settings(place: Place): object;
   /** Makes what is rolled back; answers the arguments of `rollback` that start the run. */
   prepare(place: Place): Promise<string[]>;
-  /** What people do while it runs. Done again from its beginning where the run was disturbed. */
+  /** What people do while it runs. */
   people?(place: Place): Promise<void>;
   /** What outside systems have at the end, without what differs from run to run. */
   world(place: Place): Promise<unknown>;
@@ -60,8 +60,7 @@ export const scenarios: readonly Scenario[] = [
       return ['deployment', name, '-n', namespace, '--wait', '5m'];
     },
     async people(place) {
-      await place.until('awaiting-approval');
-      await place.decide('approve', 'team-lead');
+      await place.decideWhen('awaiting-approval', 'approve', 'team-lead');
       await place.untilMessage('Waiting: ');
       await place.owner?.free();
     },
@@ -77,8 +76,7 @@ export const scenarios: readonly Scenario[] = [
       },
     }),
     async people(place) {
-      await place.until('paused');
-      await place.decide('abort', 'on-call');
+      await place.decideWhen('paused', 'abort', 'on-call');
     },
   }),
 ];

@@ -7,37 +7,42 @@ import {
   type DecisionName,
 } from '../contract/decision.ts';
 import { shellWord } from '../contract/printable.ts';
-import { answerWithinMs, isUnanswered, type Temporal } from './temporal.ts';
+import { answerWithinMs, isDropped, isUnanswered, type Temporal } from './temporal.ts';
 
 /** What is known of a decision that was sent; `counted` is null where nobody has looked at it. */
 export type Sent = Omit<DecisionAnswer, 'counted'> & { counted: boolean | null };
 
 /** Sends the decision and answers whether it counted; as a signal where no worker is there to say. */
 export async function sendDecision(
-  { client }: Temporal,
+  { client }: Pick<Temporal, 'client'>,
   workflowId: string,
   message: DecisionMessage & { decision: DecisionName },
 ): Promise<Sent> {
   const handle = client.workflow.getHandle(workflowId);
-  try {
-    return await client.withDeadline(Date.now() + answerWithinMs, () =>
-      handle.executeUpdate<DecisionAnswer, [DecisionMessage]>(decideUpdateName, {
-        args: [message],
-        updateId: randomUUID(),
-      }),
-    );
-  } catch (error) {
-    if (error instanceof WorkflowUpdateFailedError) {
-      return { counted: false, text: error.cause?.message ?? error.message };
+  // The same id with every try, so that it is looked at once.
+  const updateId = randomUUID();
+  const giveUp = Date.now() + answerWithinMs;
+  for (;;) {
+    try {
+      return await client.withDeadline(giveUp, () =>
+        handle.executeUpdate<DecisionAnswer, [DecisionMessage]>(decideUpdateName, {
+          ...{ args: [message], updateId },
+        }),
+      );
+    } catch (error) {
+      if (error instanceof WorkflowUpdateFailedError) {
+        return { counted: false, text: error.cause?.message ?? error.message };
+      }
+      if (error instanceof WorkflowNotFoundError) {
+        return { counted: false, text: `Run ${workflowId} has ended meanwhile.` };
+      }
+      if (isUnanswered(error)) break;
+      if (!isDropped(error) || Date.now() > giveUp) throw error;
     }
-    if (error instanceof WorkflowNotFoundError) {
-      return { counted: false, text: `Run ${workflowId} has ended meanwhile.` };
-    }
-    if (!isUnanswered(error)) throw error;
-    await handle.signal<[DecisionMessage]>(message.decision, message);
-    return {
-      counted: null,
-      text: `No worker answers, so whether it counts is not known yet. It was sent as a signal, and waits with the run until a worker looks at it, within the hour: start one (npm run worker), and see rollback status ${shellWord(workflowId)}.`,
-    };
   }
+  await handle.signal<[DecisionMessage]>(message.decision, message);
+  return {
+    counted: null,
+    text: `No worker answers, so whether it counts is not known yet. It was sent as a signal, and waits with the run until a worker looks at it, within the hour: start one (npm run worker), and see rollback status ${shellWord(workflowId)}.`,
+  };
 }

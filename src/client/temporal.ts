@@ -90,6 +90,18 @@ export function isUnanswered(error: unknown): boolean {
   return isDeadline(error) || noPoller;
 }
 
+/**
+ * Whether the server has dropped an update because something else came for the run in the same
+ * moment, for example the end of an activity just as the update ends the run.
+ */
+export function isDropped(error: unknown): boolean {
+  const cause = grpcCause(error);
+  return (
+    Number(cause?.code) === failedPrecondition &&
+    cause?.details.includes('workflow task failure') === true
+  );
+}
+
 /** Whether the error says that the answer did not come in time. */
 export function isDeadline(error: unknown): boolean {
   return [cancelled, deadlineExceeded].includes(Number(grpcCause(error)?.code));

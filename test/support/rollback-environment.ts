@@ -4,7 +4,6 @@ import {
   type Client,
   WorkflowFailedError,
   type WorkflowHandle,
-  WorkflowUpdateFailedError,
 } from '@temporalio/client';
 import { TestWorkflowEnvironment } from '@temporalio/testing';
 import {
@@ -20,6 +19,7 @@ import { findServers } from '../../sandbox/setup/servers.mjs';
 import { temporalDevFlags } from '../../sandbox/temporal-dev.ts';
 import { loadAuthority } from '../../src/authority/load.ts';
 import { signStart } from '../../src/authority/start.ts';
+import { sendDecision } from '../../src/client/send-decision.ts';
 import type { Notice } from '../../src/contract/notice.ts';
 import { loadSettings } from '../../src/config/settings.ts';
 import {
@@ -255,24 +255,21 @@ export class RollbackEnvironment {
     });
   }
 
-  /** Sends a message as the update `decide`; one that the validator turned away did not count. */
+  /** Sends a message as the CLI does; one that the validator turned away did not count. */
   async send(workflowId: string, message: unknown): Promise<DecisionAnswer> {
-    const handle = this.client.workflow.getHandle(workflowId);
-    try {
-      return await handle.executeUpdate<DecisionAnswer, [unknown]>('decide', { args: [message] });
-    } catch (error) {
-      if (!(error instanceof WorkflowUpdateFailedError)) throw error;
-      return { counted: false, text: error.cause?.message ?? '' };
-    }
+    const decision = message as Parameters<typeof sendDecision>[2];
+    const { counted, text } = await sendDecision(this, workflowId, decision);
+    return { counted: counted === true, text };
   }
 
   /**
    * Resets a run, as the Temporal UI does it, to the last end of a workflow task for which all events
-   * before satisfy `until`; nothing that came later is sent again.
+   * before satisfy `until`; what came later is sent again or not.
    */
   async reset(
     workflowId: string,
     until: (events: HistoryEvent[]) => boolean = () => true,
+    later: 'again' | 'never' = 'never',
   ): Promise<void> {
     const { events } = await this.client.workflow.getHandle(workflowId).fetchHistory();
     const ends = (events ?? []).filter(
@@ -282,8 +279,8 @@ export class RollbackEnvironment {
     await this.client.workflowService.resetWorkflowExecution({
       ...{ namespace: 'default', workflowExecution: { workflowId }, reason: 'tried by hand' },
       ...{ requestId: randomUUID(), workflowTaskFinishEventId: ends.at(-1)?.eventId },
-      // RESET_REAPPLY_TYPE_NONE
-      resetReapplyType: 2,
+      // RESET_REAPPLY_TYPE_NONE, or all that is eligible.
+      resetReapplyType: later === 'never' ? 2 : 3,
     });
   }
 
