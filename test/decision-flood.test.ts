@@ -46,6 +46,29 @@ test('a flood of forged decisions keeps no honest one out, and fills no history'
   expect((await env.result(id)).outcome).toBe('rolled-back');
 }, 120_000);
 
+test('a flood that came while no worker was there is no more than one that comes bit by bit', async () => {
+  await env.cluster.history('away', 1, v1, v2);
+  const id = await env.start({ deployment: 'away' }, undefined, 'nobody');
+  await env.untilWaiting(id);
+  const honest = await env.token(id, 'approve', 'on-call');
+  const [header, claims] = honest.split('.');
+  const handle = env.client.workflow.getHandle(id);
+  await env.stopWorker();
+  await times(flood, (index) => {
+    const signature = Buffer.from(String(index).padStart(64, '0')).toString('base64url');
+    return handle.signal('approve', { token: `${header}.${claims}.${signature}` });
+  });
+  await env.startWorker();
+
+  await env.send(id, { decision: 'approve', token: honest });
+
+  expect((await env.result(id)).outcome).toBe('rolled-back');
+  const { events } = await handle.fetchHistory();
+  const assessed = events?.filter((event) => event.markerRecordedEventAttributes) ?? [];
+  expect(assessed.length).toBeLessThan(100);
+  expect(events?.filter((event) => event.workflowTaskFailedEventAttributes)).toEqual([]);
+});
+
 test('decisions that come before the plan wait for it, and no more than an honest run has', async () => {
   await env.cluster.history('claimed', 1, v1, v2);
   await env.stopWorker();

@@ -4,6 +4,8 @@ import { CliError, exitCodes, lastResort } from './errors.ts';
 
 /** A start or look-up that takes longer than this is told as slow. */
 export const answerWithinMs = 5000;
+/** In bytes. Temporal's histories end at 50 MB. */
+const longestAnswer = 64 * 1024 * 1024;
 // gRPC status codes (grpc/grpc, statuscodes.md).
 /** Nothing here cancels a call: the client tells a deadline so where it passes between two tries. */
 const cancelled = 1;
@@ -30,6 +32,8 @@ export function connectTemporal(): Temporal {
     tls,
     apiKey,
     metadata: metadata as Record<string, string>,
+    // A page of a history can be longer than the 4 MB that are the default.
+    channelArgs: { 'grpc.max_receive_message_length': longestAnswer },
   });
   return {
     client: new Client({ connection, namespace }),

@@ -25,13 +25,15 @@ export function verificationActivities(clusters: Clusters, { settings, folder }:
         );
       }
       const giveUp = Date.now() + check.limit;
+      const tries = check.retries + 1;
+      progress.report(`Measuring ${planned.check}, at most ${tries} times`, 0, tries);
       for (let attempt = 1; ; attempt++) {
         const { green, text } = await check.measure(progress.cancelled);
         if (green) return text;
         if (attempt > check.retries || Date.now() + check.every > giveUp) {
           throw checkFailed(`${text}; ${attempt} tries.`);
         }
-        progress.report(`${text}; trying again`);
+        progress.report(`${text}; trying again`, attempt, tries);
         await delay(check.every, undefined, { signal: progress.cancelled });
       }
     },

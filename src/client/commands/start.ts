@@ -21,9 +21,6 @@ import { printJson, printLine, printNote } from '../output.ts';
 import { ownKey } from '../own-key.ts';
 import { answerWithinMs, isDeadline, type Temporal, withTemporal } from '../temporal.ts';
 
-/** A worker that is killed while it decides what comes next is missed after so long. */
-const workflowTaskTimeout = '5s';
-
 export interface StartOptions {
   id?: string;
   detach?: boolean;
@@ -98,7 +95,6 @@ async function accept(
         // Starting again with the same id follows the run that is there and never makes a second.
         workflowIdReusePolicy: 'REJECT_DUPLICATE',
         workflowIdConflictPolicy: 'FAIL',
-        workflowTaskTimeout,
         staticSummary: summaryOf(procedure, input),
       }),
     );

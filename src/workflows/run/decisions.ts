@@ -68,6 +68,8 @@ export class Decisions {
   private settled: string | undefined;
   private readonly seen = new Set<string>();
   private waiting = 0;
+  /** Messages that are being looked at, or wait for that. */
+  private pending = 0;
   private failedChecks = 0;
   private checkedAt = 0;
   private queue: Promise<unknown> = Promise.resolve();
@@ -142,13 +144,18 @@ export class Decisions {
     return { seal: planned?.seal ?? '', approvals: [...approvals] };
   }
 
+  /** Thousands may come before the first of them has been found not to count. */
+  private get isFlooded(): boolean {
+    return this.refused + this.pending >= recordedRefusals;
+  }
+
   /** The update's validator: throws at what cannot count, once enough of that was recorded. */
   private turnAway(message: unknown): void {
     if (this.subject === undefined && this.closed === undefined) {
       if (this.waiting >= waitingMessages) throw notCounted('The run is not planned yet: wait.');
       return;
     }
-    if (this.refused < recordedRefusals) return;
+    if (!this.isFlooded) return;
     const token = tokenIn(message);
     const problem =
       this.plainProblem(message, token, nameIn(message)) ??
@@ -158,19 +165,20 @@ export class Decisions {
     throw notCounted(problem);
   }
 
-  private async signalled(message: unknown, name: DecisionName): Promise<void> {
+  /** Not async: thousands of forged signals may come in one task, and each promise costs. */
+  private signalled(message: unknown, name: DecisionName): void | Promise<void> {
     const isPlanned = this.subject !== undefined || this.closed !== undefined;
     if (isPlanned ? this.isFlood(message, name) : this.waiting >= waitingMessages) {
       this.refused += 1;
       this.changed(this);
       return;
     }
-    await this.decide(message, name);
+    return this.decide(message, name).then(() => undefined);
   }
 
   /** Whether a signal is not worth a closer look, after all that did not count before it. */
   private isFlood(message: unknown, name: DecisionName): boolean {
-    if (this.refused < recordedRefusals) return false;
+    if (!this.isFlooded) return false;
     const token = tokenIn(message);
     if (this.plainProblem(message, token, name) !== undefined || !token) return true;
     // Time stands still within one workflow task.
@@ -192,6 +200,7 @@ export class Decisions {
    */
   private decide(message: unknown, name: DecisionName | undefined): Promise<DecisionAnswer> {
     this.waiting += 1;
+    this.pending += 1;
     const answer = CancellationScope.nonCancellable(async () => {
       await this.queue;
       await condition(() => this.subject !== undefined || this.closed !== undefined);
@@ -200,6 +209,8 @@ export class Decisions {
         return await this.examine(message as DecisionMessage | undefined, name);
       } catch (error) {
         return this.refuse(name ?? 'unknown', 'unknown', messageOf(error));
+      } finally {
+        this.pending -= 1;
       }
     });
     this.queue = answer;
