@@ -46,7 +46,7 @@ const signed: StartAuthority = { kind: 'signed', by: 'olga', kid: 'k' };
 const olga = { name: 'olga', roles: ['on-call'] };
 
 function approval(name: string, ...roles: string[]): Approval {
-  return { name, roles, at: plannedAt + 1 };
+  return { name, roles, at: plannedAt + 1, resumes: false };
 }
 
 describe('the runbook’s authority table, for settings without rules of their own', () => {

@@ -13,12 +13,12 @@ import { activityClasses } from '../src/contract/activities.ts';
 import { workflowBundle } from '../src/workers/workflow-bundle.ts';
 import { silentLogger } from './support/silent-logger.ts';
 
-let lanes: Lane[];
+const lanes: Lane[] = [];
 let peaces: Peace[];
 
 beforeAll(async () => {
   Runtime.install({ logger: silentLogger });
-  lanes = await Promise.all([Lane.open(), Lane.open(), Lane.open()]);
+  for (let count = 0; count < 3; count++) lanes.push(await Lane.open());
   peaces = await Promise.all(
     scenarios.map((scenario, index) => inPeace(lanes[index % lanes.length] as Lane, scenario)),
   );
@@ -92,7 +92,7 @@ test('whatever happens in whatever order, a run ends and leaves nothing behind',
 }, 180_000);
 
 test('what was hurt can be told again from its history', async () => {
-  const histories = lanes.flatMap((lane) => lane.histories);
+  const histories = (await Promise.all(lanes.map((lane) => lane.histories()))).flat();
   expect(histories.length).toBeGreaterThan(scenarios.length);
   expect(await replay(await workflowBundle(silentLogger), histories)).toEqual([]);
 });

@@ -2,7 +2,7 @@ import { beforeAll, describe, expect, test } from '@jest/globals';
 import { CommandLine } from './support/command-line.ts';
 import { eventually } from './support/eventually.ts';
 import { keyFileOf } from './support/people.ts';
-import { useRollbackEnvironment } from './support/rollback-environment.ts';
+import { type HistoryEvent, useRollbackEnvironment } from './support/rollback-environment.ts';
 
 const [v1, v2, v3] = ['wakala/api:1.0.0', 'wakala/api:2.0.0', 'wakala/api:3.0.0'];
 const never = 'wakala/api:1.0.0-broken';
@@ -108,13 +108,37 @@ describe('what was approved of a run that had not begun', () => {
     );
   });
 
+  test('is not kept where somebody had rejected it, though a reset has cut that off', async () => {
+    await env.cluster.history('both-no', 1, v1, v2);
+    const id = await env.start({ deployment: 'both-no' });
+    await env.untilWaiting(id);
+    await env.decide(id, 'approve', 'team-lead');
+    await env.decide(id, 'reject', 'cto', { note: 'not today' });
+    expect((await env.result(id)).outcome).toBe('rejected');
+    const decided = (events: HistoryEvent[]) =>
+      events.filter((event) => event.workflowExecutionUpdateAcceptedEventAttributes).length;
+    await env.reset(id, (events) => decided(events) < 2);
+    await env.untilWaiting(id);
+    await env.client.workflow.getHandle(id).terminate('by somebody else');
+
+    const { stderr } = await cli.run('resume', id, '--detach');
+
+    expect(stderr).not.toContain('approved');
+    expect((await env.status(id)).authority?.granted).toBe(false);
+    expect((await env.decide(id, 'approve', 'cto')).counted).toBe(false);
+    expect(await env.cluster.image('both-no')).toBe(v2);
+  });
+
   test('is not kept by who may not start a run, nor by nobody', async () => {
     const id = await halfApproved('both-who');
 
     const byCto = await cli.run('resume', id, '--detach', '--key', keyFileOf('cto'));
 
-    expect(byCto.stderr).toMatch(/cto approved; still missing: 1 on-call .*; 1 team-lead/);
-    expect((await env.status(id)).authority?.missing).toMatch(/^1 on-call .*; 1 team-lead/);
+    // Resuming is a word for the start, and approves nothing.
+    expect(byCto.stderr).toMatch(/not count any more: cto has the role cto; missing: 1 on-call/);
+    expect((await env.status(id)).authority?.missing).toMatch(
+      /^1 on-call .*; 1 team-lead .*; 1 cto/,
+    );
     await env.client.workflow.getHandle(id).terminate('again');
     const byNobody = await cli.with({ ROLLBACK_KEY: undefined }).run('resume', id, '--detach');
     expect(byNobody.stderr).toContain('Nobody has signed that the run was only interrupted');

@@ -1,3 +1,4 @@
+import type { WorkerProcess } from '../worker-process.ts';
 import type { Disturbance, Lane } from './lane.ts';
 import type { Exchange, Observer, Side } from './wire.ts';
 
@@ -65,19 +66,18 @@ class Cut extends Fault {
 
 class Zombie extends Fault {
   private readonly held = Promise.withResolvers<'pass'>();
+  private zombie: WorkerProcess | undefined;
 
   override strike(lane: Lane): ReturnType<Observer> {
-    lane.replaceWorker('SIGSTOP');
+    this.zombie = lane.replaceWorker('SIGSTOP');
     return this.held.promise;
   }
 
   /** Lets it go on, and waits until it has done what it still wanted to do. */
-  override async end(lane: Lane): Promise<void> {
-    const [zombie] = lane.workers;
-    if (!this.isReached || !zombie) return;
+  override async end(): Promise<void> {
     this.held.resolve('pass');
-    zombie.signal('SIGCONT');
-    await zombie.end('SIGTERM');
+    this.zombie?.signal('SIGCONT');
+    await this.zombie?.end('SIGTERM');
   }
 }
 
@@ -86,6 +86,8 @@ class Restart extends Fault {
 
   override strike(lane: Lane): ReturnType<Observer> {
     this.back = lane.restartTemporal(1000);
+    // It is awaited at the end, unless the run is stuck.
+    this.back.catch(() => undefined);
     return Promise.resolve('pass');
   }
 
@@ -95,10 +97,17 @@ class Restart extends Fault {
 }
 
 class Away extends Fault {
+  private timer: NodeJS.Timeout | undefined;
+
   override strike({ kubernetes }: Lane): ReturnType<Observer> {
     kubernetes.refuse(true);
-    setTimeout(() => kubernetes.refuse(false), awayMs);
+    this.timer = setTimeout(() => kubernetes.refuse(false), awayMs);
     return Promise.resolve('cut');
+  }
+
+  override end({ kubernetes }: Lane): void {
+    clearTimeout(this.timer);
+    kubernetes.refuse(false);
   }
 }
 

@@ -33,6 +33,8 @@ export interface Ending {
   outcome: Outcome;
   steps: { title: string; state: StepState }[];
   gaps: string[];
+  /** What counted, and whose it was. */
+  decisions: string[];
   world: unknown;
   /** In words, with names that do differ. */
   message: string;
@@ -51,8 +53,8 @@ export class Lane {
   readonly client: Client;
   /** The workers that were started for the run, the newest last. */
   readonly workers: WorkerProcess[] = [];
-  /** Of every run that has ended here. */
-  readonly histories: PlayedHistory[] = [];
+  /** Of the run that was played last. */
+  lastHistory!: PlayedHistory;
   private readonly dir: string;
   /** Temporal's own, past the wire. */
   private readonly address: string;
@@ -76,24 +78,26 @@ export class Lane {
   /** Opens a lane on the cluster that the environment names. */
   static async open(): Promise<Lane> {
     const dir = mkdtempSync(join(tmpdir(), 'rollback-lane-'));
-    const { TEMPORAL_ADDRESS: address } = await up({ dir, without: withoutAllButTemporal });
-    const connection = await Connection.connect({ address });
-    const health = createServer((request, response) => {
-      response.writeHead(request.url === '/green' ? 200 : 500).end();
-    });
-    health.listen(0, '127.0.0.1');
-    await once(health, 'listening');
-    const target = `http://${address}`;
-    const wires = {
-      temporal: await Wire.open({
-        server: 'temporal',
-        target,
-        naming: temporalNaming,
-        pings: true,
-      }),
-      kubernetes: await kubernetesWire(),
-    };
-    return new Lane(dir, address, { ...wires, client: new Client({ connection }) }, health);
+    try {
+      const { TEMPORAL_ADDRESS: address } = await up({ dir, without: withoutAllButTemporal });
+      const connection = await Connection.connect({ address });
+      const health = createServer((request, response) => {
+        response.writeHead(request.url === '/green' ? 200 : 500).end();
+      });
+      health.listen(0, '127.0.0.1');
+      await once(health, 'listening');
+      const target = `http://${address}`;
+      const wires = {
+        temporal: await Wire.open({
+          ...{ server: 'temporal', target, naming: temporalNaming, pings: true },
+        }),
+        kubernetes: await kubernetesWire(),
+      };
+      return new Lane(dir, address, { ...wires, client: new Client({ connection }) }, health);
+    } catch (error) {
+      await down(dir);
+      throw error;
+    }
   }
 
   async close(): Promise<void> {
@@ -104,10 +108,12 @@ export class Lane {
     await down(this.dir);
   }
 
-  /** Sends a signal that ends or stops the worker, and starts another at once. */
-  replaceWorker(signal: 'SIGKILL' | 'SIGSTOP'): void {
-    this.workers.at(-1)?.signal(signal);
+  /** Sends a signal that ends or stops the worker, and starts another at once; answers the first. */
+  replaceWorker(signal: 'SIGKILL' | 'SIGSTOP'): WorkerProcess | undefined {
+    const replaced = this.workers.at(-1);
+    replaced?.signal(signal);
     this.workers.push(new WorkerProcess(this.variables));
+    return replaced;
   }
 
   /** Ends Temporal's server at once and starts it again on its data. */
@@ -138,6 +144,8 @@ export class Lane {
       writeFileSync(config, stringify(this.settings(scenario, place)));
       this.variables = {
         ...own,
+        // By which the end of the lane finds those that it has lost sight of.
+        ROLLBACK_SANDBOX: this.dir,
         TEMPORAL_ADDRESS: `127.0.0.1:${this.temporal.port}`,
         KUBECONFIG: this.kubeconfig(),
       };
@@ -145,12 +153,14 @@ export class Lane {
       this.workers.push(worker);
       const [start] = await Promise.all([scenario.prepare(place), worker.ready]);
       disturbance?.begin(this, place);
-      await place.rollback(...start, '--detach', '--id', place.workflowId);
+      await place.start(start);
       const people = scenario.people?.(place);
+      // It is awaited below, unless the run is stuck.
+      people?.catch(() => undefined);
       const result = await this.result(place).finally(() => over.abort());
       await people;
       await disturbance?.end?.(this);
-      this.histories.push(await this.history(place.workflowId));
+      this.lastHistory = await this.history(place.workflowId);
       return await this.ending(scenario, place, result);
     } finally {
       over.abort();
@@ -206,14 +216,24 @@ export class Lane {
     }
   }
 
-  private async history(workflowId: string): Promise<PlayedHistory> {
-    const handle = this.client.workflow.getHandle(workflowId);
+  /** Histories of all runs here, of what resets have cut off as well. */
+  async histories(): Promise<PlayedHistory[]> {
+    const found: PlayedHistory[] = [];
+    for await (const run of this.client.workflow.list({ query: 'RollbackProcedure IS NOT NULL' })) {
+      found.push(await this.history(run.workflowId, run.runId));
+    }
+    return found;
+  }
+
+  private async history(workflowId: string, runId?: string): Promise<PlayedHistory> {
+    const handle = this.client.workflow.getHandle(workflowId, runId);
     return { workflowId, history: await handle.fetchHistory() };
   }
 
   /** Waits until what controllers do has come to rest. */
   private async ending(scenario: Scenario, place: Place, result: RunResult): Promise<Ending> {
-    const { outcome, steps, gaps, message } = result;
+    const { outcome, steps, gaps, authority, message } = result;
+    const counted = (authority?.decisions ?? []).filter((one) => one.counted);
     const giveUp = Date.now() + settlesWithinMs;
     let world = await scenario.world(place);
     for (;;) {
@@ -224,6 +244,7 @@ export class Lane {
     }
     return {
       ...{ outcome, gaps, world, message },
+      decisions: counted.map(({ decision, by }) => `${decision} by ${by}`),
       steps: steps.map(({ title, state }) => ({ title, state })),
     };
   }

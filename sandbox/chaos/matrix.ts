@@ -44,7 +44,10 @@ export async function inPeace(lane: Lane, scenario: Scenario): Promise<Peace> {
     }
   };
   const ending = await lane.play(scenario, { begin });
-  return { scenario, ending, exchanges, activities: activitiesOf(lane.histories.at(-1)) };
+  if (ending.outcome !== scenario.outcome) {
+    throw new Error(`In peace "${scenario.name}" is ${ending.outcome}: ${ending.message}`);
+  }
+  return { scenario, ending, exchanges, activities: activitiesOf(lane.lastHistory) };
 }
 
 /**
@@ -103,8 +106,8 @@ function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null;
 }
 
-function activitiesOf(played: PlayedHistory | undefined): string[] {
-  const names = (played?.history.events ?? []).flatMap((event) => {
+function activitiesOf(played: PlayedHistory): string[] {
+  const names = (played.history.events ?? []).flatMap((event) => {
     const marker = event.markerRecordedEventAttributes?.details?.data?.payloads?.[0]?.data;
     const local = marker && (JSON.parse(Buffer.from(marker).toString()) as LocalActivity);
     const scheduled = event.activityTaskScheduledEventAttributes?.activityType?.name;

@@ -6,6 +6,7 @@ import { searchAttributes } from '../../src/contract/search-attributes.ts';
 import type { FakeOwner } from './fake-owner.ts';
 
 const lookEveryMs = 50;
+const startAttempts = 20;
 
 /** Where one run of a scenario happens: a namespace of its own, and what people have to act with. */
 export class Place {
@@ -51,9 +52,17 @@ export class Place {
     return exitCode === 0;
   }
 
-  /** Runs the CLI as a person does; one that fails is run again until it does not, or all is over. */
-  async rollback(...args: string[]): Promise<void> {
-    while (!this.isOver.aborted && !(await this.tryRollback(...args))) await delay(lookEveryMs);
+  /** Starts the run, as a person does who tries again where Temporal does not answer. */
+  async start(args: string[]): Promise<void> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        await this.rollbackOnce(...args, '--detach', '--id', this.workflowId);
+        return;
+      } catch (error) {
+        if (attempt === startAttempts) throw error;
+        await delay(lookEveryMs);
+      }
+    }
   }
 
   /**

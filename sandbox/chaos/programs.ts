@@ -6,6 +6,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
+import { strategyAnnotation } from '../../src/activities/kubernetes/annotations.ts';
 import { searchAttributes } from '../../src/contract/search-attributes.ts';
 import type { Disturbance, Ending, Lane } from './lane.ts';
 import type { Verdict } from './matrix.ts';
@@ -85,6 +86,7 @@ async function away(wire: Lane['temporal'], random: () => number): Promise<void>
 /** A rollback of some seconds, so that there is time for something to happen to it. */
 export const randomScenario: Scenario = {
   name: 'random program',
+  outcome: 'rolled-back',
   settings: () => ({}),
   async prepare(place) {
     await deployBoth(place);
@@ -128,6 +130,8 @@ class Program implements Disturbance {
 
   begin(lane: Lane, place: Place): void {
     this.going = this.run(lane, place).then(() => untilAllEnded(place));
+    // It is awaited at the end, unless the run is stuck.
+    this.going.catch(() => undefined);
   }
 
   async end(): Promise<void> {
@@ -172,8 +176,8 @@ export async function tryProgram(lane: Lane, seed: number): Promise<Verdict> {
 }
 
 /** What must hold however a run was hurt. */
-function wrongWith({ outcome, message, world }: Ending, deploys: number): string[] {
-  const { image, strategy, replicaSets, pods, isLocked } = world as DeploymentWorld;
+function wrongWith({ outcome, decisions, message, world }: Ending, deploys: number): string[] {
+  const { image, strategy, annotations, replicaSets, pods, isLocked } = world as DeploymentWorld;
   const usual = {
     type: 'RollingUpdate',
     rollingUpdate: { maxSurge: '25%', maxUnavailable: '25%' },
@@ -182,6 +186,11 @@ function wrongWith({ outcome, message, world }: Ending, deploys: number): string
   const must: [boolean, string][] = [
     [!isLocked, 'the target is still locked'],
     [isDeepStrictEqual(strategy, usual), `the strategy is ${JSON.stringify(strategy)}`],
+    [!annotations.includes(strategyAnnotation), 'an earlier strategy is still kept'],
+    [
+      decisions.every((one) => !one.includes('not proved') || one.startsWith('retry')),
+      `forged: ${decisions.join(', ')}`,
+    ],
     [isDeepStrictEqual(pods, [image, image, image]), `the pods are ${pods.join(', ')}`],
     [
       outcome !== 'rolled-back' || deploys > 0 || image === images.good,

@@ -2,12 +2,16 @@
  * Every procedure in the situations in which it is disturbed. Together they run every activity of
  * the contract, which a test demands of them.
  */
+import { WorkflowNotFoundError } from '@temporalio/client';
 import { targetKey } from '../../src/contract/plan.ts';
+import type { Outcome } from '../../src/contract/run.ts';
 import { FakeOwner } from './fake-owner.ts';
 import type { Place } from './place.ts';
 
 export interface Scenario {
   name: string;
+  /** How it must end. */
+  outcome: Outcome;
   /** The worker's and the CLI's settings, beside keys and people; `health` ends with /green or /red. */
   settings(place: Place): object;
   /** Makes what is rolled back; answers the arguments of `rollback` that start the run. */
@@ -34,6 +38,7 @@ function deployment(about: Partial<Scenario> & Pick<Scenario, 'name'>): Scenario
       await deployBoth({ kubectl });
       return ['deployment', name, '-n', namespace];
     },
+    outcome: 'rolled-back',
     world: deploymentWorld,
     ...about,
   };
@@ -67,6 +72,7 @@ export const scenarios: readonly Scenario[] = [
   }),
   deployment({
     name: 'deployment is aborted and goes back',
+    outcome: 'aborted',
     settings: ({ namespace, health }) => ({
       services: {
         [name]: {
@@ -131,7 +137,10 @@ export async function deploymentWorld({
   const lock = client.workflow.getHandle(`lock:${targetKey(target)}`);
   const isLocked = lock.describe().then(
     ({ status }) => status.name === 'RUNNING',
-    () => false,
+    (error: unknown) => {
+      if (error instanceof WorkflowNotFoundError) return false;
+      throw error;
+    },
   );
   return {
     image: imageOf(deployment),

@@ -60,8 +60,8 @@ async function verdictOn(
   const seal = await register.verifySeal(sealToken);
   const { iat } = seal;
   const earlier = await verifyApprovals(register, accepted, subject, 'effect', iat);
-  const { keepsEarlier } = earlier;
-  const about = { ...subject, step, attempt, keepsEarlier: keepsEarlier && decision === 'approve' };
+  const resumedAt = decision === 'approve' ? earlier.resumedAt : undefined;
+  const about = { ...subject, step, attempt, resumedAt };
   const arrived = await verifyDecision(register, token, decision, about, 'arrival', iat);
   const { name: by, roles, note, breakGlass } = arrived;
   const no = (text: string): DecisionVerdict => ({ counted: false, text, by });
@@ -104,7 +104,10 @@ async function verdictOn(
   const then = assessment.granted
     ? 'nothing is missing any more'
     : `still missing: ${assessment.missing}`;
-  const did = standing.includes(by) ? 'stands in by break-glass' : 'approved';
+  const approved = arrived.resumes
+    ? 'approved, saying that the run was only interrupted: what others had approved counts again'
+    : 'approved';
+  const did = standing.includes(by) ? 'stands in by break-glass' : approved;
   return { counted: true, text: `${by} ${did}; ${then}.`, by, note, assessment };
 }
 

@@ -15,6 +15,8 @@ export interface Approval extends Person {
   at: number;
   /** Why somebody of another role is stood in for; only where this is meant to do so. */
   breakGlass?: string;
+  /** Says that a run that was reset was only interrupted: confirms its start, and nothing else. */
+  resumes: boolean;
 }
 
 /** One open place of a need: somebody with one of these roles. */
@@ -51,7 +53,7 @@ export function assess(
   const people = [...new Map(approvals.map((one) => [one.name, one])).values()];
   const assigned = assign(places, people, (person, { roles, isStart }) => {
     const may = person.roles.some((role) => roles.includes(role));
-    return may && (isStart || person.name !== claimed);
+    return may && (isStart || (person.name !== claimed && !person.resumes));
   });
   const inOrder = [...assigned].sort(([, a], [, b]) => people.indexOf(a) - people.indexOf(b));
   for (const [{ need }, person] of inOrder) fill(needs[need], [person.name]);

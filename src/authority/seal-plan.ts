@@ -59,7 +59,7 @@ export async function sealPlan(
   };
   const assessment = assess(claims, starterOf(claims, register, false), [], settings).assessment;
   return {
-    ...{ plan, start, assessment, isReset, keys: register.knownKeys },
+    ...{ plan, start, assessment, execution: execution.runId, keys: register.knownKeys },
     seal: input.dryRun ? '' : await key.sign(tokenTypes.seal, claims),
     wait: {
       approvalTimeoutMs: settings.approvalTimeout,

@@ -3,6 +3,7 @@ import type { SealClaims } from '../contract/authority.ts';
 import {
   audienceOf,
   decisionProblem,
+  tokenLimits,
   tokenTypes,
   tooLateToArrive,
   type DecisionClaims,
@@ -18,8 +19,8 @@ import { TokenError, type Person, type Register } from './register.ts';
 export interface Subject extends DecisionSubject {
   /** Seconds since 1970 before which none counts, unless it is kept: the run was reset then. */
   notBefore: number;
-  /** Whether somebody who may has said that approvals from before the reset are kept. */
-  keepsEarlier?: boolean;
+  /** When somebody who may has said that approvals from before the reset are kept, in seconds. */
+  resumedAt?: number;
 }
 
 /**
@@ -49,9 +50,8 @@ export async function subjectOf(
 }
 
 /** A decision that is proved. */
-export interface Verified extends Approval {
+export interface ProvedDecision extends Approval {
   note?: string;
-  resumes: boolean;
 }
 
 /**
@@ -65,7 +65,7 @@ export async function verifyDecision(
   subject: Subject,
   moment: Moment,
   sealedAt: number,
-): Promise<Verified> {
+): Promise<ProvedDecision> {
   const { claims, kid } = await register.verify<DecisionClaims>(token, tokenTypes.decision);
   const now = nowSeconds();
   const problem = decisionProblem(claims, decision, subject, now) ?? problemOfTime(claims);
@@ -79,10 +79,15 @@ export async function verifyDecision(
   // A clock that is ahead must not make anybody look silent for longer.
   return { ...person, at: Math.min(claims.iat, now), breakGlass, resumes, note: claims.note };
 
-  function problemOfTime({ iat, executeBy, sub }: DecisionClaims): string | undefined {
+  function problemOfTime({ iat, exp, executeBy, sub }: DecisionClaims): string | undefined {
     if (moment === 'begun' || moment === 'undo') return undefined;
-    const isEarlier = iat < subject.notBefore;
-    if (isEarlier && !subject.keepsEarlier) return `${sub} decided before the run was reset.`;
+    if (iat < subject.notBefore) {
+      const { resumedAt } = subject;
+      if (resumedAt === undefined) return `${sub} decided before the run was reset.`;
+      if (resumedAt > exp + tokenLimits.skew) {
+        return `The approval of ${sub} had expired when the run was resumed.`;
+      }
+    }
     if (moment === 'arrival') return tooLateToArrive(claims, now);
     if (now <= executeBy) return undefined;
     const until = new Date(executeBy * 1000).toISOString();
@@ -91,8 +96,9 @@ export async function verifyDecision(
 }
 
 /**
- * Everybody whose approval counts among these tokens, and what is wrong with the others. Where one of
- * them resumes the run, those from before its reset count as well.
+ * Everybody whose approval counts among these tokens, and what is wrong with the others. Where
+ * somebody who may start the run resumes it, those from before its reset that had not expired then
+ * count as well.
  */
 export async function verifyApprovals(
   register: Register,
@@ -100,17 +106,18 @@ export async function verifyApprovals(
   subject: Subject,
   moment: Moment,
   sealedAt: number,
-): Promise<{ approvals: Approval[]; problems: string[]; keepsEarlier: boolean }> {
+): Promise<{ approvals: Approval[]; problems: string[]; resumedAt?: number }> {
   const found = await approvalsAmong(subject);
   const { startedBy } = register.settings;
-  const keepsEarlier = found.approvals.some(
+  const resuming = found.approvals.find(
     ({ resumes, roles }) => resumes && roles.some((role) => startedBy.includes(role)),
   );
-  const all = keepsEarlier ? await approvalsAmong({ ...subject, keepsEarlier }) : found;
-  return { ...all, keepsEarlier };
+  if (!resuming) return found;
+  const resumedAt = resuming.at;
+  return { ...(await approvalsAmong({ ...subject, resumedAt })), resumedAt };
 
   async function approvalsAmong(about: Subject) {
-    const approvals: Verified[] = [];
+    const approvals: ProvedDecision[] = [];
     const problems: string[] = [];
     for (const token of tokens) {
       try {

@@ -7,7 +7,7 @@ import { classOf, isGuarded } from '../contract/activities.ts';
 import { audienceOf, decideUpdateName, type DecisionMessage } from '../contract/decision.ts';
 import { printable } from '../contract/printable.ts';
 import { printNote } from './output.ts';
-import { lookAt } from './run-status.ts';
+import { describeRun, lookAt } from './run-status.ts';
 import { checkSeal, readSealedPlan } from './sealed-plan.ts';
 import { sendDecision } from './send-decision.ts';
 import { signDecision } from './sign-decision.ts';
@@ -18,8 +18,6 @@ type Event = temporal.api.history.v1.IHistoryEvent;
 /** Within so long a run that was reset asks again. */
 const asksWithinMs = 20_000;
 const everyMs = 300;
-/** A decision counts from the second after the reset on. */
-const countsAfterMs = 1500;
 
 /** What a run had when it was ended, to be given back to it. */
 export interface Earlier {
@@ -30,8 +28,9 @@ export interface Earlier {
 }
 
 /**
- * The approvals of a run that was ended from outside before it changed anything; undefined where it
- * had begun, which goes on with those that it has, or was not planned yet.
+ * The approvals of a run that was ended from outside before it changed anything; undefined where
+ * there are none to keep: it had begun, and goes on with those that it has; it was not planned yet;
+ * or somebody had rejected it, in this or another of its executions.
  * @throws {CliError} where no worker of the caller's made the plan that they are about.
  */
 export async function earlierApprovals(
@@ -39,13 +38,14 @@ export async function earlierApprovals(
   handle: WorkflowHandle,
   { events, firstRunId }: { events: readonly Event[]; firstRunId: string },
 ): Promise<Earlier | undefined> {
-  if (events.some(changesSomething)) return undefined;
   const isPlanned = events.some((event) => event.activityTaskCompletedEventAttributes);
-  if (!isPlanned) return undefined;
+  if (!isPlanned || changedSomething(events)) return undefined;
+  if (await wasRejected(connected, handle)) return undefined;
   const run = { aud: audienceOf(connected.namespace, handle.workflowId), run: firstRunId };
   const sealed = await readSealedPlan(connected, handle);
   await checkSeal(sealed, run, connected.address);
   const { payloadConverter } = connected.client.options.loadedDataConverter;
+  let isRejected = false;
   const tokens = events.flatMap((event) => {
     const update = event.workflowExecutionUpdateAcceptedEventAttributes?.acceptedRequest?.input;
     const signal = event.workflowExecutionSignaledEventAttributes;
@@ -54,9 +54,10 @@ export async function earlierApprovals(
     if (!payload) return [];
     const message = payloadConverter.fromPayload<DecisionMessage | null>(payload);
     const decision = name === decideUpdateName ? message?.decision : name;
+    isRejected ||= decision === 'reject';
     return decision === 'approve' && message?.token ? [message.token] : [];
   });
-  return { run, digest: sealed.plan.digest, tokens };
+  return isRejected ? undefined : { run, digest: sealed.plan.digest, tokens };
 }
 
 /** Says, signed, that the run was only interrupted, and gives it back the approvals that it had. */
@@ -68,12 +69,15 @@ export async function keepApprovals(
 ): Promise<void> {
   const began = Date.now();
   const { workflowId } = handle;
+  // A decision counts from the second after the reset on, as the server's clock has it.
+  const resetAt = (await describeRun(handle)).startTime.getTime();
+  await delay(1000);
   for (;;) {
     const { status } = await lookAt(connected, handle);
     if (status?.phase === 'done') return;
     if (status?.phase === 'awaiting-approval') {
       const about = { ...run, decision: 'approve', digest, resumes: true } as const;
-      const token = await signDecision(key, about);
+      const token = await signDecision(key, about, Math.ceil(resetAt / 1000));
       const { counted, text } = await sendDecision(connected, workflowId, {
         ...{ decision: 'approve', token },
       });
@@ -82,11 +86,13 @@ export async function keepApprovals(
         break;
       }
       // The first word makes a run that was reset plan again, and is not for the plan that comes.
-      if (status.plannedAgain !== undefined && Date.now() > began + countsAfterMs) {
+      if (status.plannedAgain !== undefined) {
         return printNote(`What was approved before does not count any more: ${printable(text)}`);
       }
     }
-    if (Date.now() > began + asksWithinMs) return;
+    if (Date.now() > began + asksWithinMs) {
+      return printNote('The run has not asked for approvals again: see what it does.');
+    }
     await delay(everyMs);
   }
   for (const token of tokens) {
@@ -97,7 +103,19 @@ export async function keepApprovals(
   }
 }
 
-function changesSomething({ activityTaskScheduledEventAttributes }: Event): boolean {
-  const activityClass = classOf(activityTaskScheduledEventAttributes?.activityType?.name ?? '');
-  return activityClass !== undefined && isGuarded(activityClass);
+/** Whether an activity that changes something has ended; one that was only tried may not have. */
+function changedSomething(events: readonly Event[]): boolean {
+  const ended = new Set(
+    events.map((event) => String(event.activityTaskCompletedEventAttributes?.scheduledEventId)),
+  );
+  return events.some(({ eventId, activityTaskScheduledEventAttributes: scheduled }) => {
+    const activityClass = classOf(scheduled?.activityType?.name ?? '');
+    return activityClass !== undefined && isGuarded(activityClass) && ended.has(String(eventId));
+  });
+}
+
+/** Whether any execution of the run ended with a rejection, which a reset may have cut off. */
+async function wasRejected({ client }: Temporal, { workflowId }: WorkflowHandle): Promise<boolean> {
+  const query = `WorkflowId=${JSON.stringify(workflowId)} AND RollbackOutcome="rejected"`;
+  return (await client.workflow.count(query)).count > 0;
 }

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
 import { WorkflowNotFoundError, WorkflowUpdateFailedError } from '@temporalio/client';
 import {
   decideUpdateName,
@@ -38,6 +39,7 @@ export async function sendDecision(
       }
       if (isUnanswered(error)) break;
       if (!isDropped(error) || Date.now() > giveUp) throw error;
+      await delay(100);
     }
   }
   await handle.signal<[DecisionMessage]>(message.decision, message);

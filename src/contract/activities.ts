@@ -31,6 +31,12 @@ export const activityClasses = {
  */
 export const heartbeatTimeoutMs = 4000;
 
+/**
+ * A run that was closed or reset may have an activity that still acts, until it misses its
+ * heartbeat; with room for clocks that differ.
+ */
+export const lastActivityMayLiveMs = heartbeatTimeoutMs + 2000;
+
 export type ActivityName = keyof typeof activityClasses;
 export type ActivityClass = (typeof activityClasses)[ActivityName];
 

@@ -64,8 +64,8 @@ export interface Planned<Input> {
   start: StartAuthority;
   /** Where the plan stands with nobody's decision yet. */
   assessment: Assessment;
-  /** Whether the run was reset before this plan was made. */
-  isReset: boolean;
+  /** Run id of the execution that this plan was made in: another one after a reset. */
+  execution?: string;
   /** Public keys of everybody who may decide. */
   keys: KnownKey[];
   wait: WaitSettings;

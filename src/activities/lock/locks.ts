@@ -9,7 +9,7 @@ import {
   WorkflowExecutionAlreadyStartedError,
   WorkflowNotFoundError,
 } from '@temporalio/client';
-import { heartbeatTimeoutMs } from '../../contract/activities.ts';
+import { lastActivityMayLiveMs } from '../../contract/activities.ts';
 import { failureTypes } from '../../contract/failures.ts';
 import { shellWord } from '../../contract/printable.ts';
 import { targetKey, targetName, type RunIdentity, type Target } from '../../contract/plan.ts';
@@ -18,11 +18,6 @@ const lockWorkflowType = 'targetLock';
 const lockQueue = 'rollback-locks';
 /** A lease this long outlives every run that still acts; every effect takes a lapsed one again. */
 const lease = '24 hours';
-/**
- * A run that was closed may have an activity that still acts, until it misses its heartbeat; with
- * room for clocks that differ.
- */
-const lastActivityMayLiveMs = heartbeatTimeoutMs + 2000;
 
 interface Held {
   owner: RunIdentity;
@@ -41,7 +36,7 @@ export class Locks {
     this.client = client;
   }
 
-  /** As `hold`, for a lock that is most likely free: one call then. */
+  /** As `hold`, for a lock that is most likely free. */
   async take(target: Target, owner: RunIdentity): Promise<void> {
     if (!(await this.start(target, owner))) await this.hold(target, owner);
   }
@@ -154,7 +149,7 @@ export class Locks {
     try {
       const run = await this.client.workflow.getHandle(workflowId).describe();
       const open = run.status.name === 'RUNNING';
-      const isThatRun = run.raw.workflowExecutionInfo?.firstRunId === firstRunId;
+      const isThatRun = (run.raw.workflowExecutionInfo?.firstRunId || run.runId) === firstRunId;
       if (open && isThatRun) return undefined;
       // A later run with the same id can only have started after the one that holds the lock ended.
       return isThatRun ? (run.closeTime ?? new Date(0)) : run.startTime;

@@ -19,7 +19,7 @@ import { start, type StartOptions } from './start.ts';
 type Event = api.api.history.v1.IHistoryEvent;
 
 const unsigned =
-  'Nobody has signed that the run was only interrupted, so it asks for every approval again: name your key with --key or ROLLBACK_KEY the next time.';
+  'Nobody has signed that the run was only interrupted, so it asks for every approval again unless it had begun: name your key with --key or ROLLBACK_KEY the next time.';
 
 /** What is to be done about a run that has ended, and how it is told. */
 type Resumption =
@@ -38,18 +38,24 @@ export async function resume(workflowId: string, options: StartOptions): Promise
       return start(procedure, input, String(input[procedure]), options);
     }
     const key = await ownKey(options.key);
-    const earlier = await earlierApprovals(temporal, handle, found);
+    const earlier = key && (await earlierApprovals(temporal, handle, found).catch(tellWhyNone));
     await client.workflowService.resetWorkflowExecution({
       ...{ namespace, workflowExecution: { workflowId }, requestId: randomUUID() },
       ...{ reason: 'rollback resume', workflowTaskFinishEventId: found.toEvent },
     });
-    if (earlier && key) await keepApprovals(temporal, handle, key, earlier);
-    else if (earlier) printNote(unsigned);
+    if (!key) printNote(unsigned);
+    else if (earlier) await keepApprovals(temporal, handle, key, earlier);
     if (options.json) printJson({ workflowId });
     if (options.detach) return 0;
     const result = await follow(temporal, handle, options.json === true);
     return outcomes[result.outcome].exitCode;
   });
+}
+
+/** Approvals are not worth keeping a run from going on. */
+function tellWhyNone(error: unknown): undefined {
+  if (!(error instanceof CliError)) throw error;
+  printNote(`What was approved before is not kept. ${error.message}`);
 }
 
 /** @throws {CliError} where there is nothing to resume. */

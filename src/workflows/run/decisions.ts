@@ -67,6 +67,8 @@ export class Decisions {
   /** Why nothing can be decided about the plan as a whole. */
   private settled: string | undefined;
   private readonly seen = new Set<string>();
+  /** In which the plan was made. */
+  private execution: string | undefined;
   private waiting = 0;
   /** Messages that are being looked at, or wait for that. */
   private pending = 0;
@@ -97,7 +99,8 @@ export class Decisions {
     this.subject = { planned, assessment: planned.assessment, approvals: [] };
     this.settled = undefined;
     // What was decided about an equal plan before a reset may be kept, and then comes again.
-    this.seen.clear();
+    if (planned.execution !== this.execution) this.seen.clear();
+    this.execution = planned.execution;
   }
 
   /** The plan is being made anew: messages wait for it. */

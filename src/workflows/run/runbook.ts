@@ -3,8 +3,9 @@
  * and in every case an end that says what stands. A procedure only says what to plan and which steps to
  * take, so that it cannot forget a safeguard.
  */
-import { CancellationScope, isCancellation, log, workflowInfo } from '@temporalio/workflow';
+import { CancellationScope, isCancellation, log, sleep, workflowInfo } from '@temporalio/workflow';
 import type { LockRequest } from '../../activities/lock/index.ts';
+import { lastActivityMayLiveMs } from '../../contract/activities.ts';
 import { durationMs } from '../../contract/duration.ts';
 import { failureTypes } from '../../contract/failures.ts';
 import type { InputOf, Procedure } from '../../contract/input.ts';
@@ -92,8 +93,12 @@ async function prepare<P extends Procedure>(
     const { input, assessment } = planned;
     plan = planned.plan;
     board.planned(planned);
-    // It may have held them when it was reset, and must not while it waits for people.
-    if (planned.isReset) await freeLocks(plan, identity);
+    if (isReset(planned, identity)) {
+      // It may have held them when it was reset, and must not while it waits for people. But what it
+      // had begun then may still act until it misses its heartbeat.
+      await sleep(lastActivityMayLiveMs, { summary: 'what was begun before the reset has ended' });
+      await freeLocks(plan, identity);
+    }
     if (plan.changes.length === 0) return board.end('no-op', plan.summary, []);
     if (input.dryRun) return board.end('dry-run', `Dry run, nothing changed. ${plan.summary}`, []);
     // The same plan again, with nothing that people could add to it, would end in the same way again.
@@ -185,6 +190,11 @@ async function takeLocks(
       await lock.awaitTargets({ ...request, waitMs });
     }
   }
+}
+
+function isReset({ execution }: Planned<unknown>, { firstRunId }: RunIdentity): boolean {
+  // Plans of earlier versions do not say.
+  return execution !== undefined && execution !== firstRunId;
 }
 
 /** Frees the locks of the plan's targets that this run holds, also where it was cancelled. */

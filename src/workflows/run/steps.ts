@@ -1,5 +1,10 @@
 /** The steps of one run: done in order, held where they fail, undone in reverse. */
-import { ApplicationFailure, CancellationScope, isCancellation } from '@temporalio/workflow';
+import {
+  ApplicationFailure,
+  CancellationScope,
+  isCancellation,
+  patched,
+} from '@temporalio/workflow';
 import { stepDecisionNames } from '../../contract/decision.ts';
 import { failureTypes } from '../../contract/failures.ts';
 import type { Authorization, Change, Effect, Mandate, Plan } from '../../contract/plan.ts';
@@ -189,9 +194,8 @@ export class Run {
       } catch (error) {
         if (!isOutcome(error)) throw error;
         status.error = messageOf(error);
-        // What somebody else has put there since is theirs, and trying again takes nothing of it
-        // back; a run that holds the target hands it back itself.
-        if (!isOfOthers(error)) {
+        // What somebody else has put there since is theirs, and trying again takes nothing of it back.
+        if (typedCause(error)?.type !== failureTypes.planStale && !handsBackItself(error)) {
           const { decision, by } = await this.hold(status, title, undoDecisions);
           if (decision === 'retry') {
             this.board.tryAgain(status);
@@ -293,9 +297,9 @@ export class Run {
   }
 }
 
-function isOfOthers(error: unknown): boolean {
-  const { type } = typedCause(error) ?? {};
-  return type === failureTypes.planStale || type === failureTypes.targetBusy;
+/** Whether another run has taken the target over from one that was ended: it hands it back itself. */
+function handsBackItself(error: unknown): boolean {
+  return typedCause(error)?.type === failureTypes.targetBusy && patched('taken-over');
 }
 
 function aborted(message: string): ApplicationFailure {
