@@ -164,8 +164,10 @@ export class Lane {
       return await this.ending(scenario, place, result);
     } finally {
       over.abort();
-      this.temporal.observe();
-      this.kubernetes.observe();
+      for (const wire of [this.temporal, this.kubernetes]) {
+        wire.observe();
+        wire.refuse(false);
+      }
       await this.endWorkers();
       await execa('kubectl', ['delete', 'namespace', '--wait=false', namespace]);
     }

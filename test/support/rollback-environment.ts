@@ -7,6 +7,7 @@ import {
 } from '@temporalio/client';
 import { TestWorkflowEnvironment } from '@temporalio/testing';
 import {
+  bundleWorkflowCode,
   NativeConnection,
   Runtime,
   type Worker,
@@ -64,9 +65,11 @@ export class RollbackEnvironment {
   private readonly started: string[] = [];
   private readonly namespaces: string[] = [];
   private readonly settings: OwnSettings;
+  private readonly workflowsPath: string | undefined;
 
-  constructor(settings: OwnSettings) {
+  constructor(settings: OwnSettings, workflowsPath?: string) {
     this.settings = settings;
+    this.workflowsPath = workflowsPath;
   }
 
   get client(): Client {
@@ -79,7 +82,10 @@ export class RollbackEnvironment {
     this.temporal = await TestWorkflowEnvironment.createLocal({
       server: { executable: { type: 'existing-path', path }, extraArgs: temporalDevFlags() },
     });
-    this.bundle = await workflowBundle(silentLogger);
+    const { workflowsPath } = this;
+    this.bundle = workflowsPath
+      ? await bundleWorkflowCode({ workflowsPath, logger: silentLogger })
+      : await workflowBundle(silentLogger);
     const kubernetes = { namespace: this.cluster.namespace };
     this.settingsFile = writeSettings({ kubernetes, ...this.settings });
     await this.startWorker();
@@ -346,9 +352,15 @@ function failureOf(error: unknown): ApplicationFailure {
   throw error;
 }
 
-/** Opens an environment before the tests of a file and closes it after them. */
-export function useRollbackEnvironment(settings: OwnSettings = {}): RollbackEnvironment {
-  const environment = new RollbackEnvironment(settings);
+/**
+ * Opens an environment before the tests of a file and closes it after them.
+ * @param workflowsPath workflows of the test's own, in place of the project's
+ */
+export function useRollbackEnvironment(
+  settings: OwnSettings = {},
+  workflowsPath?: string,
+): RollbackEnvironment {
+  const environment = new RollbackEnvironment(settings, workflowsPath);
   beforeAll(() => {
     Runtime.install({ logger: silentLogger });
     return environment.open();

@@ -24,6 +24,7 @@ import {
   type DecisionName,
 } from '../../contract/decision.ts';
 import type { Authorization, Planned, RunIdentity } from '../../contract/plan.ts';
+import { Flood, recordedRefusals } from './flood.ts';
 import { claimedBy, nameIn, tokenIn } from './message.ts';
 import { messageOf } from './outcome.ts';
 import { Pauses, type Pause } from './pauses.ts';
@@ -32,16 +33,8 @@ import { isSignedBy, type ReadToken } from './token.ts';
 
 const decideUpdate = defineUpdate<DecisionAnswer, [unknown]>(decideUpdateName);
 
-/**
- * So many messages that do not count are looked at in full and recorded. After that, only what
- * carries a good signature is let in, so that a flood neither fills the history nor keeps an honest
- * decision out.
- */
-const recordedRefusals = 20;
 /** Messages of a run that is not planned yet wait; an honest one is there at most after a reset. */
 const waitingMessages = 20;
-/** Checking a signature takes milliseconds, and thousands of forged signals may come in one task. */
-const checkedSignals = 100;
 
 /** What is open for decisions. */
 interface Subject {
@@ -56,8 +49,6 @@ interface Subject {
 export class Decisions {
   /** What counted, and the first few that did not. */
   readonly records: DecisionRecord[] = [];
-  /** How many messages did not count. */
-  refused = 0;
   readonly identity: RunIdentity;
   readonly pauses = new Pauses();
   private readonly changed: (decisions: Decisions) => void;
@@ -70,10 +61,7 @@ export class Decisions {
   /** In which the plan was made. */
   private execution: string | undefined;
   private waiting = 0;
-  /** Messages that are being looked at, or wait for that. */
-  private pending = 0;
-  private failedChecks = 0;
-  private checkedAt = 0;
+  private readonly flood = new Flood();
   private queue: Promise<unknown> = Promise.resolve();
 
   /**
@@ -127,6 +115,11 @@ export class Decisions {
     return CancellationScope.nonCancellable(() => condition(allHandlersFinished));
   }
 
+  /** How many messages did not count. */
+  get refused(): number {
+    return this.flood.refused;
+  }
+
   get assessment(): Assessment | undefined {
     return this.subject?.assessment;
   }
@@ -147,18 +140,13 @@ export class Decisions {
     return { seal: planned?.seal ?? '', approvals: [...approvals] };
   }
 
-  /** Thousands may come before the first of them has been found not to count. */
-  private get isFlooded(): boolean {
-    return this.refused + this.pending >= recordedRefusals;
-  }
-
   /** The update's validator: throws at what cannot count, once enough of that was recorded. */
   private turnAway(message: unknown): void {
     if (this.subject === undefined && this.closed === undefined) {
       if (this.waiting >= waitingMessages) throw notCounted('The run is not planned yet: wait.');
       return;
     }
-    if (!this.isFlooded) return;
+    if (!this.flood.isOn) return;
     const token = tokenIn(message);
     const problem =
       this.plainProblem(message, token, nameIn(message)) ??
@@ -172,7 +160,7 @@ export class Decisions {
   private signalled(message: unknown, name: DecisionName): void | Promise<void> {
     const isPlanned = this.subject !== undefined || this.closed !== undefined;
     if (isPlanned ? this.isFlood(message, name) : this.waiting >= waitingMessages) {
-      this.refused += 1;
+      this.flood.refused += 1;
       this.changed(this);
       return;
     }
@@ -181,16 +169,10 @@ export class Decisions {
 
   /** Whether a signal is not worth a closer look, after all that did not count before it. */
   private isFlood(message: unknown, name: DecisionName): boolean {
-    if (!this.isFlooded) return false;
+    if (!this.flood.isOn) return false;
     const token = tokenIn(message);
     if (this.plainProblem(message, token, name) !== undefined || !token) return true;
-    // Time stands still within one workflow task.
-    if (this.checkedAt !== Date.now()) this.failedChecks = 0;
-    this.checkedAt = Date.now();
-    if (this.failedChecks >= checkedSignals) return true;
-    if (this.isSigned(token)) return false;
-    this.failedChecks += 1;
-    return true;
+    return !this.flood.isWorthALook(() => this.isSigned(token));
   }
 
   private isSigned(token: ReadToken): boolean {
@@ -203,7 +185,7 @@ export class Decisions {
    */
   private decide(message: unknown, name: DecisionName | undefined): Promise<DecisionAnswer> {
     this.waiting += 1;
-    this.pending += 1;
+    this.flood.pending += 1;
     const answer = CancellationScope.nonCancellable(async () => {
       await this.queue;
       await condition(() => this.subject !== undefined || this.closed !== undefined);
@@ -213,7 +195,7 @@ export class Decisions {
       } catch (error) {
         return this.refuse(name ?? 'unknown', 'unknown', messageOf(error));
       } finally {
-        this.pending -= 1;
+        this.flood.pending -= 1;
       }
     });
     this.queue = answer;
@@ -301,7 +283,7 @@ export class Decisions {
   }
 
   private refuse(decision: string, by: string, text: string): DecisionAnswer {
-    this.refused += 1;
+    this.flood.refused += 1;
     if (this.refused <= recordedRefusals) {
       this.record({ decision, by, at: now(), counted: false, text });
     }
