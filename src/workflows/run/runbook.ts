@@ -88,17 +88,13 @@ async function prepare<P extends Procedure>(
   again: PlanAgain | undefined,
 ): Promise<Planned<InputOf<P>> | RunResult | PlanAgain> {
   let plan: Plan | undefined;
+  let freed: Promise<void> | undefined;
   try {
     const planned = await stepTitle.run('Plan', () => definition.plan(rawInput, again?.earlier));
     const { input, assessment } = planned;
     plan = planned.plan;
     board.planned(planned);
-    if (isReset(planned, identity)) {
-      // It may have held them when it was reset, and must not while it waits for people. But what it
-      // had begun then may still act until it misses its heartbeat.
-      await sleep(lastActivityMayLiveMs, { summary: 'what was begun before the reset has ended' });
-      await freeLocks(plan, identity);
-    }
+    if (isReset(planned, identity)) freed = freeLocksOfEarlier(plan, identity);
     if (plan.changes.length === 0) return board.end('no-op', plan.summary, []);
     if (input.dryRun) return board.end('dry-run', `Dry run, nothing changed. ${plan.summary}`, []);
     // The same plan again, with nothing that people could add to it, would end in the same way again.
@@ -114,6 +110,7 @@ async function prepare<P extends Procedure>(
     if (approval.outcome !== 'granted') {
       return board.end(approval.outcome, approval.text, ['Nothing was changed.']);
     }
+    await freed;
     await takeLocks({ targets: plan.targets, run: identity }, input.wait, board);
     return planned;
   } catch (error) {
@@ -121,6 +118,8 @@ async function prepare<P extends Procedure>(
     // Some of several locks may have been taken.
     if (plan) await freeLocks(plan, identity);
     return board.end(outcomeBeforeAnyChange(error), messageOf(error), ['Nothing was changed.']);
+  } finally {
+    await freed;
   }
 }
 
@@ -195,6 +194,17 @@ async function takeLocks(
 function isReset({ execution }: Planned<unknown>, { firstRunId }: RunIdentity): boolean {
   // Plans of earlier versions do not say.
   return execution !== undefined && execution !== firstRunId;
+}
+
+/**
+ * A run may have held its locks when it was reset, and must not while it waits for people. But what
+ * it had begun then may still act until it misses its heartbeat.
+ */
+function freeLocksOfEarlier(plan: Plan, run: RunIdentity): Promise<void> {
+  return CancellationScope.nonCancellable(async () => {
+    await sleep(lastActivityMayLiveMs, { summary: 'what was begun before the reset has ended' });
+    await freeLocks(plan, run);
+  });
 }
 
 /** Frees the locks of the plan's targets that this run holds, also where it was cancelled. */
