@@ -24,6 +24,8 @@ export interface Earlier {
   /** First run id, and what approvals of the run are for. */
   run: { aud: string; run: string };
   digest: string;
+  /** What the plan was, in a sentence. */
+  summary: string;
   tokens: string[];
 }
 
@@ -57,7 +59,8 @@ export async function earlierApprovals(
     isRejected ||= decision === 'reject';
     return decision === 'approve' && message?.token ? [message.token] : [];
   });
-  return isRejected ? undefined : { run, digest: sealed.plan.digest, tokens };
+  const { digest, summary } = sealed.plan;
+  return isRejected ? undefined : { run, digest, summary, tokens };
 }
 
 /** Says, signed, that the run was only interrupted, and gives it back the approvals that it had. */
@@ -65,8 +68,9 @@ export async function keepApprovals(
   connected: Temporal,
   handle: WorkflowHandle,
   key: SigningKey,
-  { run, digest, tokens }: Earlier,
+  { run, digest, summary, tokens }: Earlier,
 ): Promise<void> {
+  printNote(`${printable(summary)} You sign that this was only interrupted.`);
   const began = Date.now();
   const { workflowId } = handle;
   // A decision counts from the second after the reset on, as the server's clock has it.
