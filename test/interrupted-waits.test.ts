@@ -42,7 +42,7 @@ test('a wait for approvals ends when it was to end, however often its workers ar
   const began = Date.now();
   const id = await env.start({ deployment: 'lead-late', approvalTimeout: '8s' });
 
-  await killWorkers(4);
+  await killWorkers(3);
 
   expect((await env.result(id)).outcome).toBe('expired');
   expect(Date.now() - began).toBeGreaterThan(8000);
@@ -55,7 +55,7 @@ test('many runs whose workers are killed again and again all end, each having ac
   worker = await startWorker();
   const ids = await Promise.all(names.map((deployment) => env.start({ deployment })));
 
-  await killWorkers(5);
+  await killWorkers(3);
 
   const results = await Promise.all(ids.map((id) => env.result(id)));
   expect(new Set(results.map(({ outcome }) => outcome))).toEqual(new Set(['rolled-back']));
