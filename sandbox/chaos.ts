@@ -6,7 +6,7 @@
 import { chmodSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { DefaultLogger } from '@temporalio/worker';
+import { DefaultLogger, Runtime } from '@temporalio/worker';
 import { Command } from 'commander';
 import { workflowBundle } from '../src/workers/workflow-bundle.ts';
 import { Lane } from './chaos/lane.ts';
@@ -86,7 +86,9 @@ async function tryAll(trials: readonly Trial[]): Promise<Verdict[]> {
 
 /** Every run that was hurt must also be told again from its history. */
 async function replayAll(): Promise<string[]> {
-  const bundle = await workflowBundle(new DefaultLogger('ERROR'));
+  const logger = new DefaultLogger('ERROR');
+  Runtime.install({ logger });
+  const bundle = await workflowBundle(logger);
   const histories = await Promise.all(lanes.map((lane) => lane.histories()));
   return replay(bundle, histories.flat());
 }
