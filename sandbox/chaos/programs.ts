@@ -111,7 +111,9 @@ async function untilAllEnded(place: Place): Promise<void> {
         phase === 'paused' ? 'abort' : phase === 'awaiting-approval' ? 'approve' : undefined;
       if (answer) await place.tryRollback(answer, run.workflowId, '--yes');
     }
-    if (open.length === 0) break;
+    // Lists are a moment behind: of the run itself the server knows at once.
+    const { status } = await place.client.workflow.getHandle(place.workflowId).describe();
+    if (open.length === 0 && status.name !== 'RUNNING') break;
     if (Date.now() > giveUp) throw new Error(`Still open: ${open.join(', ')}.`);
     await delay(200);
   }
