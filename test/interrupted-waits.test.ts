@@ -30,6 +30,16 @@ async function killWorkers(times: number): Promise<void> {
   }
 }
 
+/** A run that waits for a lead, and their approval, which is not sent yet. */
+async function waitingForALead(deployment: string): Promise<{ id: string; approval: string }> {
+  await env.cluster.history(deployment, 1, v1, v2);
+  worker = await startWorker();
+  const id = await env.start({ deployment });
+  await env.untilWaiting(id);
+  const approval = await env.token(id, 'approve', 'team-lead');
+  return { id, approval };
+}
+
 beforeAll(() => env.stopWorker());
 afterEach(async () => {
   await worker?.end('SIGKILL');
@@ -69,14 +79,10 @@ test('many runs whose workers are killed again and again all end, each having ac
 }, 120_000);
 
 test('decisions that came while no worker was there count once, in whatever order and number', async () => {
-  await env.cluster.history('lead-away', 1, v1, v2);
-  worker = await startWorker();
-  const id = await env.start({ deployment: 'lead-away' });
-  await env.untilWaiting(id);
-  const approval = await env.token(id, 'approve', 'team-lead');
+  const { id, approval } = await waitingForALead('lead-away');
   const late = { step: 'Wait for every replica', attempt: 1 };
   const abort = await env.token(id, 'abort', 'on-call', late);
-  await worker.end('SIGKILL');
+  await worker?.end('SIGKILL');
   const handle = env.client.workflow.getHandle(id);
 
   await handle.signal('abort', { decision: 'abort', token: abort, ...late });
@@ -93,12 +99,8 @@ test('decisions that came while no worker was there count once, in whatever orde
 });
 
 test('decisions that wait while a run is reset are about what was before, and change nothing', async () => {
-  await env.cluster.history('lead-reset', 1, v1, v2);
-  worker = await startWorker();
-  const id = await env.start({ deployment: 'lead-reset' });
-  await env.untilWaiting(id);
-  const approval = await env.token(id, 'approve', 'team-lead');
-  await worker.end('SIGKILL');
+  const { id, approval } = await waitingForALead('lead-reset');
+  await worker?.end('SIGKILL');
   const handle = env.client.workflow.getHandle(id);
   await handle.signal('approve', { decision: 'approve', token: approval });
 

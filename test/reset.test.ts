@@ -1,7 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
 import { eventually } from './support/eventually.ts';
 import type { PersonName } from './support/people.ts';
-import { type HistoryEvent, useRollbackEnvironment } from './support/rollback-environment.ts';
+import { useRollbackEnvironment } from './support/rollback-environment.ts';
+import type { HistoryEvent } from './support/runs.ts';
 
 const [v1, v2, v3] = ['wakala/api:1.0.0', 'wakala/api:2.0.0-bad', 'wakala/api:3.0.0-bad'];
 const rule = (name: string, need: Record<string, number>) => ({

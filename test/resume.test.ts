@@ -2,7 +2,8 @@ import { beforeAll, describe, expect, test } from '@jest/globals';
 import { CommandLine } from './support/command-line.ts';
 import { eventually } from './support/eventually.ts';
 import { keyFileOf } from './support/people.ts';
-import { type HistoryEvent, useRollbackEnvironment } from './support/rollback-environment.ts';
+import { useRollbackEnvironment } from './support/rollback-environment.ts';
+import type { HistoryEvent } from './support/runs.ts';
 
 const [v1, v2, v3] = ['wakala/api:1.0.0', 'wakala/api:2.0.0', 'wakala/api:3.0.0'];
 const never = 'wakala/api:1.0.0-broken';

@@ -1,7 +1,8 @@
 import { Client, Connection } from '@temporalio/client';
 import { execa } from 'execa';
 import { SigningKey } from '../../src/authority/private-key.ts';
-import { tokenTypes, type DecisionName } from '../../src/contract/decision.ts';
+import { signDecision } from '../../src/client/sign-decision.ts';
+import type { DecisionName } from '../../src/contract/decision.ts';
 import { taskQueue, type RunStatus } from '../../src/contract/run.ts';
 import { status } from '../sandbox.ts';
 import { median, timeOf, type Row } from './row.ts';
@@ -75,10 +76,8 @@ class WaitingRuns {
     const { runId: run, plan } = await this.start(workflowId);
     const key = await SigningKey.read(process.env.ROLLBACK_KEY ?? '');
     const decision: DecisionName = 'approve';
-    const iat = Math.floor(Date.now() / 1000);
-    const token = await key.sign(tokenTypes.decision, {
-      ...{ sub: key.sub, aud: `default/${workflowId}`, run, decision, digest: plan?.digest },
-      ...{ iat, exp: iat + 600, executeBy: iat + 600 },
+    const token = await signDecision(key, {
+      ...{ aud: `default/${workflowId}`, run, decision, digest: plan?.digest ?? '' },
     });
     const handle = this.client.workflow.getHandle(workflowId);
     const sent = Date.now();

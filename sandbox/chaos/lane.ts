@@ -2,8 +2,7 @@
  * One lane of chaos: a Temporal server of its own, and a worker behind wires through which all that
  * it says to Temporal and to Kubernetes goes. Lanes share a cluster and nothing else.
  */
-import { Client, Connection, WorkflowFailedError, type WorkflowHandle } from '@temporalio/client';
-import { ApplicationFailure } from '@temporalio/common';
+import { Client, Connection, type WorkflowHandle } from '@temporalio/client';
 import { execa } from 'execa';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
@@ -14,17 +13,18 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parse, stringify } from 'yaml';
+import { resultOf } from '../../src/client/run-status.ts';
 import type { Outcome, RunResult, StepState } from '../../src/contract/run.ts';
 import { down, status, up } from '../sandbox.ts';
 import { WorkerProcess } from '../worker-process.ts';
 import { kubernetesNaming, temporalNaming } from './naming.ts';
 import { Place } from './place.ts';
-import type { Scenario } from './scenarios.ts';
+import type { Situation } from './scenarios.ts';
 import { Wire } from './wire.ts';
 
 const withoutAllButTemporal = ['kubernetes', 'postgres', 'redis', 'wakala'] as const;
 /** A run that has not ended by then is stuck. */
-const stuckAfterMs = 120_000;
+export const stuckAfterMs = 120_000;
 /** What controllers still do when the run has ended. */
 const settlesWithinMs = 10_000;
 
@@ -126,7 +126,7 @@ export class Lane {
   }
 
   /** Plays a scenario in a namespace of its own, and answers how it ended. */
-  async play(scenario: Scenario, disturbance?: Disturbance): Promise<Ending> {
+  async play(scenario: Situation, disturbance?: Disturbance): Promise<Ending> {
     const namespace = `chaos-${randomBytes(4).toString('hex')}`;
     const over = new AbortController();
     const { port } = this.health.address() as AddressInfo;
@@ -177,7 +177,7 @@ export class Lane {
     await Promise.all(this.workers.splice(0).map((worker) => worker.end('SIGKILL')));
   }
 
-  private settings(scenario: Scenario, place: Place): object {
+  private settings(scenario: Situation, place: Place): object {
     const own = scenario.settings(place) as { authority?: object };
     return {
       ...own,
@@ -204,10 +204,8 @@ export class Lane {
     for (;;) {
       const handle = this.client.workflow.getHandle(place.workflowId);
       try {
-        return (await this.client.withDeadline(giveUp, () => handle.result())) as RunResult;
+        return await this.client.withDeadline(giveUp, () => resultOf(handle));
       } catch (error) {
-        const cause = error instanceof WorkflowFailedError ? error.cause : undefined;
-        if (cause instanceof ApplicationFailure) return cause.details?.[0] as RunResult;
         if (Date.now() > giveUp) {
           const log = this.workers.flatMap(({ lines }) => lines.slice(-20)).join('\n');
           const said = `Run ${place.workflowId} is stuck. Its workers say:\n${log}`;
@@ -233,7 +231,7 @@ export class Lane {
   }
 
   /** Waits until what controllers do has come to rest. */
-  private async ending(scenario: Scenario, place: Place, result: RunResult): Promise<Ending> {
+  private async ending(scenario: Situation, place: Place, result: RunResult): Promise<Ending> {
     const { outcome, steps, gaps, authority, message } = result;
     const counted = (authority?.decisions ?? []).filter((one) => one.counted);
     const giveUp = Date.now() + settlesWithinMs;

@@ -8,7 +8,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { strategyAnnotation } from '../../src/activities/kubernetes/annotations.ts';
 import { searchAttributes } from '../../src/contract/search-attributes.ts';
-import type { Disturbance, Ending, Lane } from './lane.ts';
+import { stuckAfterMs, type Disturbance, type Ending, type Lane } from './lane.ts';
 import type { Verdict } from './matrix.ts';
 import type { Place } from './place.ts';
 import { randomNumbers } from './random.ts';
@@ -17,7 +17,7 @@ import {
   type DeploymentWorld,
   deployBoth,
   images,
-  type Scenario,
+  type Situation,
 } from './scenarios.ts';
 
 const name = 'web';
@@ -25,7 +25,6 @@ const acts = 6;
 const betweenMs = 1500;
 /** The run, and as many others as a program has acts that start one. */
 const maxRuns = 1 + acts;
-const stuckAfterMs = 120_000;
 
 type Act = (lane: Lane, place: Place, random: () => number) => unknown;
 
@@ -33,8 +32,7 @@ type Act = (lane: Lane, place: Place, random: () => number) => unknown;
 const possible: Record<string, Act> = {
   'the worker is killed': (lane) => lane.replaceWorker('SIGKILL'),
   'the worker stops for a while': async (lane, _, random) => {
-    const stopped = lane.workers.at(-1);
-    lane.replaceWorker('SIGSTOP');
+    const stopped = lane.replaceWorker('SIGSTOP');
     await delay(random() * 8000);
     stopped?.signal('SIGCONT');
   },
@@ -84,9 +82,7 @@ async function away(wire: Lane['temporal'], random: () => number): Promise<void>
 }
 
 /** A rollback of some seconds, so that there is time for something to happen to it. */
-export const randomScenario: Scenario = {
-  name: 'random program',
-  outcome: 'rolled-back',
+const rolling: Situation = {
   settings: () => ({}),
   async prepare(place) {
     await deployBoth(place);
@@ -171,7 +167,7 @@ export async function tryProgram(lane: Lane, seed: number): Promise<Verdict> {
     ...(wrong.length > 0 ? { difference: [...wrong, ...program.trail].join('\n  ') } : {}),
   });
   try {
-    return verdict(wrongWith(await lane.play(randomScenario, program), program.deploys));
+    return verdict(wrongWith(await lane.play(rolling, program), program.deploys));
   } catch (error) {
     return verdict([(error as Error).message]);
   }

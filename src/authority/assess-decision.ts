@@ -59,9 +59,9 @@ async function verdictOn(
   const subject = await subjectOf(parts, execution, run.firstRunId, digest);
   const seal = await register.verifySeal(sealToken);
   const { iat } = seal;
-  const earlier = await verifyApprovals(register, accepted, subject, 'effect', iat);
-  const resumedAt = decision === 'approve' ? earlier.resumedAt : undefined;
-  const about = { ...subject, step, attempt, resumedAt };
+  const others = decision === 'approve' ? accepted : [];
+  const earlier = await verifyApprovals(register, others, subject, 'effect', iat);
+  const about = { ...subject, step, attempt, resumedAt: earlier.resumedAt };
   const arrived = await verifyDecision(register, token, decision, about, 'arrival', iat);
   const { name: by, roles, note, breakGlass } = arrived;
   const no = (text: string): DecisionVerdict => ({ counted: false, text, by });

@@ -47,8 +47,7 @@ export async function earlierApprovals(
   const sealed = await readSealedPlan(connected, handle);
   await checkSeal(sealed, run, connected.address);
   const { payloadConverter } = connected.client.options.loadedDataConverter;
-  let isRejected = false;
-  const tokens = events.flatMap((event) => {
+  const decisions = events.flatMap((event) => {
     const update = event.workflowExecutionUpdateAcceptedEventAttributes?.acceptedRequest?.input;
     const signal = event.workflowExecutionSignaledEventAttributes;
     const [name, args] = update ? [update.name, update.args] : [signal?.signalName, signal?.input];
@@ -56,11 +55,14 @@ export async function earlierApprovals(
     if (!payload) return [];
     const message = payloadConverter.fromPayload<DecisionMessage | null>(payload);
     const decision = name === decideUpdateName ? message?.decision : name;
-    isRejected ||= decision === 'reject';
-    return decision === 'approve' && message?.token ? [message.token] : [];
+    return [{ decision, token: message?.token }];
   });
+  if (decisions.some(({ decision }) => decision === 'reject')) return undefined;
   const { digest, summary } = sealed.plan;
-  return isRejected ? undefined : { run, digest, summary, tokens };
+  const tokens = decisions.flatMap(({ decision, token }) =>
+    decision === 'approve' && token ? [token] : [],
+  );
+  return { run, digest, summary, tokens };
 }
 
 /** Says, signed, that the run was only interrupted, and gives it back the approvals that it had. */

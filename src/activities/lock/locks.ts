@@ -107,6 +107,7 @@ export class Locks {
 
   /** @throws NotMandated where the run has ended: then this is its zombie, which frees what it took. */
   private async start(target: Target, owner: RunIdentity): Promise<boolean> {
+    let lockRunId: string;
     try {
       const lock = await this.client.workflow.start(lockWorkflowType, {
         workflowId: lockId(target),
@@ -117,17 +118,17 @@ export class Locks {
         staticSummary: `Lock of ${targetName(target)}, held by ${owner.workflowId}`,
         staticDetails: 'Ends as Terminated when it is released: that is no failure.',
       });
-      if ((await this.closedAt(owner)) === undefined) return true;
-      const lockRunId = lock.firstExecutionRunId;
-      await this.end(target, { owner, lockRunId }, 'its run has ended');
-      throw ApplicationFailure.nonRetryable(
-        `Run ${owner.workflowId} has ended, and changes nothing any more.`,
-        failureTypes.notMandated,
-      );
+      lockRunId = lock.firstExecutionRunId;
     } catch (error) {
       if (error instanceof WorkflowExecutionAlreadyStartedError) return false;
       throw error;
     }
+    if ((await this.closedAt(owner)) === undefined) return true;
+    await this.end(target, { owner, lockRunId }, 'its run has ended');
+    throw ApplicationFailure.nonRetryable(
+      `Run ${owner.workflowId} has ended, and changes nothing any more.`,
+      failureTypes.notMandated,
+    );
   }
 
   private async find(target: Target): Promise<Held | undefined> {
