@@ -1,6 +1,9 @@
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import proto from '@temporalio/proto';
-import { strategyAnnotation, surgeStrategy } from '../src/activities/kubernetes/annotations.ts';
+import {
+  strategyAnnotation,
+  surgeStrategy,
+} from '../src/activities/kubernetes/deployment/annotations.ts';
 import { CommandLine, type Ended, nowhere, settingsFileWith } from './support/command-line.ts';
 import { eventually } from './support/eventually.ts';
 import { useRollbackEnvironment } from './support/rollback-environment.ts';

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import type { DeploymentChange } from '../src/activities/kubernetes/deployment-change.ts';
+import type { DeploymentChange } from '../src/activities/kubernetes/deployment/deployment-change.ts';
 import { signStart } from '../src/authority/start.ts';
 import type { Mandate, Planned, RunIdentity } from '../src/contract/plan.ts';
 import { sealedPlanQuery, startMemo, type SealedPlan } from '../src/contract/run.ts';

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import type { DeploymentChange } from '../src/activities/kubernetes/deployment-change.ts';
+import type { DeploymentChange } from '../src/activities/kubernetes/deployment/deployment-change.ts';
 import { activityClasses, classOf, isGuarded } from '../src/contract/activities.ts';
 import { hashOf, planDigest, digestPlan } from '../src/contract/digest.ts';
 import type { SealClaims } from '../src/contract/authority.ts';

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { WorkerProcess } from '../sandbox/worker-process.ts';
-import { restoreTemplate } from '../src/activities/kubernetes/restore-template.ts';
+import { restoreTemplate } from '../src/activities/kubernetes/deployment/restore-template.ts';
 import { Clusters } from '../src/activities/kubernetes/api.ts';
-import type { DeploymentChange } from '../src/activities/kubernetes/deployment-change.ts';
-import { planDeploymentRollback } from '../src/activities/kubernetes/plan-deployment-rollback.ts';
+import type { DeploymentChange } from '../src/activities/kubernetes/deployment/deployment-change.ts';
+import { planDeploymentRollback } from '../src/activities/kubernetes/deployment/plan-deployment-rollback.ts';
 import { settingsSchema } from '../src/config/schema.ts';
 import { parseInput } from '../src/contract/input.ts';
 import { mandateFor } from './support/mandates.ts';

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parse } from 'yaml';
 import { down, up } from '../sandbox/sandbox.ts';
-import { restoredAnnotation } from '../src/activities/kubernetes/annotations.ts';
+import { restoredAnnotation } from '../src/activities/kubernetes/deployment/annotations.ts';
 import { tokenTypes } from '../src/contract/decision.ts';
 import type { Planned } from '../src/contract/plan.ts';
 import { TestCluster } from './support/cluster.ts';

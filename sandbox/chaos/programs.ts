@@ -6,7 +6,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
-import { strategyAnnotation } from '../../src/activities/kubernetes/annotations.ts';
+import { strategyAnnotation } from '../../src/activities/kubernetes/deployment/annotations.ts';
 import { searchAttributes } from '../../src/contract/search-attributes.ts';
 import { stuckAfterMs, type Disturbance, type Ending, type Lane } from './lane.ts';
 import type { Verdict } from './matrix.ts';

@@ -1,6 +1,6 @@
-import { wasRestoredBy } from '../activities/kubernetes/annotations.ts';
+import { wasRestoredBy } from '../activities/kubernetes/deployment/annotations.ts';
 import type { Clusters } from '../activities/kubernetes/api.ts';
-import { deploymentPath, type Deployment } from '../activities/kubernetes/revisions.ts';
+import { deploymentPath, type Deployment } from '../activities/kubernetes/deployment/revisions.ts';
 import type { RunIdentity, Target } from '../contract/plan.ts';
 
 /**

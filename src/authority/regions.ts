@@ -7,9 +7,9 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { ApplicationFailure, type Client, WorkflowNotFoundError } from '@temporalio/client';
-import { restoredRollback } from '../activities/kubernetes/annotations.ts';
+import { restoredRollback } from '../activities/kubernetes/deployment/annotations.ts';
 import { KubeconfigError, KubernetesError, type Clusters } from '../activities/kubernetes/api.ts';
-import { deploymentPath, type Deployment } from '../activities/kubernetes/revisions.ts';
+import { deploymentPath, type Deployment } from '../activities/kubernetes/deployment/revisions.ts';
 import { failureTypes } from '../contract/failures.ts';
 import { targetName, type Target } from '../contract/plan.ts';
 

@@ -1,4 +1,4 @@
-import type { DeploymentChange } from '../activities/kubernetes/deployment-change.ts';
+import type { DeploymentChange } from '../activities/kubernetes/deployment/deployment-change.ts';
 import { kubernetes } from './run/proxies.ts';
 import { runbook } from './run/runbook.ts';
 

@@ -1,6 +1,9 @@
 /** A namespace of its own on the tests' cluster, worked on with kubectl as a person would. */
 import { execa } from 'execa';
-import type { Deployment, ReplicaSet } from '../../src/activities/kubernetes/revisions.ts';
+import type {
+  Deployment,
+  ReplicaSet,
+} from '../../src/activities/kubernetes/deployment/revisions.ts';
 import { eventually } from './eventually.ts';
 
 export class TestCluster {

@@ -1,6 +1,7 @@
 import type { V1ObjectMeta } from '@kubernetes/client-node';
 import { KubernetesError, type Cluster, type Wire } from './api.ts';
-import type { PodTemplate, ReplicaSet } from './revisions.ts';
+import type { ReplicaSet } from './deployment/revisions.ts';
+import type { PodTemplate } from './templates.ts';
 
 /** Asks the API server for metadata alone: the contents never reach this process. */
 const metadataOnly = 'application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io';

@@ -4,12 +4,12 @@ import type { LoadedSettings } from '../../config/settings.ts';
 import { planning } from '../planning.ts';
 import { activityProgress } from '../progress.ts';
 import type { Clusters } from './api.ts';
-import { compareRevisions } from './compare-revisions.ts';
-import type { DeploymentMandate } from './deployment-change.ts';
-import { driveRollout } from './drive-rollout.ts';
-import { handBackDeployment } from './hand-back-deployment.ts';
-import { planDeploymentRollback } from './plan-deployment-rollback.ts';
-import { restoreTemplate } from './restore-template.ts';
+import { compareRevisions } from './deployment/compare-revisions.ts';
+import type { DeploymentMandate } from './deployment/deployment-change.ts';
+import { driveRollout } from './deployment/drive-rollout.ts';
+import { handBackDeployment } from './deployment/hand-back-deployment.ts';
+import { planDeploymentRollback } from './deployment/plan-deployment-rollback.ts';
+import { restoreTemplate } from './deployment/restore-template.ts';
 
 export function kubernetesActivities(
   clusters: Clusters,

@@ -1,7 +1,7 @@
 /** Who else changes a Deployment, and what that means for a rollback of it. */
 import type { V2HorizontalPodAutoscaler } from '@kubernetes/client-node';
 import { KubernetesError, type Cluster, type ListOf, type Wire } from './api.ts';
-import type { Deployment } from './revisions.ts';
+import type { Deployment } from './deployment/revisions.ts';
 
 export interface Owners {
   /** Said in the plan. */

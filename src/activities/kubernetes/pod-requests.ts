@@ -1,7 +1,7 @@
 import type { V1LimitRange } from '@kubernetes/client-node';
 import type { Wire } from './api.ts';
 import { parseQuantity } from './quantity.ts';
-import type { PodTemplate } from './revisions.ts';
+import type { PodTemplate } from './templates.ts';
 
 type PodSpec = NonNullable<PodTemplate['spec']>;
 type Container = PodSpec['containers'][number];

@@ -1,7 +1,7 @@
 import type { V1Pod } from '@kubernetes/client-node';
 import type { Cluster, ListOf, Wire } from './api.ts';
 import { resolvePercentage } from './quantity.ts';
-import { selectorOf, type Deployment } from './revisions.ts';
+import { selectorOf, type Deployment } from './deployment/revisions.ts';
 
 export type Pod = Wire<V1Pod>;
 

@@ -1,4 +1,4 @@
-import { cleanTemplate, type PodTemplate } from './revisions.ts';
+import { cleanTemplate, type PodTemplate } from './templates.ts';
 
 const mostDifferences = 20;
 /** Fields whose values may be shown; every other value could be a secret and only its place is told. */

@@ -3,7 +3,7 @@ import { execa, ExecaError } from 'execa';
 import type { HealthCheck, LogsCheck, SmokeCheck } from '../../config/schema.ts';
 import type { Cluster, ListOf } from '../kubernetes/api.ts';
 import type { Target } from '../../contract/plan.ts';
-import { podTemplateHash, readHistory } from '../kubernetes/revisions.ts';
+import { podTemplateHash, readHistory } from '../kubernetes/deployment/revisions.ts';
 import { podsPath, readySince, type Pod } from '../kubernetes/pods.ts';
 
 export interface Measurement {

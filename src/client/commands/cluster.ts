@@ -4,11 +4,11 @@ import { follow } from '../../activities/kubernetes/follow.ts';
 import { podsPath, readPods, readySince, type Pod } from '../../activities/kubernetes/pods.ts';
 import {
   changeCauseAnnotation,
-  imagesOf,
   readHistory,
   selectorOf,
   type RevisionHistory,
-} from '../../activities/kubernetes/revisions.ts';
+} from '../../activities/kubernetes/deployment/revisions.ts';
+import { imagesOf } from '../../activities/kubernetes/templates.ts';
 import { loadSettings } from '../../config/settings.ts';
 import { namespaceName, objectName } from '../../contract/input.ts';
 import { CliError } from '../errors.ts';

@@ -1,5 +1,5 @@
-import type { DeploymentChange } from '../../activities/kubernetes/deployment-change.ts';
-import { revisionAnnotation } from '../../activities/kubernetes/revisions.ts';
+import type { DeploymentChange } from '../../activities/kubernetes/deployment/deployment-change.ts';
+import { revisionAnnotation } from '../../activities/kubernetes/deployment/revisions.ts';
 import type { Plan } from '../../contract/plan.ts';
 import { printable } from '../../contract/printable.ts';
 

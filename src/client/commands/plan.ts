@@ -1,5 +1,5 @@
 import { Clusters } from '../../activities/kubernetes/api.ts';
-import { planDeploymentRollback } from '../../activities/kubernetes/plan-deployment-rollback.ts';
+import { planDeploymentRollback } from '../../activities/kubernetes/deployment/plan-deployment-rollback.ts';
 import { needsOf, scopeOf } from '../../authority/rules.ts';
 import { loadSettings } from '../../config/settings.ts';
 import { parseInput, type Procedure } from '../../contract/input.ts';

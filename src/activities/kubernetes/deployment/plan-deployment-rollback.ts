@@ -1,21 +1,22 @@
 import { ApplicationFailure } from '@temporalio/common';
-import type { LoadedSettings } from '../../config/settings.ts';
-import type { Service } from '../../config/schema.ts';
-import { findService } from '../../config/services.ts';
-import { digestPlan } from '../../contract/digest.ts';
-import { failureTypes } from '../../contract/failures.ts';
-import type { InputOf } from '../../contract/input.ts';
-import type { Plan, PlannedCheck, Target } from '../../contract/plan.ts';
-import type { Cluster, Clusters } from './api.ts';
-import { configMapWarnings } from './config-maps.ts';
+import type { LoadedSettings } from '../../../config/settings.ts';
+import type { Service } from '../../../config/schema.ts';
+import { findService } from '../../../config/services.ts';
+import { digestPlan } from '../../../contract/digest.ts';
+import { failureTypes } from '../../../contract/failures.ts';
+import type { InputOf } from '../../../contract/input.ts';
+import type { Plan, PlannedCheck, Target } from '../../../contract/plan.ts';
+import type { Cluster, Clusters } from '../api.ts';
+import { configMapWarnings } from '../config-maps.ts';
 import type { DeploymentChange } from './deployment-change.ts';
-import { findOwners } from './owners.ts';
+import { findOwners } from '../owners.ts';
 import { choosePace } from './pace.ts';
-import { estimateSeconds, readPods, secondsSince } from './pods.ts';
-import { imagesOf, readHistory, type Revision, type RevisionHistory } from './revisions.ts';
+import { estimateSeconds, readPods, secondsSince } from '../pods.ts';
+import { readHistory, type Revision, type RevisionHistory } from './revisions.ts';
+import { imagesOf } from '../templates.ts';
 import { isSurged, keptStrategy, standingRollback } from './annotations.ts';
 import { rolloutState } from './rollout-state.ts';
-import { templateDifferences } from './template-differences.ts';
+import { templateDifferences } from '../template-differences.ts';
 
 /** A controller that has not seen the newest template yet needs a moment; more is said as a refusal. */
 const observedWithinMs = 5000;

@@ -1,15 +1,13 @@
 /** A Deployment with the ReplicaSets that are its history. */
-import type { V1Deployment, V1PodTemplateSpec, V1ReplicaSet } from '@kubernetes/client-node';
-import { hashOf } from '../../contract/digest.ts';
-import type { Cluster, ListOf, Wire } from './api.ts';
+import type { V1Deployment, V1ReplicaSet } from '@kubernetes/client-node';
+import type { Cluster, ListOf, Wire } from '../api.ts';
+import { templateDigest, templateHashLabel } from '../templates.ts';
 
 export type Deployment = Wire<V1Deployment>;
 export type ReplicaSet = Wire<V1ReplicaSet>;
-export type PodTemplate = Wire<V1PodTemplateSpec>;
 
 export const revisionAnnotation = 'deployment.kubernetes.io/revision';
 export const changeCauseAnnotation = 'kubernetes.io/change-cause';
-const templateHashLabel = 'pod-template-hash';
 
 /** One entry of `kubectl rollout history`. */
 export interface Revision {
@@ -73,17 +71,6 @@ function revisionOf(replicaSet: ReplicaSet): number {
   return Number.parseInt(replicaSet.metadata?.annotations?.[revisionAnnotation] ?? '0', 10) || 0;
 }
 
-/** The pod template as the user wrote it: without the label that the controller adds. */
-export function cleanTemplate(template: PodTemplate | undefined): PodTemplate {
-  const { [templateHashLabel]: _hash, ...labels } = template?.metadata?.labels ?? {};
-  return { ...template, metadata: { ...template?.metadata, labels } };
-}
-
-/** Two templates are the same revision exactly if their digests are equal. */
-export function templateDigest(template: PodTemplate | undefined): string {
-  return hashOf(cleanTemplate(template));
-}
-
 /** Value of the label that every pod of this ReplicaSet carries. */
 export function podTemplateHash(replicaSet: ReplicaSet): string {
   return replicaSet.metadata?.labels?.[templateHashLabel] ?? '';
@@ -99,9 +86,4 @@ export function selectorOf(deployment: Deployment): string {
     return `${key} ${operator.toLowerCase()} (${values.join(',')})`;
   });
   return [...equals, ...expressions].join(',');
-}
-
-/** Images of a template, in the order of its containers. */
-export function imagesOf(template: PodTemplate | undefined): string[] {
-  return (template?.spec?.containers ?? []).map(({ image }) => image ?? '(none)');
 }

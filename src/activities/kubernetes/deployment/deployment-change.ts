@@ -1,8 +1,8 @@
 /** The one change of a Deployment rollback, and how it reads from either end. */
 import { ApplicationFailure } from '@temporalio/common';
-import { failureTypes } from '../../contract/failures.ts';
-import type { Change, Mandate } from '../../contract/plan.ts';
-import type { Cluster } from './api.ts';
+import { failureTypes } from '../../../contract/failures.ts';
+import type { Change, Mandate } from '../../../contract/plan.ts';
+import type { Cluster } from '../api.ts';
 import { readHistory, type RevisionHistory } from './revisions.ts';
 
 /** A revision by reference. `replicaSet` is null for a template that no ReplicaSet has yet. */

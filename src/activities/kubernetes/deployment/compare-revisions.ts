@@ -1,4 +1,4 @@
-import type { Clusters } from './api.ts';
+import type { Clusters } from '../api.ts';
 import { readTarget, type DeploymentMandate } from './deployment-change.ts';
 import type { RevisionHistory } from './revisions.ts';
 

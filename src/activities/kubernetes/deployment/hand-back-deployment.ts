@@ -1,5 +1,5 @@
 import type { V1ManagedFieldsEntry } from '@kubernetes/client-node';
-import type { Effect } from '../../contract/plan.ts';
+import type { Effect } from '../../../contract/plan.ts';
 import {
   annotationPointer,
   isOwnAnnotation,
@@ -14,7 +14,7 @@ import {
   type Cluster,
   type JsonPatchOperation,
   type Wire,
-} from './api.ts';
+} from '../api.ts';
 import type { DeploymentMandate } from './deployment-change.ts';
 import { deploymentPath, type Deployment } from './revisions.ts';
 

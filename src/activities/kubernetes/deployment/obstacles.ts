@@ -1,5 +1,5 @@
 /** Why a rollout does not get on, in the words of the pod or the controller. */
-import type { Pod } from './pods.ts';
+import type { Pod } from '../pods.ts';
 import type { Deployment } from './revisions.ts';
 
 export interface Obstacle {

@@ -7,7 +7,7 @@
  * What a rollback restored stays noted, so that a second run that names no revision finds the work
  * done; `kubectl rollout undo` would flip back to the bad version.
  */
-import type { RunIdentity } from '../../contract/plan.ts';
+import type { RunIdentity } from '../../../contract/plan.ts';
 import type { Deployment, RevisionHistory } from './revisions.ts';
 
 export const strategyAnnotation = 'rollback-workflows/earlier-strategy';

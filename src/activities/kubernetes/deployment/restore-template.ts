@@ -1,4 +1,4 @@
-import type { Effect } from '../../contract/plan.ts';
+import type { Effect } from '../../../contract/plan.ts';
 import {
   annotationPointer,
   isOwnAnnotation,
@@ -11,20 +11,19 @@ import {
   type KeptStrategy,
   type Restored,
 } from './annotations.ts';
-import { KubernetesError, type Clusters, type JsonPatchOperation } from './api.ts';
+import { KubernetesError, type Clusters, type JsonPatchOperation } from '../api.ts';
 import { healthOf } from './compare-revisions.ts';
 import { ends, readTarget, stale, standing, type DeploymentMandate } from './deployment-change.ts';
 import {
   changeCauseAnnotation,
-  cleanTemplate,
   deploymentPath,
-  imagesOf,
   revisionAnnotation,
   type Deployment,
   type ReplicaSet,
   type Revision,
   type RevisionHistory,
 } from './revisions.ts';
+import { cleanTemplate, imagesOf } from '../templates.ts';
 
 /** Annotations of a ReplicaSet that say something about itself, as kubectl skips them on undo. */
 const ofTheReplicaSet = new Set([

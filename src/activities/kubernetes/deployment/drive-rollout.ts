@@ -1,16 +1,17 @@
 import { ApplicationFailure } from '@temporalio/common';
-import { failureTypes } from '../../contract/failures.ts';
-import type { Effect } from '../../contract/plan.ts';
-import type { Progress } from '../progress.ts';
+import { failureTypes } from '../../../contract/failures.ts';
+import type { Effect } from '../../../contract/plan.ts';
+import type { Progress } from '../../progress.ts';
 import { isSurged, keptStrategy } from './annotations.ts';
-import type { Cluster, Clusters, ListOf } from './api.ts';
+import type { Cluster, Clusters, ListOf } from '../api.ts';
 import { ends, readTarget, stale, type DeploymentMandate } from './deployment-change.ts';
-import { follow } from './follow.ts';
+import { follow } from '../follow.ts';
 import { handBackDeployment, putStrategyBack } from './hand-back-deployment.ts';
 import { findObstacle, type Obstacle } from './obstacles.ts';
-import { podsPath, type Pod } from './pods.ts';
+import { podsPath, type Pod } from '../pods.ts';
 import { rolloutState } from './rollout-state.ts';
-import { podTemplateHash, selectorOf, templateDigest, type Deployment } from './revisions.ts';
+import { podTemplateHash, selectorOf, type Deployment } from './revisions.ts';
+import { templateDigest } from '../templates.ts';
 
 /** An obstacle counts once it has stood this long without any new pod getting available. */
 const obstacleMustLastMs = 5000;

@@ -3,12 +3,13 @@
  * twice the pods, in the quota, on the nodes (without preempting anyone) and in the database.
  */
 import type { V1LimitRange, V1Node, V1Pod, V1ResourceQuota } from '@kubernetes/client-node';
-import type { Service } from '../../config/schema.ts';
-import { freeConnections } from '../postgres/connections.ts';
-import { KubernetesError, type Cluster, type ListOf, type Wire } from './api.ts';
-import { add, limitRangeDefaults, podRequests, type Resources } from './pod-requests.ts';
-import { parseQuantity, resolvePercentage } from './quantity.ts';
-import type { Deployment, PodTemplate } from './revisions.ts';
+import type { Service } from '../../../config/schema.ts';
+import { freeConnections } from '../../postgres/connections.ts';
+import { KubernetesError, type Cluster, type ListOf, type Wire } from '../api.ts';
+import { add, limitRangeDefaults, podRequests, type Resources } from '../pod-requests.ts';
+import { parseQuantity, resolvePercentage } from '../quantity.ts';
+import type { Deployment } from './revisions.ts';
+import type { PodTemplate } from '../templates.ts';
 
 export interface Pace {
   /** Raise `maxSurge` to 100 % and set `maxUnavailable` to 0 for this rollout. */
