@@ -5,10 +5,8 @@ import type { RunResult } from '../src/contract/run.ts';
 import { eventually } from './support/eventually.ts';
 import { useRollbackEnvironment } from './support/rollback-environment.ts';
 
-const env = useRollbackEnvironment(
-  {},
-  join(import.meta.dirname, 'support/three-steps-workflow.ts'),
-);
+const workflowsPath = join(import.meta.dirname, 'support/three-steps-workflow.ts');
+const env = useRollbackEnvironment({}, { workflowsPath });
 beforeAll(() => env.cluster.history('steps', 1, 'wakala/api:1.0.0', 'wakala/api:2.0.0'));
 
 const undone = ({ steps }: Pick<RunResult, 'steps'>) =>

@@ -1,6 +1,11 @@
 import { describe, expect, test } from '@jest/globals';
 import { durationMs } from '../src/contract/duration.ts';
-import { defaultWorkflowId, inputs, InvalidInputError, parseInput } from '../src/contract/input.ts';
+import {
+  defaultWorkflowId,
+  procedures,
+  InvalidInputError,
+  parseInput,
+} from '../src/contract/input.ts';
 
 /** The sentence that a wrong input is turned away with. */
 function sentence(input: unknown): string {
@@ -60,7 +65,8 @@ describe('a wrong input is told in one sentence that names the field', () => {
   test('a misspelt field is not ignored, and the right ones are listed', () => {
     const told = wrong('torevision', 3);
     expect(told).toContain('Unknown field "torevision": deployment takes deployment, namespace,');
-    for (const field of Object.keys(inputs.deployment.shape)) expect(told).toContain(field);
+    for (const field of Object.keys(procedures.deployment.input.shape))
+      expect(told).toContain(field);
   });
 
   test.each([[undefined], [null], ['api'], [['api']], [3]])('no object at all: %j', (input) => {

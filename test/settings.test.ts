@@ -50,7 +50,6 @@ worker:
       expect.stringMatching(/^2:14 kubernetes\.namespace: is not a Kubernetes namespace/),
       '3:11 kubernetes.contxt: is not a known setting',
       '4:11 kubernetes.clustr: is not a known setting',
-      expect.stringMatching(/^7:5 services\.api\.deployment: .*undefined/),
       '9:14 services.api.checks.health.url: is not an http or https address',
       expect.stringMatching(/^10:19 services\.api\.checks\.health\.requests: .*number/),
       expect.stringMatching(/^12:18 services\.api\.checks\.smoke\.command: /),
@@ -58,6 +57,12 @@ worker:
       expect.stringMatching(/^15:8 aliases\.api: .*array/),
       '17:19 worker.metricsAddress: is not an address such as 127.0.0.1:9464',
       expect.stringMatching(/^18:13 worker\.logLevel: .*"debug"\|"info"/),
+    ]);
+  });
+
+  test('a service that consists of nothing could never be found, and is told', () => {
+    expect(mistakes('services:\n  api: {}\n')).toEqual([
+      expect.stringMatching(/^2:8 services\.api: names nothing that it consists of/),
     ]);
   });
 

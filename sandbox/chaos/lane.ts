@@ -19,7 +19,7 @@ import { down, status, up } from '../sandbox.ts';
 import { WorkerProcess } from '../worker-process.ts';
 import { kubernetesNaming, temporalNaming } from './naming.ts';
 import { Place } from './place.ts';
-import type { Situation } from './scenarios.ts';
+import type { Situation } from './scenario.ts';
 import { Wire } from './wire.ts';
 
 const withoutAllButTemporal = ['kubernetes', 'postgres', 'redis', 'wakala'] as const;

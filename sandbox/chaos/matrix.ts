@@ -5,7 +5,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { faults, type Fault, type FaultName, type Point } from './faults.ts';
 import type { Ending, Lane, PlayedHistory } from './lane.ts';
-import type { Scenario } from './scenarios.ts';
+import type { Scenario } from './scenario.ts';
 import type { Exchange, Side } from './wire.ts';
 
 /** A scenario as it goes when nothing happens to it. */

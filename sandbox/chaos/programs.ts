@@ -12,13 +12,13 @@ import { stuckAfterMs, type Disturbance, type Ending, type Lane } from './lane.t
 import type { Verdict } from './matrix.ts';
 import type { Place } from './place.ts';
 import { randomNumbers } from './random.ts';
+import type { Situation } from './scenario.ts';
 import {
   deploymentWorld,
   type DeploymentWorld,
   deployBoth,
   images,
-  type Situation,
-} from './scenarios.ts';
+} from './scenarios/deployment.ts';
 
 const name = 'web';
 const acts = 6;

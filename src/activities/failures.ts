@@ -6,6 +6,16 @@ import { SettingsError } from '../config/settings.ts';
 import { failureTypes, type FailureType } from '../contract/failures.ts';
 import { KubeconfigError, KubernetesError, KubernetesUnreachable } from './kubernetes/api.ts';
 
+/** The world is neither where a mandate starts nor where it ends. Nothing was changed by the caller. */
+export function stale(message: string): ApplicationFailure {
+  return ApplicationFailure.nonRetryable(message, failureTypes.planStale);
+}
+
+/** The plan says that it must not be done; `message` says what to do instead. */
+export function refused(message: string): ApplicationFailure {
+  return ApplicationFailure.nonRetryable(message, failureTypes.refused);
+}
+
 /** Maps whatever an activity threw to a typed failure; failures that have a type stay as they are. */
 export function toFailure(error: unknown): Error {
   if (error instanceof ApplicationFailure || error instanceof CancelledFailure) return error;

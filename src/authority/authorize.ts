@@ -69,9 +69,9 @@ export async function authorize(
     }
     // Only what may happen counts as a change of its region. Of two that begin at once in two
     // regions, each looks again after it was marked, so that at least one sees the other.
-    await assertGranted('effect', await parts.regions.of(plan.targets));
+    await assertGranted('effect', await parts.regions.of([change.target]));
     if (await parts.regions.mark(change.target)) {
-      await assertGranted('effect', await parts.regions.of(plan.targets));
+      await assertGranted('effect', await parts.regions.of([change.target]));
     }
   }
 }

@@ -1,11 +1,10 @@
-import { wasRestoredBy } from '../activities/kubernetes/deployment/annotations.ts';
 import type { Clusters } from '../activities/kubernetes/api.ts';
-import { deploymentPath, type Deployment } from '../activities/kubernetes/deployment/revisions.ts';
+import { hasChanged } from '../activities/kubernetes/last-change.ts';
 import type { RunIdentity, Target } from '../contract/plan.ts';
 
 /**
  * Whether the run has changed one of the targets already: then it may go on rather than stop
- * halfway. Believes the object only, which nobody changes who may write to Temporal alone.
+ * halfway. Believes the objects only, which nobody changes who may write to Temporal alone.
  */
 export async function hasBegun(
   clusters: Clusters,
@@ -13,9 +12,7 @@ export async function hasBegun(
   run: RunIdentity,
 ): Promise<boolean> {
   const found = await Promise.all(
-    targets.map(({ context, namespace, name }) =>
-      clusters.of(context).find<Deployment>(deploymentPath(namespace, name)),
-    ),
+    targets.map((target) => hasChanged(clusters.of(target.context), target, run)),
   );
-  return found.some((deployment) => deployment && wasRestoredBy(deployment, run));
+  return found.includes(true);
 }

@@ -7,9 +7,8 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { ApplicationFailure, type Client, WorkflowNotFoundError } from '@temporalio/client';
-import { restoredRollback } from '../activities/kubernetes/deployment/annotations.ts';
 import { KubeconfigError, KubernetesError, type Clusters } from '../activities/kubernetes/api.ts';
-import { deploymentPath, type Deployment } from '../activities/kubernetes/deployment/revisions.ts';
+import { lastChangeAt } from '../activities/kubernetes/last-change.ts';
 import { failureTypes } from '../contract/failures.ts';
 import { targetName, type Target } from '../contract/plan.ts';
 
@@ -109,13 +108,11 @@ export class Regions {
    * A region that does not answer must not hold up the others: then only the mark tells. One that
    * this worker may not read counts as changed, since nobody could ever tell.
    */
-  private async isNoted(region: string, { namespace, name }: Target): Promise<boolean> {
+  private async isNoted(region: string, target: Target): Promise<boolean> {
     try {
       const cluster = this.clusters.of(this.contexts.get(region));
-      const read = cluster.find<Deployment>(deploymentPath(namespace, name));
       const silent = delay(readWithinMs, undefined, { ref: false });
-      const deployment = await Promise.race([read, silent]);
-      const at = deployment && restoredRollback(deployment)?.at;
+      const at = await Promise.race([lastChangeAt(cluster, target), silent]);
       return at !== undefined && Date.now() - Date.parse(at) < rememberedMs;
     } catch (error) {
       return error instanceof KubernetesError && [401, 403].includes(error.status);

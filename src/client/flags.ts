@@ -1,14 +1,23 @@
 /** The flags of a procedure's command, made from the schema of its input. */
-import { type Command, InvalidArgumentError, Option } from 'commander';
+import { Argument, type Command, InvalidArgumentError, Option } from 'commander';
 import { z } from 'zod';
-import { inputs, type Procedure } from '../contract/input.ts';
+import { type Procedure, procedures } from '../contract/input.ts';
 
 interface FieldSchema {
   type?: string;
   enum?: string[];
+  items?: FieldSchema;
   description?: string;
   default?: string | number | boolean;
 }
+
+export const keyFile = () =>
+  new Option(
+    '--key <file>',
+    'your private key, which signs (default: the one that ROLLBACK_KEY names)',
+  );
+export const json = () =>
+  new Option('--json', 'print JSON: one document, or lines of it while following');
 
 const shortFlags: Record<string, string> = { namespace: '-n' };
 
@@ -17,17 +26,21 @@ const known = new Map<Procedure, Record<string, FieldSchema>>();
 function fieldsOf(procedure: Procedure): Record<string, FieldSchema> {
   let fields = known.get(procedure);
   if (!fields) {
-    const schema = z.toJSONSchema(inputs[procedure], { io: 'input' });
+    const schema = z.toJSONSchema(procedures[procedure].input, { io: 'input' });
     fields = (schema.properties ?? {}) as Record<string, FieldSchema>;
     known.set(procedure, fields);
   }
   return fields;
 }
 
-/** Adds a flag for every field of the input but `positional`, which is the command's argument. */
-export function addInputFlags(command: Command, procedure: Procedure, positional: string): Command {
+/** Adds the procedure's argument, and a flag for every other field of its input. */
+export function addInputFlags(command: Command, procedure: Procedure): Command {
+  const { argument } = procedures[procedure];
   for (const [field, schema] of Object.entries(fieldsOf(procedure))) {
-    if (field === positional) continue;
+    if (field === argument) {
+      command.addArgument(argumentOf(field, schema));
+      continue;
+    }
     const flag = `--${field.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
     const names = [shortFlags[field], flag].filter(Boolean).join(', ');
     const shown =
@@ -40,21 +53,46 @@ export function addInputFlags(command: Command, procedure: Procedure, positional
       command.addOption(new Option(`${names} <word>`, words).choices(schema.enum));
     else if (schema.type === 'integer') {
       command.addOption(new Option(`${names} <number>`, words).argParser(wholeNumber));
+    } else if (schema.type === 'array') {
+      command.addOption(new Option(`${names} <names>`, `${words}, with commas`).argParser(listOf));
     } else command.addOption(new Option(`${names} <text>`, words));
   }
   return command;
 }
 
-/** The input that the flags say: only fields that were given, so that defaults stay in one place. */
+/** Never demanded by the command itself: the input may come from a file. */
+function argumentOf(field: string, { type, enum: words, description }: FieldSchema): Argument {
+  const name = type === 'array' ? `[${field}...]` : `[${words?.join('|') ?? 'name'}]`;
+  const argument = new Argument(name, description);
+  return words ? argument.choices(words) : argument;
+}
+
+/**
+ * The input that argument and flags say: only fields that were given, so that defaults stay in one
+ * place.
+ */
 export function inputOf(
   procedure: Procedure,
+  argument: string | string[] | undefined,
   options: Record<string, unknown>,
 ): Record<string, unknown> {
+  const given: Record<string, unknown> = {
+    ...options,
+    [procedures[procedure].argument]: argument,
+  };
   return Object.fromEntries(
     Object.keys(fieldsOf(procedure))
-      .filter((field) => options[field] !== undefined)
-      .map((field) => [field, options[field]]),
+      .filter((field) => given[field] !== undefined && !isEmptyList(given[field]))
+      .map((field) => [field, given[field]]),
   );
+}
+
+function isEmptyList(value: unknown): boolean {
+  return Array.isArray(value) && value.length === 0;
+}
+
+function listOf(text: string): string[] {
+  return text.split(',').map((item) => item.trim());
 }
 
 export function positiveNumber(text: string): number {

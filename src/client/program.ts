@@ -1,7 +1,8 @@
 /** The commands of the CLI. What a command needs is imported when it runs, so that each starts fast. */
-import { Command, Option } from 'commander';
+import { Command } from 'commander';
 import type { StepDecisionName } from '../contract/decision.ts';
-import { addInputFlags, inputOf, positiveNumber } from './flags.ts';
+import { json, keyFile, positiveNumber } from './flags.ts';
+import { addProcedures } from './procedures.ts';
 
 type Flags = Record<string, unknown>;
 
@@ -30,8 +31,7 @@ Exit codes: 0 rolled back or nothing to do, 1 failed or gone back, 2 wrong use o
 3 rejected or expired, 4 another run holds the target, 5 Temporal, cluster or worker not reachable.
 Settings: rollback.yaml (ROLLBACK_CONFIG); Temporal: its profile file and TEMPORAL_*.`,
     );
-  addDeployment(cli, ended);
-  addPlan(cli, ended);
+  addProcedures(cli, ended);
   addRuns(cli, ended);
   addDecisions(cli, ended);
   addCluster(cli, ended);
@@ -47,69 +47,6 @@ Settings: rollback.yaml (ROLLBACK_CONFIG); Temporal: its profile file and TEMPOR
       ended(await doctor(flags));
     });
   return cli;
-}
-
-const keyFile = () =>
-  new Option(
-    '--key <file>',
-    'your private key, which signs (default: the one that ROLLBACK_KEY names)',
-  );
-const json = () => new Option('--json', 'print JSON: one document, or lines of it while following');
-
-function addDeployment(cli: Command, ended: (exitCode: number) => void): void {
-  const command = cli
-    .command('deployment')
-    .argument('[name]', 'name of the Deployment')
-    .description('roll a Deployment back to its previous or a given revision');
-  addInputFlags(command, 'deployment', 'deployment')
-    .option('--input <file>', 'take the input from a JSON file, or from - (standard input)')
-    .addOption(keyFile())
-    .option('--id <id>', 'workflow id of the run (default: made from procedure, target and time)')
-    .option('--detach', 'print the id of the run and do not follow it')
-    .addOption(json())
-    .addHelpText(
-      'after',
-      `
-Examples:
-  $ rollback deployment wakala-api --reason "errors since 2.0.0"
-  $ rollback deployment wakala-api -n production --to-revision 42
-  $ rollback deployment wakala-api --dry-run
-  $ echo '{"deployment": "wakala-api"}' | rollback deployment --input - --json`,
-    )
-    .action(async (name: string | undefined, flags: Flags) => {
-      const { start } = await import('./commands/start.ts');
-      const input = await deploymentInput(name, flags);
-      ended(await start('deployment', input, String(input.deployment), flags));
-    });
-}
-
-async function deploymentInput(name: string | undefined, flags: Flags): Promise<Flags> {
-  const { readInput } = await import('./commands/start.ts');
-  const given = typeof flags.input === 'string' ? readInput(flags.input) : {};
-  const fromFlags = inputOf('deployment', flags);
-  return { ...given, ...(name === undefined ? {} : { deployment: name }), ...fromFlags };
-}
-
-function addPlan(cli: Command, ended: (exitCode: number) => void): void {
-  const command = cli
-    .command('plan')
-    .description('show what a procedure would do; needs no Temporal')
-    .addHelpText('after', '\nExample:\n  $ rollback plan deployment wakala-api --commands | sh');
-  addInputFlags(
-    command
-      .command('deployment')
-      .argument('[name]', 'name of the Deployment')
-      .description('plan the rollback of a Deployment'),
-    'deployment',
-    'deployment',
-  )
-    .option('--input <file>', 'take the input from a JSON file, or from - (standard input)')
-    .option('--commands', 'print the plan as kubectl commands that are safe to run twice')
-    .addOption(json())
-    .action(async (name: string | undefined, flags: Flags) => {
-      const { plan } = await import('./commands/plan.ts');
-      ended(await plan('deployment', await deploymentInput(name, flags), flags));
-    });
 }
 
 function addRuns(cli: Command, ended: (exitCode: number) => void): void {

@@ -36,29 +36,41 @@ const smokeCheck = z.strictObject({
   ...patience,
 });
 
-const service = z.strictObject({
-  namespace: namespaceName.optional(),
-  deployment: objectName,
-  /** Connections that each pod opens to `database`; a faster pace needs room for twice the pods. */
-  connectionsPerPod: z.int().min(1).optional(),
-  /** Address of the PostgreSQL database that the pods use, from the environment. */
-  database: z.string().min(1).optional(),
-  /** Where the share of failed requests, 0 to 1, stands in a JSON document: runs start by it. */
-  errorRate: z
-    .strictObject({
-      url: z.url({ protocol: /^https?$/, message: 'is not an http or https address' }),
-      field: z.string().min(1).default('error_rate'),
-      timeout: duration.default(3000),
-    })
-    .optional(),
-  checks: z
-    .strictObject({
-      health: healthCheck.optional(),
-      logs: logsCheck.optional(),
-      smoke: smokeCheck.optional(),
-    })
-    .default({}),
-});
+const service = z
+  .strictObject({
+    namespace: namespaceName.optional(),
+    /** What the service consists of; a run that changes one of these verifies with its checks. */
+    deployment: objectName.optional(),
+    statefulSet: objectName.optional(),
+    /** Name of its Service, for blue-green and canary. */
+    service: objectName.optional(),
+    /** Name of its Helm release. */
+    release: objectName.optional(),
+    /** Connections that each pod opens to `database`; a faster pace needs room for twice the pods. */
+    connectionsPerPod: z.int().min(1).optional(),
+    /** Address of the PostgreSQL database that the pods use, from the environment. */
+    database: z.string().min(1).optional(),
+    /** Where the share of failed requests, 0 to 1, stands in a JSON document: runs start by it. */
+    errorRate: z
+      .strictObject({
+        url: z.url({ protocol: /^https?$/, message: 'is not an http or https address' }),
+        field: z.string().min(1).default('error_rate'),
+        timeout: duration.default(3000),
+      })
+      .optional(),
+    checks: z
+      .strictObject({
+        health: healthCheck.optional(),
+        logs: logsCheck.optional(),
+        smoke: smokeCheck.optional(),
+      })
+      .default({}),
+  })
+  .refine(
+    ({ deployment, statefulSet, service: name, release }) =>
+      deployment ?? statefulSet ?? name ?? release,
+    'names nothing that it consists of: give its deployment, statefulSet, service or release',
+  );
 
 export const settingsSchema = z.strictObject({
   kubernetes: z

@@ -1,14 +1,21 @@
+import type { Target, TargetKind } from '../contract/plan.ts';
 import type { Service, Settings } from './schema.ts';
 
-/** The service that a Deployment belongs to, with its name; an empty name where it has none. */
+/** Where a service's settings name what it consists of. */
+const fieldOf: Partial<Record<TargetKind, 'deployment' | 'statefulSet' | 'service' | 'release'>> = {
+  deployment: 'deployment',
+};
+
+/** The service that a target belongs to, with its name; an empty name where it has none. */
 export function findService(
   { services, kubernetes }: Settings,
-  namespace: string,
-  deployment: string,
+  { kind, namespace, name }: Pick<Target, 'kind' | 'namespace' | 'name'>,
 ): [string, Service | undefined] {
+  const field = fieldOf[kind];
   const found = Object.entries(services).find(
     ([, service]) =>
-      service.deployment === deployment &&
+      field !== undefined &&
+      service[field] === name &&
       (service.namespace ?? kubernetes.namespace) === namespace,
   );
   return found ?? ['', undefined];

@@ -1,114 +1,33 @@
 /**
- * What each procedure takes: one flat JSON object with few required fields. The CLI's flags, the
- * worker's validation and the messages for wrong input all come from these schemas.
+ * What each procedure takes. The CLI's flags, the worker's validation and the messages for wrong
+ * input all come from the schemas in `input/`.
  */
-import { z } from 'zod';
-import { durationMs, durationPattern } from './duration.ts';
+import type { z } from 'zod';
+import { deployment } from './input/deployment.ts';
+import { common } from './input/fields.ts';
 
-const duration = z.string().regex(durationPattern, 'is not a duration such as 90s, 10m or 2h');
+export { namespaceName, objectName } from './input/fields.ts';
 
-const line = (length: number) =>
-  z
-    .string()
-    .trim()
-    .min(1, 'is empty')
-    .max(length, `is longer than ${length} characters`)
-    .regex(/^\P{Cc}*$/u, 'has line breaks or control characters');
+/** Every procedure, by its name in the CLI. */
+export const procedures = { deployment } as const;
+export type Procedure = keyof typeof procedures;
+export type InputOf<P extends Procedure> = z.output<(typeof procedures)[P]['input']>;
+export type CommonInput = Pick<InputOf<'deployment'>, keyof typeof common>;
 
-/** RFC 1123 subdomain, the rule for names of Kubernetes objects. */
-export const objectName = z
-  .string()
-  .min(1, 'is empty')
-  .max(253, 'is longer than 253 characters')
-  .regex(
-    /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/,
-    'is not a Kubernetes name (lower-case letters, digits, - and .)',
-  );
-
-export const namespaceName = z
-  .string()
-  .min(1, 'is empty')
-  .max(63, 'is longer than 63 characters')
-  .regex(
-    /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/,
-    'is not a Kubernetes namespace (lower-case letters, digits and -)',
-  );
-
-const common = {
-  reason: line(1000).optional().describe('why, in a sentence, for the audit trail'),
-  cause: z
-    .string()
-    .regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'is not a short slug such as memory-leak')
-    .optional()
-    .describe('short slug of the cause, such as memory-leak, counted in statistics'),
-  requestedBy: line(200).optional().describe('who asks for it'),
-  trigger: z.enum(['manual', 'automatic']).default('manual').describe('what started the run'),
-  dryRun: z.boolean().default(false).describe('show the plan and change nothing'),
-  onFailure: z
-    .enum(['pause', 'compensate'])
-    .optional()
-    .describe(
-      'after a failed step: wait for a decision (pause, default for manual), ' +
-        'or go back by itself where that is safe (compensate, default for automatic)',
-    ),
-  pace: z
-    .enum(['auto', 'steady'])
-    .default('auto')
-    .describe('auto brings all pods up at once where there is room, steady keeps the strategy'),
-  wait: duration
-    .refine((text) => durationMs(text) <= durationMs('1d'), 'is longer than a day')
-    .optional()
-    .describe('how long to wait for a target that another run holds, at most 24h'),
-  approvalTimeout: duration
-    .optional()
-    .describe('how long to wait for approvals (default: from the settings, 60m)'),
-  decisionTimeout: duration
-    .optional()
-    .describe('how long a paused run waits before the next contact is told (default: 30m)'),
-};
-
-const deployment = z.strictObject({
-  deployment: objectName.describe('name of the Deployment'),
-  namespace: namespaceName.optional().describe('its namespace (default: from the settings)'),
-  context: line(253).optional().describe('kubeconfig context (default: from the settings)'),
-  toRevision: z
-    .int()
-    .min(1, 'must be 1 or more')
-    .optional()
-    .describe('revision to go back to (default: the previous one)'),
-  unpause: z
-    .boolean()
-    .default(false)
-    .describe('roll back a paused Deployment too: new template and resume in one change'),
-  ...common,
-});
-
-/** Schema of every procedure's input, by the procedure's name in the CLI. */
-export const inputs = { deployment };
-export type Procedure = keyof typeof inputs;
-export type InputOf<P extends Procedure> = z.output<(typeof inputs)[P]>;
-export type CommonInput = Pick<InputOf<Procedure>, keyof typeof common>;
-
-/**
- * Fields beside the common ones with which a run may start automatically: those that name the
- * service. Where it goes back to, and by which way, is nothing that a system decides.
- */
-const automaticFields: Record<Procedure, readonly string[]> = {
-  deployment: ['deployment', 'namespace'],
-};
-
-/** Workflow type of each procedure. */
-export const workflowTypes = {
-  deployment: 'rollbackDeployment',
-} as const satisfies Record<Procedure, string>;
+/** Words that name what a run is about, from its input: `wakala-api`, or `api,worker`. */
+export function subjectOf(procedure: Procedure, input: Record<string, unknown>): string {
+  const value = input[procedures[procedure].argument];
+  if (Array.isArray(value)) return value.filter((name) => typeof name === 'string').join(',');
+  return typeof value === 'string' ? value : '';
+}
 
 /** Workflow id of a run that was given none: `rollback-deployment-wakala-api-2025-01-10T14-30-00Z`. */
-export function defaultWorkflowId(procedure: Procedure, target: string, now: Date): string {
+export function defaultWorkflowId(procedure: Procedure, subject: string, now: Date): string {
   const time = now
     .toISOString()
     .replace(/\.(\d{3})Z$/, '-$1Z')
     .replaceAll(':', '-');
-  return `rollback-${procedure}-${target}-${time}`;
+  return ['rollback', procedure, subject.slice(0, 200), time].filter(Boolean).join('-');
 }
 
 /** An input that fails its schema; the message is one sentence that names the field. */
@@ -119,31 +38,34 @@ export class InvalidInputError extends Error {}
  * @throws {InvalidInputError} naming the first wrong field.
  */
 export function parseInput<P extends Procedure>(procedure: P, input: unknown): InputOf<P> {
-  const parsed = inputs[procedure].safeParse(input);
+  const parsed = procedures[procedure].input.safeParse(input);
   if (parsed.success) {
     if (parsed.data.trigger === 'automatic') assertAutomatic(procedure, input as object);
-    return parsed.data;
+    return parsed.data as InputOf<P>;
   }
   throw new InvalidInputError(sentenceOf(procedure, parsed.error.issues[0]));
 }
 
 function assertAutomatic(procedure: Procedure, input: object): void {
-  const allowed = [...automaticFields[procedure], ...Object.keys(common)];
+  const { automatic } = procedures[procedure];
+  const allowed: string[] = [...automatic, ...Object.keys(common)];
   const field = Object.keys(input).find((given) => !allowed.includes(given));
   if (field === undefined) return;
   throw new InvalidInputError(
-    `Field "${field}" is for people: a run with trigger automatic takes ${automaticFields[procedure].join(', ')} and what all runs take.`,
+    `Field "${field}" is for people: a run with trigger automatic takes ${automatic.join(', ')} and what all runs take.`,
   );
 }
 
 function sentenceOf(procedure: Procedure, issue: z.core.$ZodIssue | undefined): string {
-  const fields = Object.keys(inputs[procedure].shape);
+  const { input, example } = procedures[procedure];
+  const fields = Object.keys(input.shape);
   if (!issue) return `The input of ${procedure} is invalid.`;
   if (issue.code === 'unrecognized_keys') {
     return `Unknown field "${issue.keys[0]}": ${procedure} takes ${fields.join(', ')}.`;
   }
   if (issue.path.length === 0) {
-    return `The input of ${procedure} must be one JSON object such as {"deployment": "wakala-api"}.`;
+    const shown = JSON.stringify(example).replaceAll('":', '": ').replaceAll(',"', ', "');
+    return `The input of ${procedure} must be one JSON object such as ${shown}.`;
   }
   const field = `Field "${issue.path.join('.')}"`;
   if (issue.code === 'invalid_type') {

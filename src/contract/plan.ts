@@ -5,9 +5,12 @@
 
 import type { Assessment, KnownKey, Need, StartAuthority, WaitSettings } from './authority.ts';
 
-/** A Kubernetes object that a run changes, under the identity that the API server gave it. */
+/** Kinds of what runs change; those of Kubernetes are found in its API by `objectPath`. */
+export type TargetKind = 'deployment';
+
+/** Something that a run changes, under the identity that its system gave it. */
 export interface Target {
-  kind: 'deployment';
+  kind: TargetKind;
   /** Name of the kubeconfig context that reaches the cluster. */
   context: string;
   namespace: string;
@@ -32,6 +35,8 @@ export interface PlannedCheck {
   /** Name of the check in the settings, under its service. */
   service: string;
   check: 'health' | 'logs' | 'smoke';
+  /** Id of the change whose effect it measures; the plan's first where it names none. */
+  change?: string;
 }
 
 export interface Plan {

@@ -45,9 +45,7 @@ export function createWorker({
     ...{ source: register, key, client, namespace, clusters, tell },
     regions: new Regions(client, clusters, () => register.settings.regions),
     measureErrorRate: ({ targets }, limit) => {
-      const found = targets.map(({ namespace, name }) =>
-        findService(register.settings, namespace, name),
-      );
+      const found = targets.map((target) => findService(register.settings, target));
       return isErrorRateAbove(found, limit);
     },
   });

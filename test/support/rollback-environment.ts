@@ -17,6 +17,7 @@ import { temporalDevFlags } from '../../sandbox/temporal-dev.ts';
 import { loadAuthority } from '../../src/authority/load.ts';
 import type { Notice } from '../../src/contract/notice.ts';
 import { loadSettings } from '../../src/config/settings.ts';
+import type { Procedure } from '../../src/contract/input.ts';
 import { type Target, targetKey } from '../../src/contract/plan.ts';
 import { createWorker } from '../../src/workers/create-worker.ts';
 import { registerSearchAttributes } from '../../src/workers/register-search-attributes.ts';
@@ -26,12 +27,20 @@ import { type Input, Runs } from './runs.ts';
 import { type OwnSettings, writeSettings } from './settings.ts';
 import { silentLogger } from './silent-logger.ts';
 
+export interface Environment {
+  /** What the file's runs roll back; a Deployment where it is left out. */
+  procedure?: Procedure;
+  /** Workflows of the test's own, in place of the project's. */
+  workflowsPath?: string;
+}
+
 /**
  * What a test file works with: a Temporal server and a worker of its own, and a namespace of its
  * own on the cluster. At the end, the history of every run is replayed.
  */
 export class RollbackEnvironment extends Runs {
   override cluster!: TestCluster;
+  override readonly procedure: Procedure;
   temporal!: TestWorkflowEnvironment;
   /** What the worker has told people so far. */
   readonly told: Notice[] = [];
@@ -43,9 +52,10 @@ export class RollbackEnvironment extends Runs {
   private readonly settings: OwnSettings;
   private readonly workflowsPath: string | undefined;
 
-  constructor(settings: OwnSettings, workflowsPath?: string) {
+  constructor(settings: OwnSettings, { procedure = 'deployment', workflowsPath }: Environment) {
     super();
     this.settings = settings;
+    this.procedure = procedure;
     this.workflowsPath = workflowsPath;
   }
 
@@ -160,15 +170,12 @@ async function targetOf(cluster: TestCluster, name: string): Promise<Target> {
   };
 }
 
-/**
- * Opens an environment before the tests of a file and closes it after them.
- * @param workflowsPath workflows of the test's own, in place of the project's
- */
+/** Opens an environment before the tests of a file and closes it after them. */
 export function useRollbackEnvironment(
   settings: OwnSettings = {},
-  workflowsPath?: string,
+  about: Environment = {},
 ): RollbackEnvironment {
-  const environment = new RollbackEnvironment(settings, workflowsPath);
+  const environment = new RollbackEnvironment(settings, about);
   beforeAll(() => {
     Runtime.install({ logger: silentLogger });
     return environment.open();

@@ -15,6 +15,7 @@ import {
   type DecisionName,
   type StepDecisionName,
 } from '../../src/contract/decision.ts';
+import { type Procedure, procedures } from '../../src/contract/input.ts';
 import type { Plan } from '../../src/contract/plan.ts';
 import { startMemo, taskQueue, type RunResult, type RunStatus } from '../../src/contract/run.ts';
 import type { TestCluster } from './cluster.ts';
@@ -32,6 +33,8 @@ export abstract class Runs {
   /** Where runs that name no other namespace are. */
   abstract readonly cluster: TestCluster;
   abstract readonly client: Client;
+  /** What the runs of this file roll back. */
+  readonly procedure: Procedure = 'deployment';
   /** Ids of all that were started. */
   protected readonly started: string[] = [];
 
@@ -50,7 +53,7 @@ export abstract class Runs {
     input: unknown,
     workflowId = newId(),
   ): Promise<string> {
-    const workflowType = 'rollbackDeployment';
+    const { workflowType } = procedures[this.procedure];
     const run = { namespace: 'default', workflowId, workflowType, input };
     const memo =
       person === 'nobody' ? {} : { [startMemo]: await signStart(await keyOf(person), run) };

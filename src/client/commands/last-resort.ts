@@ -1,6 +1,6 @@
 import type { DeploymentChange } from '../../activities/kubernetes/deployment/deployment-change.ts';
 import { revisionAnnotation } from '../../activities/kubernetes/deployment/revisions.ts';
-import type { Plan } from '../../contract/plan.ts';
+import { type Change, type Plan, targetName } from '../../contract/plan.ts';
 import { printable } from '../../contract/printable.ts';
 
 /**
@@ -17,8 +17,18 @@ export function lastResortCommands(plan: Plan): string[] {
     ...plan.needs.map(({ count, roles, rule, why }) =>
       comment(`Ask ${count} ${roles.join(' or ')} before you run this (${rule}): ${why}.`),
     ),
-    ...(plan.changes as DeploymentChange[]).flatMap(deploymentCommands),
+    ...plan.changes.flatMap((change) => commandsFor[change.kind]?.(change) ?? byRunOnly(change)),
   ];
+}
+
+/** How each kind of change is made by hand. */
+const commandsFor: Record<string, (change: Change) => string[]> = {
+  'deployment/template': (change) => deploymentCommands(change as DeploymentChange),
+};
+
+/** For what no command does safely. */
+function byRunOnly({ id, kind, target }: Change): string[] {
+  return [`echo ${quote(`Not done here: ${kind} of ${targetName(target)} (${id}).`)} >&2; exit 1`];
 }
 
 function deploymentCommands({ target, before, after }: DeploymentChange): string[] {

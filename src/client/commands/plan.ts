@@ -1,5 +1,5 @@
 import { Clusters } from '../../activities/kubernetes/api.ts';
-import { planDeploymentRollback } from '../../activities/kubernetes/deployment/plan-deployment-rollback.ts';
+import { plannerOf } from '../../activities/planners.ts';
 import { needsOf, scopeOf } from '../../authority/rules.ts';
 import { loadSettings } from '../../config/settings.ts';
 import { parseInput, type Procedure } from '../../contract/input.ts';
@@ -23,7 +23,7 @@ export async function plan(
   validate(procedure, input);
   const settings = loadSettings();
   const clusters = new Clusters(settings.settings.kubernetes.context);
-  const found = await planDeploymentRollback(clusters, settings, parseInput(procedure, input));
+  const found = await plannerOf(procedure)(clusters, settings, parseInput(procedure, input));
   // Other regions that were changed within the hour are known to a worker only.
   const regions = [...new Set(found.targets.map(({ context }) => context))];
   const needs = needsOf(scopeOf(found, regions), settings.settings.authority);

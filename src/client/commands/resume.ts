@@ -2,7 +2,7 @@
 import type { WorkflowExecutionDescription, WorkflowHandle } from '@temporalio/client';
 import type { temporal as api } from '@temporalio/proto';
 import { randomUUID } from 'node:crypto';
-import { type Procedure, workflowTypes } from '../../contract/input.ts';
+import { type Procedure, procedures } from '../../contract/input.ts';
 import type { Mandate } from '../../contract/plan.ts';
 import { shellWord } from '../../contract/printable.ts';
 import { outcomes } from '../../contract/run.ts';
@@ -35,7 +35,7 @@ export async function resume(workflowId: string, options: StartOptions): Promise
     printNote(found.text);
     if (found.kind === 'again') {
       const { procedure, input } = found;
-      return start(procedure, input, String(input[procedure]), options);
+      return start(procedure, input, options);
     }
     const key = await ownKey(options.key);
     const earlier = key && (await earlierApprovals(temporal, handle, found).catch(tellWhyNone));
@@ -109,6 +109,6 @@ function assertResumable(described: WorkflowExecutionDescription, workflowId: st
 }
 
 function procedureOf(type: string): Procedure | undefined {
-  const all = Object.entries(workflowTypes) as [Procedure, string][];
-  return all.find(([, workflowType]) => workflowType === type)?.[0];
+  const all = Object.keys(procedures) as Procedure[];
+  return all.find((procedure) => procedures[procedure].workflowType === type);
 }

@@ -12,7 +12,8 @@ import {
   InvalidInputError,
   parseInput,
   type Procedure,
-  workflowTypes,
+  procedures,
+  subjectOf,
 } from '../../contract/input.ts';
 import { outcomes, startMemo, taskQueue } from '../../contract/run.ts';
 import { CliError, exitCodes, lastResort } from '../errors.ts';
@@ -32,7 +33,6 @@ export interface StartOptions {
 export async function start(
   procedure: Procedure,
   input: Record<string, unknown>,
-  target: string,
   options: StartOptions,
 ): Promise<number> {
   validate(procedure, input);
@@ -42,7 +42,8 @@ export async function start(
       'Started unsigned, so it waits until somebody confirms it: name your key with --key or ROLLBACK_KEY.',
     );
   }
-  const workflowId = options.id ?? defaultWorkflowId(procedure, target, new Date());
+  const workflowId =
+    options.id ?? defaultWorkflowId(procedure, subjectOf(procedure, input), new Date());
   return withTemporal(async (temporal) => {
     // A signature says who asks; without one, the account is worth telling.
     const whole = key ? input : { requestedBy: userName(), ...input };
@@ -83,7 +84,7 @@ async function accept(
   input: Record<string, unknown>,
   key: SigningKey | undefined,
 ): Promise<WorkflowHandle> {
-  const workflowType = workflowTypes[procedure];
+  const { workflowType } = procedures[procedure];
   const start = key && (await signStart(key, { namespace, workflowId, workflowType, input }));
   try {
     return await client.withDeadline(Date.now() + answerWithinMs, () =>
@@ -140,8 +141,9 @@ async function assertSameInput(
 
 /** One line for lists of runs in the Temporal UI. */
 function summaryOf(procedure: Procedure, input: Record<string, unknown>): string {
-  const words = [input[procedure], input.reason].filter((word) => typeof word === 'string');
-  return `Rollback of ${procedure} ${words.join(': ')}`.slice(0, 200);
+  const { reason } = input;
+  const words = [subjectOf(procedure, input), typeof reason === 'string' ? reason : ''];
+  return `Rollback of ${procedure} ${words.filter(Boolean).join(': ')}`.slice(0, 200);
 }
 
 /** The JSON object in a file, or on standard input for `-`. */

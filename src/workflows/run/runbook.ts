@@ -218,19 +218,20 @@ async function freeLocks({ targets }: Plan, run: RunIdentity): Promise<void> {
   }
 }
 
+/** Measures side by side; all checks are told, also where the first is red. */
 async function verify(run: Run, plan: Plan, board: StatusBoard): Promise<void> {
-  if (plan.checks.length === 0) return;
-  board.enter('verifying', 'Verifying by measuring.');
   const [first] = plan.changes;
-  if (!first) return;
-  const mandate = run.change(first.id);
-  const checks = plan.checks.map((check) =>
-    run.step(`Check ${check.check}`, { do: () => verification.runCheck(mandate, check) }),
+  if (plan.checks.length === 0 || !first) return;
+  board.enter('verifying', 'Verifying by measuring.');
+  const services = new Set(plan.checks.map(({ service }) => service));
+  await run.together(
+    plan.checks.map((check) => {
+      const of = services.size > 1 ? ` of ${check.service}` : '';
+      const mandate = run.change(check.change ?? first.id);
+      const measure = () => verification.runCheck(mandate, check);
+      return () => run.step(`Check ${check.check}${of}`, { do: measure });
+    }),
   );
-  // All of them are told, also where the first is red.
-  const ended = await Promise.allSettled(checks);
-  const red = ended.find((check) => check.status === 'rejected');
-  if (red) throw red.reason;
 }
 
 /** A run that was aborted or cancelled, or goes back by itself: undoes what may be, and says what stands. */

@@ -98,6 +98,8 @@ export class Run {
    * plan again.
    */
   async step(title: string, step: Step): Promise<void> {
+    // Of several that go on side by side, one may have been aborted.
+    if (this.isAborted) throw aborted(`The run was aborted before step "${title}".`);
     const status = this.board.addStep(title);
     const { undo, undoOnlyIf } = step;
     if (undo) this.compensations.unshift({ status, undo, undoOnlyIf });
@@ -117,6 +119,16 @@ export class Run {
       }
       this.board.tryAgain(status);
     }
+  }
+
+  /**
+   * Takes independent steps side by side. Where one fails, the others go on to their end before that
+   * is thrown.
+   */
+  async together(branches: readonly (() => Promise<void>)[]): Promise<void> {
+    const ended = await Promise.allSettled(branches.map((branch) => branch()));
+    const failed = ended.find((branch) => branch.status === 'rejected');
+    if (failed) throw failed.reason;
   }
 
   /** Registers what is done at the end of a run whose steps did not all end well, after compensation. */

@@ -8,6 +8,7 @@
  * done; `kubectl rollout undo` would flip back to the bad version.
  */
 import type { RunIdentity } from '../../../contract/plan.ts';
+import { type KubernetesObject, readAnnotation } from '../objects.ts';
 import type { Deployment, RevisionHistory } from './revisions.ts';
 
 export const strategyAnnotation = 'rollback-workflows/earlier-strategy';
@@ -47,7 +48,7 @@ export function keptStrategy(deployment: Deployment): KeptStrategy | undefined {
 }
 
 /** The last rollback of `deployment`; undefined where there was none. */
-export function restoredRollback(deployment: Deployment): Restored | undefined {
+export function restoredRollback(deployment: KubernetesObject): Restored | undefined {
   return readAnnotation<Restored>(deployment, restoredAnnotation);
 }
 
@@ -65,21 +66,13 @@ export function standingRollback({ deployment, current }: RevisionHistory): Rest
 }
 
 /** Whether the last rollback of `deployment` was this run's. */
-export function wasRestoredBy(deployment: Deployment, run: RunIdentity): boolean {
+export function wasRestoredBy(deployment: KubernetesObject, run: RunIdentity): boolean {
   const restored = restoredRollback(deployment);
   return restored?.run === run.workflowId && restored.firstRunId === run.firstRunId;
 }
 
 export function isOwnAnnotation(key: string): boolean {
   return key.startsWith(ownPrefix);
-}
-
-function readAnnotation<T>(deployment: Deployment, key: string): T | undefined {
-  try {
-    return JSON.parse(deployment.metadata?.annotations?.[key] ?? '') as T;
-  } catch {
-    return undefined;
-  }
 }
 
 /** Whether the Deployment still has the raised strategy, so that nobody else has set another since. */
@@ -90,9 +83,4 @@ export function isSurged(deployment: Deployment): boolean {
     rollingUpdate?.maxSurge === surgeStrategy.rollingUpdate.maxSurge &&
     rollingUpdate.maxUnavailable === surgeStrategy.rollingUpdate.maxUnavailable
   );
-}
-
-/** `/metadata/annotations/...` of a JSON patch. */
-export function annotationPointer(key: string): string {
-  return `/metadata/annotations/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`;
 }

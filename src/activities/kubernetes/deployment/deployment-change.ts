@@ -1,7 +1,6 @@
 /** The one change of a Deployment rollback, and how it reads from either end. */
-import { ApplicationFailure } from '@temporalio/common';
-import { failureTypes } from '../../../contract/failures.ts';
 import type { Change, Mandate } from '../../../contract/plan.ts';
+import { stale } from '../../failures.ts';
 import type { Cluster } from '../api.ts';
 import { readHistory, type RevisionHistory } from './revisions.ts';
 
@@ -30,11 +29,6 @@ export function ends(mandate: DeploymentMandate): {
 } {
   const { before, after } = mandate.change;
   return mandate.undo ? { from: after, to: before } : { from: before, to: after };
-}
-
-/** The world is neither where the mandate starts nor where it ends. Nothing was changed by the caller. */
-export function stale(message: string): ApplicationFailure {
-  return ApplicationFailure.nonRetryable(message, failureTypes.planStale);
 }
 
 /**

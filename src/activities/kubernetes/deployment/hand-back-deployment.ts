@@ -1,12 +1,6 @@
 import type { V1ManagedFieldsEntry } from '@kubernetes/client-node';
 import type { Effect } from '../../../contract/plan.ts';
-import {
-  annotationPointer,
-  isOwnAnnotation,
-  isSurged,
-  keptStrategy,
-  strategyAnnotation,
-} from './annotations.ts';
+import { isOwnAnnotation, isSurged, keptStrategy, strategyAnnotation } from './annotations.ts';
 import {
   fieldManager,
   KubernetesError,
@@ -15,6 +9,7 @@ import {
   type JsonPatchOperation,
   type Wire,
 } from '../api.ts';
+import { annotationPointer } from '../objects.ts';
 import type { DeploymentMandate } from './deployment-change.ts';
 import { deploymentPath, type Deployment } from './revisions.ts';
 

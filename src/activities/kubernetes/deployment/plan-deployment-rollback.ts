@@ -1,14 +1,14 @@
-import { ApplicationFailure } from '@temporalio/common';
 import type { LoadedSettings } from '../../../config/settings.ts';
-import type { Service } from '../../../config/schema.ts';
 import { findService } from '../../../config/services.ts';
 import { digestPlan } from '../../../contract/digest.ts';
-import { failureTypes } from '../../../contract/failures.ts';
+import { refused } from '../../failures.ts';
 import type { InputOf } from '../../../contract/input.ts';
-import type { Plan, PlannedCheck, Target } from '../../../contract/plan.ts';
+import type { Plan } from '../../../contract/plan.ts';
 import type { Cluster, Clusters } from '../api.ts';
+import { plannedChecks } from '../../verification/planned-checks.ts';
 import { configMapWarnings } from '../config-maps.ts';
 import type { DeploymentChange } from './deployment-change.ts';
+import { targetOf } from '../objects.ts';
 import { findOwners } from '../owners.ts';
 import { choosePace } from './pace.ts';
 import { estimateSeconds, readPods, secondsSince } from '../pods.ts';
@@ -20,10 +20,6 @@ import { templateDifferences } from '../template-differences.ts';
 
 /** A controller that has not seen the newest template yet needs a moment; more is said as a refusal. */
 const observedWithinMs = 5000;
-
-function refused(message: string): ApplicationFailure {
-  return ApplicationFailure.nonRetryable(message, failureTypes.refused);
-}
 
 /**
  * Plans R3: which revision a Deployment goes back to, by ReplicaSet and template hash, at which
@@ -52,7 +48,7 @@ export async function planDeploymentRollback(
   if (owners.refusal) throw refused(owners.refusal);
 
   const already = wanted.template === history.template && !paused;
-  const [serviceName, service] = findService(settings, namespace, name);
+  const [serviceName, service] = findService(settings, { kind: 'deployment', namespace, name });
   const template = wanted.replicaSet.spec?.template ?? {};
   const [pace, pods, configWarnings] = await Promise.all([
     already
@@ -62,13 +58,7 @@ export async function planDeploymentRollback(
     configMapWarnings(cluster, namespace, wanted.replicaSet),
   ]);
 
-  const target: Target = {
-    kind: 'deployment',
-    context: cluster.context,
-    namespace,
-    name,
-    uid: deployment.metadata?.uid ?? '',
-  };
+  const target = targetOf('deployment', cluster, deployment);
   const change: DeploymentChange = {
     id: 'deployment',
     kind: 'deployment/template',
@@ -186,13 +176,6 @@ function chooseRevision(history: RevisionHistory, toRevision: number | undefined
   throw refused(
     `Deployment ${name} in ${namespace} has no earlier revision to go back to (${known}): deploy a good version, or raise revisionHistoryLimit for the next time.`,
   );
-}
-
-function plannedChecks(serviceName: string, service: Service | undefined): PlannedCheck[] {
-  const names = ['health', 'logs', 'smoke'] as const;
-  return names
-    .filter((check) => service?.checks[check])
-    .map((check) => ({ service: serviceName, check }));
 }
 
 /** How old what runs now is: a rollback of something that has run well for days is likely a mistake. */

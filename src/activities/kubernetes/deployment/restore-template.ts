@@ -1,6 +1,5 @@
 import type { Effect } from '../../../contract/plan.ts';
 import {
-  annotationPointer,
   isOwnAnnotation,
   isSurged,
   keptStrategy,
@@ -11,9 +10,11 @@ import {
   type KeptStrategy,
   type Restored,
 } from './annotations.ts';
+import { stale } from '../../failures.ts';
 import { KubernetesError, type Clusters, type JsonPatchOperation } from '../api.ts';
+import { annotationPointer } from '../objects.ts';
 import { healthOf } from './compare-revisions.ts';
-import { ends, readTarget, stale, standing, type DeploymentMandate } from './deployment-change.ts';
+import { ends, readTarget, standing, type DeploymentMandate } from './deployment-change.ts';
 import {
   changeCauseAnnotation,
   deploymentPath,

@@ -1,6 +1,7 @@
 /** A Deployment with the ReplicaSets that are its history. */
 import type { V1Deployment, V1ReplicaSet } from '@kubernetes/client-node';
 import type { Cluster, ListOf, Wire } from '../api.ts';
+import { objectPath } from '../objects.ts';
 import { templateDigest, templateHashLabel } from '../templates.ts';
 
 export type Deployment = Wire<V1Deployment>;
@@ -28,7 +29,7 @@ export interface RevisionHistory {
 }
 
 export function deploymentPath(namespace: string, name: string): string {
-  return `/apis/apps/v1/namespaces/${namespace}/deployments/${name}`;
+  return objectPath('deployment', namespace, name);
 }
 
 /** Reads a Deployment's revisions; undefined where there is no such Deployment. */

@@ -1,0 +1,21 @@
+import type { Outcome } from '../../src/contract/run.ts';
+import type { Place } from './place.ts';
+
+/** Something that can be played. */
+export interface Situation {
+  /** The worker's and the CLI's settings, beside keys and people; `health` ends with /green or /red. */
+  settings(place: Place): object;
+  /** Makes what is rolled back; answers the arguments of `rollback` that start the run. */
+  prepare(place: Place): Promise<string[]>;
+  /** What people do while it runs. */
+  people?(place: Place): Promise<void>;
+  /** What outside systems have at the end, without what differs from run to run. */
+  world(place: Place): Promise<unknown>;
+}
+
+/** A situation that has one right end, whatever disturbs it. */
+export interface Scenario extends Situation {
+  name: string;
+  /** How it must end. */
+  outcome: Outcome;
+}

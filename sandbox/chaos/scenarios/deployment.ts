@@ -1,0 +1,153 @@
+/** The rollback of a Deployment in the situations in which it is disturbed. */
+import { WorkflowNotFoundError } from '@temporalio/client';
+import { targetKey } from '../../../src/contract/plan.ts';
+import { FakeOwner } from '../fake-owner.ts';
+import type { Place } from '../place.ts';
+import type { Scenario } from '../scenario.ts';
+
+const name = 'web';
+export const images = {
+  good: 'wakala/api:1.0.0',
+  bad: 'wakala/api:2.0.0-bad',
+  other: 'wakala/api:3.0.0',
+} as const;
+
+function deployment(about: Partial<Scenario> & Pick<Scenario, 'name'>): Scenario {
+  return {
+    settings: ({ namespace, health }) => ({
+      services: { [name]: { namespace, deployment: name, checks: greenCheck(health) } },
+    }),
+    async prepare({ kubectl, namespace }) {
+      await deployBoth({ kubectl });
+      return ['deployment', name, '-n', namespace];
+    },
+    outcome: 'rolled-back',
+    world: deploymentWorld,
+    ...about,
+  };
+}
+
+const greenCheck = (health: string) => ({ health: { url: `${health}/green` } });
+
+export const deploymentScenarios: readonly Scenario[] = [
+  deployment({ name: 'deployment is rolled back' }),
+  deployment({
+    name: 'deployment waits for a lead and for its turn',
+    settings: ({ namespace, health }) => ({
+      services: { [name]: { namespace, deployment: name, checks: greenCheck(health) } },
+      authority: {
+        rules: [{ name: 'leads', when: { targets: ['*'] }, need: { 'team-lead': 1 } }],
+      },
+    }),
+    async prepare(place) {
+      const { kubectl, namespace, client } = place;
+      await deployBoth(place);
+      const uid = await kubectl('get', 'deployment', name, '-o', 'jsonpath={.metadata.uid}');
+      const target = { kind: 'deployment', context: '', namespace, name, uid } as const;
+      place.owner = await FakeOwner.of(client, target);
+      return ['deployment', name, '-n', namespace, '--wait', '5m'];
+    },
+    async people(place) {
+      await place.decideWhen('awaiting-approval', 'approve', 'team-lead');
+      await place.untilMessage('Waiting: ');
+      await place.owner?.free();
+    },
+  }),
+  deployment({
+    name: 'deployment is aborted and goes back',
+    outcome: 'aborted',
+    settings: ({ namespace, health }) => ({
+      services: {
+        [name]: {
+          ...{ namespace, deployment: name },
+          checks: { health: { url: `${health}/red`, retries: 0 } },
+        },
+      },
+    }),
+    async people(place) {
+      await place.decideWhen('paused', 'abort', 'on-call');
+    },
+  }),
+];
+
+/** The good version, then the bad one. */
+export async function deployBoth({ kubectl }: Pick<Place, 'kubectl'>): Promise<void> {
+  const status = ['rollout', 'status', `deployment/${name}`, '--timeout=60s'];
+  await kubectl('create', 'deployment', name, `--image=${images.good}`, '--replicas=3');
+  await kubectl(...status);
+  await kubectl('set', 'image', `deployment/${name}`, `*=${images.bad}`);
+  await kubectl(...status);
+}
+
+interface Metadata {
+  uid: string;
+  annotations?: Record<string, string>;
+  generation: number;
+  managedFields?: { manager: string; operation: string; subresource?: string }[];
+}
+interface Workload {
+  metadata: Metadata;
+  spec: { replicas: number; strategy?: object; template: { spec: { containers: Image[] } } };
+}
+type Image = { image: string };
+
+export interface DeploymentWorld {
+  image: string;
+  replicas: number;
+  strategy: object | undefined;
+  /** Every change of the spec counts, so that one that is made twice is seen. */
+  generation: number;
+  annotations: string[];
+  managers: string[];
+  replicaSets: { image: string; revision: string | undefined; replicas: number }[];
+  pods: string[];
+  isLocked: boolean;
+}
+
+/** The Deployment as its controller, its owners and people find it. */
+export async function deploymentWorld({
+  kubectl,
+  client,
+  namespace,
+}: Place): Promise<DeploymentWorld> {
+  const read = async <T>(...args: string[]) =>
+    JSON.parse(await kubectl('get', ...args, '-o', 'json')) as T;
+  const deployment = await read<Workload>('deployment', name, '--show-managed-fields');
+  const sets = await read<{ items: Workload[] }>('replicasets');
+  const pods = await read<{ items: { spec: { containers: Image[] } }[] }>('pods');
+  const { metadata, spec } = deployment;
+  const target = { kind: 'deployment', context: '', namespace, name, uid: metadata.uid } as const;
+  const lock = client.workflow.getHandle(`lock:${targetKey(target)}`);
+  const isLocked = lock.describe().then(
+    ({ status }) => status.name === 'RUNNING',
+    (error: unknown) => {
+      if (error instanceof WorkflowNotFoundError) return false;
+      throw error;
+    },
+  );
+  return {
+    image: imageOf(deployment),
+    replicas: spec.replicas,
+    strategy: spec.strategy,
+    generation: metadata.generation,
+    annotations: Object.keys(metadata.annotations ?? {}).sort(),
+    managers: (metadata.managedFields ?? [])
+      .map(({ manager, operation, subresource = '' }) =>
+        [manager, operation, subresource].join(' '),
+      )
+      .sort(),
+    replicaSets: sets.items
+      .map((set) => ({
+        image: imageOf(set),
+        revision: set.metadata.annotations?.['deployment.kubernetes.io/revision'],
+        replicas: set.spec.replicas,
+      }))
+      .sort((one, other) => one.image.localeCompare(other.image)),
+    pods: pods.items.map(({ spec: { containers } }) => containers[0]?.image ?? '').sort(),
+    isLocked: await isLocked,
+  };
+}
+
+function imageOf({ spec }: Workload): string {
+  return spec.template.spec.containers[0]?.image ?? '';
+}

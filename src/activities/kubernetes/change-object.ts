@@ -1,0 +1,95 @@
+import type { Change, Effect, Mandate, Reference } from '../../contract/plan.ts';
+import { hashOf } from '../../contract/digest.ts';
+import { stale } from '../failures.ts';
+import { KubernetesError, type Clusters, type JsonPatchOperation } from './api.ts';
+import {
+  annotationPointer,
+  changesBy,
+  inWords,
+  type KubernetesObject,
+  markAfter,
+  objectPath,
+  readTarget,
+} from './objects.ts';
+
+/** What a change is about, of one object: how its state is read, and how it is made another. */
+export interface Aspect<T extends KubernetesObject, State extends Reference> {
+  /** The state as the plan's before and after have it. */
+  stateOf: (object: T) => State;
+  /** What makes it so; whatever it does not name stays as it is. */
+  operations: (object: T, to: State) => JsonPatchOperation[];
+  /** A state in words, such as `selects version=blue`. */
+  inWords: (state: State) => string;
+}
+
+/** An object that changes all the time is somebody else's work in progress. */
+const attempts = 10;
+
+/**
+ * Makes one aspect of an object what the mandate's change wants, or takes that back: reads, changes
+ * only on difference, and only the object that was read. The run notes on the object what it did, so
+ * that it does so once, and takes back only what it did itself.
+ * @throws PlanStale where the object is neither as before nor as after the change, and where somebody
+ *   else has taken this run's change back.
+ */
+export async function changeObject<T extends KubernetesObject, State extends Reference>(
+  clusters: Clusters,
+  mandate: Mandate<Change<State, State>>,
+  aspect: Aspect<T, State>,
+): Promise<Effect> {
+  const { change, undo, run } = mandate;
+  const { target, before, after } = change;
+  const [from, to] = undo ? [after, before] : [before, after];
+  const cluster = clusters.of(target.context);
+  const what = inWords(target);
+  for (let attempt = 1; ; attempt++) {
+    const object = await readTarget<T>(cluster, target);
+    const state = aspect.stateOf(object);
+    const isOurs = changesBy(object, run).includes(change.id);
+    if (isSame(state, to)) {
+      // An earlier attempt of this very run may have done it and not lived to say so.
+      return { changed: isOurs, text: `${what} ${aspect.inWords(to)}.` };
+    }
+    if (!isSame(state, from)) {
+      throw stale(
+        `${what} was changed after the plan was made: it ${aspect.inWords(state)}. Look at it, and start again if it still needs a rollback.`,
+      );
+    }
+    if (isOurs !== undo) {
+      throw stale(
+        undo
+          ? `${what} was not changed by this run, or was changed again since: there is nothing of its own to take back.`
+          : `This run has changed ${what} before, and somebody has taken that back since: find out who, and start a new run if it needs another rollback.`,
+      );
+    }
+    try {
+      await cluster.patch<T>(objectPath(target.kind, target.namespace, target.name), [
+        { op: 'test', path: '/metadata/uid', value: target.uid },
+        { op: 'test', path: '/metadata/resourceVersion', value: object.metadata?.resourceVersion },
+        ...markOperations(object, mandate),
+        ...aspect.operations(object, to),
+      ]);
+      return { changed: true, text: `${what} now ${aspect.inWords(to)}.` };
+    } catch (error) {
+      // A `test` failed, so the object changed since it was read: read again and look.
+      const raced = error instanceof KubernetesError && [409, 422].includes(error.status);
+      if (!raced || attempt === attempts) throw error;
+    }
+  }
+}
+
+/** Notes on the object that this run makes the mandate's change. */
+export function markOperations(
+  object: KubernetesObject,
+  { run, change }: Pick<Mandate, 'run' | 'change'>,
+): JsonPatchOperation[] {
+  const { key, value } = markAfter(object, run, change.id);
+  if (!object.metadata?.annotations) {
+    return [{ op: 'add', path: '/metadata/annotations', value: { [key]: value } }];
+  }
+  return [{ op: 'add', path: annotationPointer(key), value }];
+}
+
+function isSame(one: Reference, other: Reference): boolean {
+  return hashOf(one) === hashOf(other);
+}

@@ -1,0 +1,28 @@
+/** What runs have noted on objects: the one trace that nobody can make who may only write to Temporal. */
+import type { RunIdentity, Target } from '../../contract/plan.ts';
+import type { Cluster } from './api.ts';
+import { restoredRollback, wasRestoredBy } from './deployment/annotations.ts';
+import { changesBy, type KubernetesObject, markOf, objectPath } from './objects.ts';
+
+/** Whether the run has changed the target already. */
+export async function hasChanged(
+  cluster: Cluster,
+  { kind, namespace, name }: Target,
+  run: RunIdentity,
+): Promise<boolean> {
+  const object = await cluster.find<KubernetesObject>(objectPath(kind, namespace, name));
+  return object !== undefined && (changesBy(object, run).length > 0 || wasRestoredBy(object, run));
+}
+
+/** When a run last changed the object of this name, whichever its UID; ISO 8601. */
+export async function lastChangeAt(
+  cluster: Cluster,
+  { kind, namespace, name }: Target,
+): Promise<string | undefined> {
+  const object = await cluster.find<KubernetesObject>(objectPath(kind, namespace, name));
+  if (!object) return undefined;
+  const times = [markOf(object)?.at, restoredRollback(object)?.at].filter(
+    (time) => time !== undefined,
+  );
+  return times.sort().at(-1);
+}

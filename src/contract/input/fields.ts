@@ -1,0 +1,78 @@
+/** Fields of inputs: what they take, and what `--help` says about them. */
+import { z } from 'zod';
+import { durationMs, durationPattern } from '../duration.ts';
+
+export const duration = z
+  .string()
+  .regex(durationPattern, 'is not a duration such as 90s, 10m or 2h');
+
+/** One line of text. */
+export const line = (length: number) =>
+  z
+    .string()
+    .trim()
+    .min(1, 'is empty')
+    .max(length, `is longer than ${length} characters`)
+    .regex(/^\P{Cc}*$/u, 'has line breaks or control characters');
+
+/** RFC 1123 subdomain, the rule for names of Kubernetes objects. */
+export const objectName = z
+  .string()
+  .min(1, 'is empty')
+  .max(253, 'is longer than 253 characters')
+  .regex(
+    /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/,
+    'is not a Kubernetes name (lower-case letters, digits, - and .)',
+  );
+
+export const namespaceName = z
+  .string()
+  .min(1, 'is empty')
+  .max(63, 'is longer than 63 characters')
+  .regex(
+    /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/,
+    'is not a Kubernetes namespace (lower-case letters, digits and -)',
+  );
+
+/** A revision number of a history. */
+export const revision = z.int().min(1, 'must be 1 or more');
+
+/** Where a procedure on Kubernetes acts. */
+export const place = {
+  namespace: namespaceName.optional().describe('its namespace (default: from the settings)'),
+  context: line(253).optional().describe('kubeconfig context (default: from the settings)'),
+};
+
+/** What every procedure takes. */
+export const common = {
+  reason: line(1000).optional().describe('why, in a sentence, for the audit trail'),
+  cause: z
+    .string()
+    .regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'is not a short slug such as memory-leak')
+    .optional()
+    .describe('short slug of the cause, such as memory-leak, counted in statistics'),
+  requestedBy: line(200).optional().describe('who asks for it'),
+  trigger: z.enum(['manual', 'automatic']).default('manual').describe('what started the run'),
+  dryRun: z.boolean().default(false).describe('show the plan and change nothing'),
+  onFailure: z
+    .enum(['pause', 'compensate'])
+    .optional()
+    .describe(
+      'after a failed step: wait for a decision (pause, default for manual), ' +
+        'or go back by itself where that is safe (compensate, default for automatic)',
+    ),
+  pace: z
+    .enum(['auto', 'steady'])
+    .default('auto')
+    .describe('auto brings all pods up at once where there is room, steady keeps the strategy'),
+  wait: duration
+    .refine((text) => durationMs(text) <= durationMs('1d'), 'is longer than a day')
+    .optional()
+    .describe('how long to wait for a target that another run holds, at most 24h'),
+  approvalTimeout: duration
+    .optional()
+    .describe('how long to wait for approvals (default: from the settings, 60m)'),
+  decisionTimeout: duration
+    .optional()
+    .describe('how long a paused run waits before the next contact is told (default: 30m)'),
+};
