@@ -1,29 +1,17 @@
 /** Activities on Kubernetes, under the names that follow `kubernetes.` in the contract. */
-import type { Authority } from '../../authority/authority.ts';
-import type { LoadedSettings } from '../../config/settings.ts';
-import { planning } from '../planning.ts';
+import { planning, type PlanningParts } from '../planning.ts';
 import { activityProgress } from '../progress.ts';
-import type { Clusters } from './api.ts';
 import { compareRevisions } from './deployment/compare-revisions.ts';
 import type { DeploymentMandate } from './deployment/deployment-change.ts';
 import { driveRollout } from './deployment/drive-rollout.ts';
 import { handBackDeployment } from './deployment/hand-back-deployment.ts';
-import { planDeploymentRollback } from './deployment/plan-deployment-rollback.ts';
-import { planServicesRollback } from './deployment/plan-services-rollback.ts';
 import { restoreTemplate } from './deployment/restore-template.ts';
 
-export function kubernetesActivities(
-  clusters: Clusters,
-  settings: LoadedSettings,
-  authority: Authority,
-) {
+export function kubernetesActivities(parts: PlanningParts) {
+  const { clusters } = parts;
   return {
-    planDeploymentRollback: planning(authority, 'deployment', (input) =>
-      planDeploymentRollback(clusters, settings, input),
-    ),
-    planServicesRollback: planning(authority, 'services', (input) =>
-      planServicesRollback(clusters, settings, input),
-    ),
+    planDeploymentRollback: planning(parts, 'deployment'),
+    planServicesRollback: planning(parts, 'services'),
     compareRevisions: (mandate: DeploymentMandate) => compareRevisions(clusters, mandate),
     restoreTemplate: (mandate: DeploymentMandate) => restoreTemplate(clusters, mandate),
     driveRollout: (mandate: DeploymentMandate) =>
