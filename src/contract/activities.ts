@@ -17,6 +17,8 @@ export const activityClasses = {
   'kubernetes.restoreTemplate': 'mutate',
   'kubernetes.driveRollout': 'drive',
   'kubernetes.handBackDeployment': 'mutate',
+  'kubernetes.switchSelector': 'mutate',
+  'kubernetes.driveEndpoints': 'drive',
   'verification.runCheck': 'check',
   'lock.takeTargets': 'lock',
   'lock.releaseTargets': 'lock',

@@ -10,6 +10,9 @@ import { driveRollout } from './deployment/drive-rollout.ts';
 import { handBackDeployment } from './deployment/hand-back-deployment.ts';
 import { planDeploymentRollback } from './deployment/plan-deployment-rollback.ts';
 import { restoreTemplate } from './deployment/restore-template.ts';
+import { driveEndpoints } from './service/drive-endpoints.ts';
+import type { SelectorMandate } from './service/service.ts';
+import { switchSelector } from './service/switch-selector.ts';
 
 export function kubernetesActivities(
   clusters: Clusters,
@@ -25,6 +28,9 @@ export function kubernetesActivities(
     driveRollout: (mandate: DeploymentMandate) =>
       driveRollout(clusters, mandate, activityProgress()),
     handBackDeployment: (mandate: DeploymentMandate) => handBackDeployment(clusters, mandate),
+    switchSelector: (mandate: SelectorMandate) => switchSelector(clusters, mandate),
+    driveEndpoints: (mandate: SelectorMandate) =>
+      driveEndpoints(clusters, mandate, activityProgress()),
   };
 }
 export type KubernetesActivities = ReturnType<typeof kubernetesActivities>;
