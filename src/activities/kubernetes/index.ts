@@ -4,6 +4,11 @@ import type { LoadedSettings } from '../../config/settings.ts';
 import { planning } from '../planning.ts';
 import { activityProgress } from '../progress.ts';
 import type { Clusters } from './api.ts';
+import { compareColours } from './blue-green/compare-colours.ts';
+import { planBlueGreenRollback } from './blue-green/plan-blue-green-rollback.ts';
+import { deleteDeployment, type DeletionMandate } from './deployment/delete-deployment.ts';
+import type { ReplicasMandate } from './deployment/replicas.ts';
+import { scaleDeployment } from './deployment/scale-deployment.ts';
 import { compareRevisions } from './deployment/compare-revisions.ts';
 import type { DeploymentMandate } from './deployment/deployment-change.ts';
 import { driveRollout } from './deployment/drive-rollout.ts';
@@ -32,6 +37,13 @@ export function kubernetesActivities(
     driveRollout: (mandate: DeploymentMandate) =>
       driveRollout(clusters, mandate, activityProgress()),
     handBackDeployment: (mandate: DeploymentMandate) => handBackDeployment(clusters, mandate),
+    planBlueGreenRollback: planning(authority, 'blue-green', (input) =>
+      planBlueGreenRollback(clusters, settings, input),
+    ),
+    compareColours: (mandate: SelectorMandate) => compareColours(clusters, mandate),
+    scaleDeployment: (mandate: ReplicasMandate) =>
+      scaleDeployment(clusters, mandate, activityProgress()),
+    deleteDeployment: (mandate: DeletionMandate) => deleteDeployment(clusters, mandate),
     switchSelector: (mandate: SelectorMandate) => switchSelector(clusters, mandate),
     driveEndpoints: (mandate: SelectorMandate) =>
       driveEndpoints(clusters, mandate, activityProgress()),
