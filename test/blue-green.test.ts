@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { colourManifest, serviceManifest } from './support/manifests.ts';
+import { colourManifest, serviceManifest } from '../sandbox/kubernetes/manifests.ts';
 import {
   endpoints,
   makeColours,
