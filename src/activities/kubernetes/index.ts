@@ -1,11 +1,18 @@
 /** Activities on Kubernetes, under the names that follow `kubernetes.` in the contract. */
 import { planning, type PlanningParts } from '../planning.ts';
 import { activityProgress } from '../progress.ts';
+import { compareColours } from './blue-green/compare-colours.ts';
+import { deleteDeployment, type DeletionMandate } from './deployment/delete-deployment.ts';
+import type { ReplicasMandate } from './deployment/replicas.ts';
+import { scaleDeployment } from './deployment/scale-deployment.ts';
 import { compareRevisions } from './deployment/compare-revisions.ts';
 import type { DeploymentMandate } from './deployment/deployment-change.ts';
 import { driveRollout } from './deployment/drive-rollout.ts';
 import { handBackDeployment } from './deployment/hand-back-deployment.ts';
 import { restoreTemplate } from './deployment/restore-template.ts';
+import { driveEndpoints } from './service/drive-endpoints.ts';
+import type { SelectorMandate } from './service/service.ts';
+import { switchSelector } from './service/switch-selector.ts';
 
 export function kubernetesActivities(parts: PlanningParts) {
   const { clusters } = parts;
@@ -17,6 +24,14 @@ export function kubernetesActivities(parts: PlanningParts) {
     driveRollout: (mandate: DeploymentMandate) =>
       driveRollout(clusters, mandate, activityProgress()),
     handBackDeployment: (mandate: DeploymentMandate) => handBackDeployment(clusters, mandate),
+    planBlueGreenRollback: planning(parts, 'blue-green'),
+    compareColours: (mandate: SelectorMandate) => compareColours(clusters, mandate),
+    scaleDeployment: (mandate: ReplicasMandate) =>
+      scaleDeployment(clusters, mandate, activityProgress()),
+    deleteDeployment: (mandate: DeletionMandate) => deleteDeployment(clusters, mandate),
+    switchSelector: (mandate: SelectorMandate) => switchSelector(clusters, mandate),
+    driveEndpoints: (mandate: SelectorMandate) =>
+      driveEndpoints(clusters, mandate, activityProgress()),
   };
 }
 export type KubernetesActivities = ReturnType<typeof kubernetesActivities>;

@@ -3,21 +3,20 @@ import { failureTypes } from '../../../contract/failures.ts';
 import type { Effect } from '../../../contract/plan.ts';
 import type { Progress } from '../../progress.ts';
 import { isSurged, keptStrategy } from './annotations.ts';
-import type { Cluster, Clusters, ListOf } from '../api.ts';
+import type { Cluster, Clusters } from '../api.ts';
 import { ends, readTarget, type DeploymentMandate } from './deployment-change.ts';
 import { stale } from '../../failures.ts';
+import { Events } from '../events.ts';
 import { follow } from '../follow.ts';
 import { handBackDeployment, putStrategyBack } from './hand-back-deployment.ts';
-import { findObstacle, type Obstacle } from './obstacles.ts';
+import { findObstacle } from './obstacles.ts';
+import { scaleUpIsOnItsWay } from '../node-scale-up.ts';
+import { Patience } from '../patience.ts';
 import { podsPath, type Pod } from '../pods.ts';
 import { rolloutState } from './rollout-state.ts';
 import { podTemplateHash, selectorOf, type Deployment } from './revisions.ts';
 import { templateDigest } from '../templates.ts';
 
-/** An obstacle counts once it has stood this long without any new pod getting available. */
-const obstacleMustLastMs = 5000;
-/** A ReplicaSet that was refused pods backs off for minutes; a change of it wakes it at once. */
-const wakeEveryMs = 2000;
 const wokenAnnotation = 'rollback-workflows/woken';
 
 /**
@@ -114,56 +113,6 @@ export async function driveRollout(
   }
 }
 
-/** Wakes whoever waits after something changed. */
-class Events {
-  private wake: (() => void) | undefined;
-  private pending = false;
-  readonly notify = () => {
-    this.pending = true;
-    this.wake?.();
-  };
-  /** Resolves at the next notification, at once if one came since the last call, or after `ms`. */
-  async next(ms: number): Promise<void> {
-    if (!this.pending) {
-      await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, ms);
-        this.wake = () => {
-          clearTimeout(timer);
-          resolve();
-        };
-      });
-    }
-    this.wake = undefined;
-    this.pending = false;
-  }
-}
-
-/** Tells an obstacle that lasts from one that the rollout passes. */
-class Patience {
-  private since: number | undefined;
-  private available = 0;
-  private woken = 0;
-
-  see(obstacle: Obstacle | undefined, available: number): void {
-    const progressed = available > this.available;
-    this.available = available;
-    if (!obstacle) this.since = undefined;
-    else if (this.since === undefined || progressed) this.since = Date.now();
-  }
-  isSpent({ kind }: Obstacle): boolean {
-    if (kind === 'deadline' || kind === 'paused') return true;
-    return this.since !== undefined && Date.now() - this.since >= obstacleMustLastMs;
-  }
-  mayWake(): boolean {
-    if (Date.now() - this.woken < wakeEveryMs) return false;
-    this.woken = Date.now();
-    return true;
-  }
-  restart(): void {
-    this.since = undefined;
-  }
-}
-
 function assertStillOurs(
   deployment: Deployment | undefined,
   mandate: DeploymentMandate,
@@ -184,18 +133,4 @@ async function wake(cluster: Cluster, namespace: string, replicaSet: string): Pr
   const path = `/apis/apps/v1/namespaces/${namespace}/replicasets/${replicaSet}`;
   const pointer = `/metadata/annotations/${wokenAnnotation.replace('/', '~1')}`;
   await cluster.patch(path, [{ op: 'add', path: pointer, value: new Date().toISOString() }]);
-}
-
-/** Whether a cluster autoscaler has said that it makes room for the pod. */
-async function scaleUpIsOnItsWay(
-  cluster: Cluster,
-  namespace: string,
-  { pod }: Obstacle,
-): Promise<boolean> {
-  if (!pod) return false;
-  const events = await cluster.get<ListOf<{ reason?: string }>>(
-    `/api/v1/namespaces/${namespace}/events`,
-    { fieldSelector: `involvedObject.name=${pod}` },
-  );
-  return events.items.some(({ reason }) => reason === 'TriggeredScaleUp');
 }
