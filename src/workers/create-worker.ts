@@ -10,6 +10,7 @@ import { Regions } from '../authority/regions.ts';
 import type { RegisterSource } from '../authority/register.ts';
 import { findService } from '../config/services.ts';
 import type { LoadedSettings } from '../config/settings.ts';
+import { isOwner } from '../contract/plan.ts';
 import { taskQueue } from '../contract/run.ts';
 import { allActivities } from './activities.ts';
 import { activityInterceptors } from './interceptors.ts';
@@ -45,7 +46,8 @@ export function createWorker({
     ...{ source: register, key, client, namespace, clusters, tell },
     regions: new Regions(client, clusters, () => register.settings.regions),
     measureErrorRate: ({ targets }, limit) => {
-      const found = targets.map((target) => findService(register.settings, target));
+      const services = targets.filter((target) => !isOwner(target));
+      const found = services.map((target) => findService(register.settings, target));
       return isErrorRateAbove(found, limit);
     },
   });

@@ -1,5 +1,5 @@
 /** Activities on locks, under the names that follow `lock.` in the contract. */
-import { targetKey, type RunIdentity, type Target } from '../../contract/plan.ts';
+import { isOwner, targetKey, type RunIdentity, type Target } from '../../contract/plan.ts';
 import { activityProgress } from '../progress.ts';
 import type { Locks } from './locks.ts';
 
@@ -16,9 +16,8 @@ export function lockActivities(locks: Locks) {
      * @throws TargetBusy naming the run that holds the first that is not free.
      */
     async takeTargets({ targets, run }: LockRequest): Promise<void> {
-      const inOrder = targets.toSorted((one, other) =>
-        targetKey(one) < targetKey(other) ? -1 : 1,
-      );
+      const inOrder = lockable(targets)
+        .toSorted((one, other) => (targetKey(one) < targetKey(other) ? -1 : 1));
       const taken = await Promise.allSettled(inOrder.map((target) => locks.take(target, run)));
       const first = taken.findIndex(({ status }) => status === 'rejected');
       if (first === -1) return;
@@ -29,19 +28,24 @@ export function lockActivities(locks: Locks) {
 
     /** Frees the locks of a plan's targets that this run holds. */
     async releaseTargets({ targets, run }: LockRequest): Promise<void> {
-      await Promise.all(targets.map((target) => locks.release(target, run)));
+      await Promise.all(lockable(targets).map((target) => locks.release(target, run)));
     },
 
     /** Waits until no other run holds any of the targets, at most `waitMs`. */
     async awaitTargets({ targets, run, waitMs }: LockRequest & { waitMs: number }): Promise<void> {
       const progress = activityProgress();
       const giveUp = AbortSignal.any([progress.cancelled, AbortSignal.timeout(waitMs)]);
-      await Promise.all(targets.map((target) => locks.untilFree(target, run, giveUp)));
+      await Promise.all(lockable(targets).map((target) => locks.untilFree(target, run, giveUp)));
       progress.cancelled.throwIfAborted();
     },
   };
 }
 export type LockActivities = ReturnType<typeof lockActivities>;
+
+/** Owners are held by several runs at a time. */
+function lockable(targets: readonly Target[]): Target[] {
+  return targets.filter((target) => !isOwner(target));
+}
 
 function isTaken(outcome: PromiseSettledResult<void> | undefined): boolean {
   return outcome?.status === 'fulfilled';

@@ -12,7 +12,7 @@ import {
 import { lastActivityMayLiveMs } from '../../contract/activities.ts';
 import { failureTypes } from '../../contract/failures.ts';
 import { shellWord } from '../../contract/printable.ts';
-import { targetKey, targetName, type RunIdentity, type Target } from '../../contract/plan.ts';
+import { isOwner, targetKey, targetName, type RunIdentity, type Target } from '../../contract/plan.ts';
 
 const lockWorkflowType = 'targetLock';
 const lockQueue = 'rollback-locks';
@@ -46,8 +46,13 @@ export class Locks {
    * that has ended once its last activity must have stopped.
    * @throws TargetBusy naming the run that holds it.
    * @throws TargetSettling, to be tried again, until the last activity must have stopped.
+   * @throws NotMandated where the run has ended, for targets that several runs hold at a time.
    */
   async hold(target: Target, owner: RunIdentity): Promise<void> {
+    if (isOwner(target)) {
+      if ((await this.closedAt(owner)) === undefined) return;
+      throw hasEnded(owner);
+    }
     for (;;) {
       const held = await this.find(target);
       if (!held) {
@@ -125,10 +130,7 @@ export class Locks {
     }
     if ((await this.closedAt(owner)) === undefined) return true;
     await this.end(target, { owner, lockRunId }, 'its run has ended');
-    throw ApplicationFailure.nonRetryable(
-      `Run ${owner.workflowId} has ended, and changes nothing any more.`,
-      failureTypes.notMandated,
-    );
+    throw hasEnded(owner);
   }
 
   private async find(target: Target): Promise<Held | undefined> {
@@ -167,6 +169,13 @@ export class Locks {
       if (!(error instanceof WorkflowNotFoundError)) throw error;
     }
   }
+}
+
+function hasEnded({ workflowId }: RunIdentity): ApplicationFailure {
+  return ApplicationFailure.nonRetryable(
+    `Run ${workflowId} has ended, and changes nothing any more.`,
+    failureTypes.notMandated,
+  );
 }
 
 function isSame(one: RunIdentity, other: RunIdentity): boolean {

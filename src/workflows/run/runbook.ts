@@ -21,6 +21,7 @@ import {
   outcomeBeforeAnyChange,
   typedCause,
 } from './outcome.ts';
+import { holdOwners, leftHeld } from './owners.ts';
 import { lock, stepTitle } from './proxies.ts';
 import { StatusBoard } from './status.ts';
 import { Run } from './steps.ts';
@@ -139,9 +140,10 @@ async function carryOut<P extends Procedure>(
   let result: RunResult | PlanAgain;
   try {
     board.enter('executing', plan.summary);
+    await holdOwners(run);
     await definition.steps(run, input);
     await run.verify();
-    result = board.end('rolled-back', plan.summary, []);
+    result = board.end('rolled-back', plan.summary, leftHeld(plan, board.status.steps));
   } catch (error) {
     if (!isOutcome(error)) throw error;
     if (!run.changedAnything && isPlanVoid(error) && (await leavesNothing(run))) {
@@ -161,7 +163,7 @@ async function carryOut<P extends Procedure>(
 async function leavesNothing(run: Run): Promise<boolean> {
   try {
     await run.cutShort(false);
-    return true;
+    return await run.takeBackAsides();
   } catch (error) {
     if (!isOutcome(error)) throw error;
     // Who is not allowed to begin has left nothing.
@@ -232,5 +234,6 @@ async function goBack<P extends Procedure>(
   const left = await run.compensate();
   left.push(...(await run.cutShort(true)));
   if (left.length === 0) return board.end(asked ? 'aborted' : 'compensated', cause, left);
-  return board.end('failed', cause, [...left, ...definition.byHand(run.plan)]);
+  const held = leftHeld(run.plan, board.status.steps);
+  return board.end('failed', cause, [...left, ...definition.byHand(run.plan), ...held]);
 }
