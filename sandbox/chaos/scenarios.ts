@@ -4,5 +4,6 @@
  */
 import type { Scenario } from './scenario.ts';
 import { deploymentScenarios } from './scenarios/deployment.ts';
+import { servicesScenarios } from './scenarios/services.ts';
 
-export const scenarios: readonly Scenario[] = [...deploymentScenarios];
+export const scenarios: readonly Scenario[] = [...deploymentScenarios, ...servicesScenarios];

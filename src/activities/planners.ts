@@ -4,6 +4,7 @@ import type { Plan } from '../contract/plan.ts';
 import type { Clusters } from './kubernetes/api.ts';
 import { planDeploymentRollback } from './kubernetes/deployment/plan-deployment-rollback.ts';
 import { planRelease } from './owners/plan-release.ts';
+import { planServicesRollback } from './kubernetes/deployment/plan-services-rollback.ts';
 
 /**
  * Resolves what a procedure would change; reads only, and needs no Temporal.
@@ -18,6 +19,7 @@ export type Planner<P extends Procedure> = (
 const planners: { [P in Procedure]: Planner<P> } = {
   deployment: planDeploymentRollback,
   release: planRelease,
+  services: planServicesRollback,
 };
 
 /** The planner of a procedure. */

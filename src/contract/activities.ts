@@ -13,6 +13,7 @@
  */
 export const activityClasses = {
   'kubernetes.planDeploymentRollback': 'observe',
+  'kubernetes.planServicesRollback': 'observe',
   'kubernetes.compareRevisions': 'observe',
   'kubernetes.restoreTemplate': 'mutate',
   'kubernetes.driveRollout': 'drive',

@@ -2,3 +2,4 @@
 export { rollbackDeployment } from './rollback-deployment.ts';
 export { releaseOwner } from './release-owner.ts';
 export { remindOfHold } from './remind-of-hold.ts';
+export { rollbackServices } from './rollback-services.ts';

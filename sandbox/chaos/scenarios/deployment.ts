@@ -22,7 +22,7 @@ function deployment(about: Partial<Scenario> & Pick<Scenario, 'name'>): Scenario
       return ['deployment', name, '-n', namespace];
     },
     outcome: 'rolled-back',
-    world: deploymentWorld,
+    world: (place) => deploymentWorld(place),
     ...about,
   };
 }
@@ -71,11 +71,14 @@ export const deploymentScenarios: readonly Scenario[] = [
 ];
 
 /** The good version, then the bad one. */
-export async function deployBoth({ kubectl }: Pick<Place, 'kubectl'>): Promise<void> {
-  const status = ['rollout', 'status', `deployment/${name}`, '--timeout=60s'];
-  await kubectl('create', 'deployment', name, `--image=${images.good}`, '--replicas=3');
+export async function deployBoth(
+  { kubectl }: Pick<Place, 'kubectl'>,
+  deployment = name,
+): Promise<void> {
+  const status = ['rollout', 'status', `deployment/${deployment}`, '--timeout=60s'];
+  await kubectl('create', 'deployment', deployment, `--image=${images.good}`, '--replicas=3');
   await kubectl(...status);
-  await kubectl('set', 'image', `deployment/${name}`, `*=${images.bad}`);
+  await kubectl('set', 'image', `deployment/${deployment}`, `*=${images.bad}`);
   await kubectl(...status);
 }
 
@@ -105,18 +108,19 @@ export interface DeploymentWorld {
 }
 
 /** The Deployment as its controller, its owners and people find it. */
-export async function deploymentWorld({
-  kubectl,
-  client,
-  namespace,
-}: Place): Promise<DeploymentWorld> {
+export async function deploymentWorld(
+  { kubectl, client, namespace }: Place,
+  deploymentName = name,
+): Promise<DeploymentWorld> {
   const read = async <T>(...args: string[]) =>
     JSON.parse(await kubectl('get', ...args, '-o', 'json')) as T;
-  const deployment = await read<Workload>('deployment', name, '--show-managed-fields');
-  const sets = await read<{ items: Workload[] }>('replicasets');
-  const pods = await read<{ items: { spec: { containers: Image[] } }[] }>('pods');
+  const own = ['-l', `app=${deploymentName}`];
+  const deployment = await read<Workload>('deployment', deploymentName, '--show-managed-fields');
+  const sets = await read<{ items: Workload[] }>('replicasets', ...own);
+  const pods = await read<{ items: { spec: { containers: Image[] } }[] }>('pods', ...own);
   const { metadata, spec } = deployment;
-  const target = { kind: 'deployment', context: '', namespace, name, uid: metadata.uid } as const;
+  const about = { kind: 'deployment', context: '', namespace } as const;
+  const target = { ...about, name: deploymentName, uid: metadata.uid };
   const lock = client.workflow.getHandle(`lock:${targetKey(target)}`);
   const isLocked = lock.describe().then(
     ({ status }) => status.name === 'RUNNING',

@@ -9,6 +9,7 @@ import type { DeploymentMandate } from './deployment/deployment-change.ts';
 import { driveRollout } from './deployment/drive-rollout.ts';
 import { handBackDeployment } from './deployment/hand-back-deployment.ts';
 import { planDeploymentRollback } from './deployment/plan-deployment-rollback.ts';
+import { planServicesRollback } from './deployment/plan-services-rollback.ts';
 import { restoreTemplate } from './deployment/restore-template.ts';
 
 export function kubernetesActivities(
@@ -19,6 +20,9 @@ export function kubernetesActivities(
   return {
     planDeploymentRollback: planning(authority, 'deployment', (input) =>
       planDeploymentRollback(clusters, settings, input),
+    ),
+    planServicesRollback: planning(authority, 'services', (input) =>
+      planServicesRollback(clusters, settings, input),
     ),
     compareRevisions: (mandate: DeploymentMandate) => compareRevisions(clusters, mandate),
     restoreTemplate: (mandate: DeploymentMandate) => restoreTemplate(clusters, mandate),
