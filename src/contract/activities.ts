@@ -18,6 +18,8 @@ export const activityClasses = {
   'kubernetes.restoreTemplate': 'mutate',
   'kubernetes.driveRollout': 'drive',
   'kubernetes.handBackDeployment': 'mutate',
+  'kubernetes.switchSelector': 'mutate',
+  'kubernetes.driveEndpoints': 'drive',
   'argoRollouts.driveRollout': 'drive',
   'owners.planRelease': 'observe',
   'owners.hold': 'mutate',

@@ -11,6 +11,9 @@ import { handBackDeployment } from './deployment/hand-back-deployment.ts';
 import { planDeploymentRollback } from './deployment/plan-deployment-rollback.ts';
 import { planServicesRollback } from './deployment/plan-services-rollback.ts';
 import { restoreTemplate } from './deployment/restore-template.ts';
+import { driveEndpoints } from './service/drive-endpoints.ts';
+import type { SelectorMandate } from './service/service.ts';
+import { switchSelector } from './service/switch-selector.ts';
 
 export function kubernetesActivities(
   clusters: Clusters,
@@ -29,6 +32,9 @@ export function kubernetesActivities(
     driveRollout: (mandate: DeploymentMandate) =>
       driveRollout(clusters, mandate, activityProgress()),
     handBackDeployment: (mandate: DeploymentMandate) => handBackDeployment(clusters, mandate),
+    switchSelector: (mandate: SelectorMandate) => switchSelector(clusters, mandate),
+    driveEndpoints: (mandate: SelectorMandate) =>
+      driveEndpoints(clusters, mandate, activityProgress()),
   };
 }
 export type KubernetesActivities = ReturnType<typeof kubernetesActivities>;

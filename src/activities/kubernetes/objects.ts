@@ -23,6 +23,7 @@ interface Kind {
 /** Where objects of each kind of target are. */
 const kinds: Record<TargetKind, Kind> = {
   deployment: { name: 'Deployment', api: '/apis/apps/v1', plural: 'deployments' },
+  service: { name: 'Service', api: '/api/v1', plural: 'services' },
   application: argo('Argo CD application', 'applications'),
   applicationset: argo('Argo CD ApplicationSet', 'applicationsets'),
   rollout: argo('Argo Rollout', 'rollouts'),
