@@ -14,50 +14,25 @@ export class Authority {
 
   constructor(parts: AuthorityParts) {
     this.parts = parts;
-  
-  /** Tells the first contact something that nobody need decide about. */
-  async tellContact(workflowId: string, text: string): Promise<void> {
-    const [first = ''] = this.parts.source.current().settings.contacts;
-    await this.parts.tell({ workflowId, roles: [first], urgent: false, text });
   }
-}
 
   seal(execution: Execution, plan: PlanToSeal): Promise<Omit<Planned<unknown>, 'input'>> {
     return sealPlan(this.parts, execution, plan);
-  
-  /** Tells the first contact something that nobody need decide about. */
-  async tellContact(workflowId: string, text: string): Promise<void> {
-    const [first = ''] = this.parts.source.current().settings.contacts;
-    await this.parts.tell({ workflowId, roles: [first], urgent: false, text });
   }
-}
 
   assessDecision(execution: Execution, request: DecisionRequest): Promise<DecisionVerdict> {
     return assessDecision(this.parts, execution, request);
-  
-  /** Tells the first contact something that nobody need decide about. */
-  async tellContact(workflowId: string, text: string): Promise<void> {
-    const [first = ''] = this.parts.source.current().settings.contacts;
-    await this.parts.tell({ workflowId, roles: [first], urgent: false, text });
   }
-}
 
   authorize(execution: Execution, mandate: Mandate, check?: PlannedCheck): Promise<void> {
     return authorize(this.parts, execution, mandate, check);
-  
-  /** Tells the first contact something that nobody need decide about. */
-  async tellContact(workflowId: string, text: string): Promise<void> {
-    const [first = ''] = this.parts.source.current().settings.contacts;
-    await this.parts.tell({ workflowId, roles: [first], urgent: false, text });
   }
-}
 
   /** Tells people that a plan waits for them, or that somebody stood in for them. */
   async askPeople(execution: Execution, asking: Asking): Promise<void> {
     const notice = await noticeOf(this.parts, execution, asking);
     if (notice) await this.parts.tell(notice);
   }
-
   /** Tells the first contact something that nobody need decide about. */
   async tellContact(workflowId: string, text: string): Promise<void> {
     const [first = ''] = this.parts.source.current().settings.contacts;

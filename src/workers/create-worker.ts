@@ -45,9 +45,13 @@ export function createWorker({
   const authority = new Authority({
     ...{ source: register, key, client, namespace, clusters, tell },
     regions: new Regions(client, clusters, () => register.settings.regions),
-    measureErrorRate: ({ targets }, limit) => {
-      const services = targets.filter((target) => !isOwner(target));
-      const found = services.map((target) => findService(register.settings, target));
+    measureErrorRate: ({ targets, changes }, limit) => {
+      // Owners, and copies that go back with what they are of, have no rate of their own.
+      const copies = changes.filter(({ after }) => after.copyOf !== undefined);
+      const own = targets.filter(
+        (target) => !isOwner(target) && !copies.some((copy) => copy.target.uid === target.uid),
+      );
+      const found = own.map((target) => findService(register.settings, target));
       return isErrorRateAbove(found, limit);
     },
   });

@@ -1,4 +1,10 @@
-import { condition, continueAsNew, defineSignal, setHandler, workflowInfo } from '@temporalio/workflow';
+import {
+  condition,
+  continueAsNew,
+  defineSignal,
+  setHandler,
+  workflowInfo,
+} from '@temporalio/workflow';
 import type { HoldLook } from '../activities/owners/remind-of-hold.ts';
 import type { Target } from '../contract/plan.ts';
 import { isOutcome } from './run/outcome.ts';

@@ -1,10 +1,13 @@
 import type { KubernetesObject } from '../kubernetes/objects.ts';
-import type { Lookup, Owner } from '../owners/lookup.ts';
+import type { OwnerLookup, Owner } from '../owners/lookup.ts';
 import { type ApplicationSet, updatesApplications } from './application-set.ts';
 import { type Application, syncUnderWay, trackingOf, tracks } from './application.ts';
 
 /** The Application that syncs the object; none where it says of none, or of one that is not there. */
-export async function findApplication(lookup: Lookup, object: KubernetesObject): Promise<Owner[]> {
+export async function findApplication(
+  lookup: OwnerLookup,
+  object: KubernetesObject,
+): Promise<Owner[]> {
   const { namespace } = lookup.settings.owners.argoCd;
   const tracking = trackingOf(object, namespace);
   if (!tracking) return [];
@@ -32,7 +35,7 @@ export async function findApplication(lookup: Lookup, object: KubernetesObject):
 
 /** The ApplicationSet that has made the Application, unless it leaves that alone from then on. */
 export async function findApplicationSet(
-  lookup: Lookup,
+  lookup: OwnerLookup,
   { metadata }: KubernetesObject,
 ): Promise<Owner[]> {
   const { namespace = '', ownerReferences = [] } = metadata ?? {};

@@ -21,7 +21,10 @@ export function canariesPath(namespace: string): string {
 }
 
 /** The Canary that copies the object, or has made it. */
-export function canaryOf(canaries: readonly Canary[], object: KubernetesObject): Canary | undefined {
+export function canaryOf(
+  canaries: readonly Canary[],
+  object: KubernetesObject,
+): Canary | undefined {
   const { kind, metadata } = object;
   const controller = metadata?.ownerReferences?.find((owner) => owner.controller);
   return canaries.find(

@@ -1,7 +1,7 @@
 import type { Cluster } from '../kubernetes/api.ts';
 import type { KubernetesObject } from '../kubernetes/objects.ts';
 import { holdOf } from '../owners/held.ts';
-import type { Lookup, Owner } from '../owners/lookup.ts';
+import type { OwnerLookup, Owner } from '../owners/lookup.ts';
 import { policyOf } from '../owners/policies.ts';
 import { appliersOf, type FluxObject, sets } from './flux.ts';
 
@@ -11,7 +11,7 @@ import { appliersOf, type FluxObject, sets } from './flux.ts';
  * @param held the owner, where the object is one
  */
 export async function findAppliers(
-  lookup: Lookup,
+  lookup: OwnerLookup,
   cluster: Cluster,
   object: KubernetesObject,
   held: string | undefined,

@@ -38,6 +38,8 @@ interface Fields {
   [key: string]: Fields | undefined;
 }
 
+type ManagedFields = Omit<Wire<V1ManagedFieldsEntry>, 'fieldsV1'> & { fieldsV1?: Fields };
+
 /**
  * Whether whoever in Flux applies an object also sets this field of it, and so would put it back. A
  * Kustomization owns the fields that its source has and leaves all others alone; a HelmRelease writes
@@ -50,9 +52,7 @@ export function sets(
   path: readonly string[],
 ): boolean {
   if (kind === 'helmrelease') return applier.spec?.driftDetection?.mode === 'enabled';
-  const entries = (object.metadata?.managedFields ?? []) as (Wire<V1ManagedFieldsEntry> & {
-    fieldsV1?: Fields;
-  })[];
+  const entries = (object.metadata?.managedFields ?? []) as ManagedFields[];
   return entries.some(
     ({ manager, fieldsV1 }) =>
       manager === 'kustomize-controller' &&

@@ -12,7 +12,13 @@ import {
 import { lastActivityMayLiveMs } from '../../contract/activities.ts';
 import { failureTypes } from '../../contract/failures.ts';
 import { shellWord } from '../../contract/printable.ts';
-import { isOwner, targetKey, targetName, type RunIdentity, type Target } from '../../contract/plan.ts';
+import {
+  isOwner,
+  targetKey,
+  targetName,
+  type RunIdentity,
+  type Target,
+} from '../../contract/plan.ts';
 
 const lockWorkflowType = 'targetLock';
 const lockQueue = 'rollback-locks';

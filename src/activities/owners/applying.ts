@@ -3,7 +3,7 @@ import { findAppliers } from '../flux/find-appliers.ts';
 import type { Cluster } from '../kubernetes/api.ts';
 import type { KubernetesObject } from '../kubernetes/objects.ts';
 import { holdOf } from './held.ts';
-import type { Lookup, Owner } from './lookup.ts';
+import type { OwnerLookup, Owner } from './lookup.ts';
 import { policies } from './policies.ts';
 import { valueOf } from './policy.ts';
 
@@ -24,7 +24,7 @@ const farthest = 5;
  * @param held the owner that the object is, where it is one that is to be held
  */
 export async function findApplying(
-  lookup: Lookup,
+  lookup: OwnerLookup,
   cluster: Cluster,
   object: KubernetesObject,
   held?: string,

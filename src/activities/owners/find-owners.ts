@@ -1,6 +1,5 @@
 /** Who else changes an object, and how they are kept from it while it is rolled back. */
 import type { V2HorizontalPodAutoscaler } from '@kubernetes/client-node';
-import type { Settings } from '../../config/schema.ts';
 import type { Change, Target } from '../../contract/plan.ts';
 import {
   rolloutOfService,
@@ -9,11 +8,11 @@ import {
   rolloutsPath,
 } from '../argo-rollouts/rollout.ts';
 import { canariesPath, type Canary, canaryOf } from '../flagger/canary.ts';
-import type { Clusters, Cluster, Wire } from '../kubernetes/api.ts';
+import type { Wire } from '../kubernetes/api.ts';
 import type { KubernetesObject } from '../kubernetes/objects.ts';
 import { findApplying, type Found, ownerName } from './applying.ts';
 import { holdingOf } from './holding.ts';
-import { Lookup } from './lookup.ts';
+import type { OwnerLookup } from './lookup.ts';
 
 export interface Owners {
   /** Said in the plan. */
@@ -29,23 +28,16 @@ export interface Owners {
   rollout?: Rollout;
 }
 
-export interface Surroundings {
-  clusters: Clusters;
-  /** Where the objects are. */
-  cluster: Cluster;
-  settings: Settings;
-}
-
 /**
  * Finds the owners of objects as they were read, which takes their `kind` and `apiVersion`: Argo CD,
  * Flux and Flagger, whom a plan holds, and Helm, autoscalers and operators, of whom it warns. The plan
  * takes over changes and targets, after its own; the run holds them before its first step.
+ * @param lookup one for all objects of a plan, so that nothing is asked twice
  */
 export async function findOwners(
-  { clusters, cluster, settings }: Surroundings,
+  lookup: OwnerLookup,
   ...objects: KubernetesObject[]
 ): Promise<Owners> {
-  const lookup = new Lookup(clusters, cluster, settings);
   const each = await Promise.all(objects.map((object) => ownersOf(lookup, object)));
   const holdings = inOrder(each.flatMap(({ found }) => found)).map(holdingOf);
   const changes = holdings.flatMap(({ change }) => change ?? []);
@@ -69,7 +61,7 @@ export async function findOwners(
 
 type OwnersOfOne = Pick<Owners, 'warnings' | 'refusal' | 'canary' | 'rollout'> & { found: Found[] };
 
-async function ownersOf(lookup: Lookup, object: KubernetesObject): Promise<OwnersOfOne> {
+async function ownersOf(lookup: OwnerLookup, object: KubernetesObject): Promise<OwnersOfOne> {
   const { namespace = '', name = '' } = object.metadata ?? {};
   const { cluster } = lookup;
   const [autoscalers, canaries, rollouts, found] = await Promise.all([
@@ -119,9 +111,7 @@ function inOrder(all: Found[]): Found[] {
     });
   }
   return [...byName.entries()]
-    .sort(
-      ([name, one], [other, two]) => two.distance - one.distance || (name < other ? -1 : 1),
-    )
+    .sort(([name, one], [other, two]) => two.distance - one.distance || (name < other ? -1 : 1))
     .map(([, found]) => found);
 }
 

@@ -3,11 +3,7 @@
  * note on it lists them all, and the last to go puts back what was there.
  */
 import { askedBy } from '../../authority/asked-by.ts';
-import {
-  type Effect,
-  isOwner,
-  type Target,
-} from '../../contract/plan.ts';
+import { type Effect, isOwner, type Target } from '../../contract/plan.ts';
 import { refused, stale } from '../failures.ts';
 import {
   type Cluster,

@@ -21,7 +21,7 @@ interface About {
  * Reads what may be an owner, each object once for all targets of a plan, at the same time. What may
  * not be read, or is of no kind that is installed, is not there; the former is told.
  */
-export class Lookup {
+export class OwnerLookup {
   readonly cluster: Cluster;
   readonly settings: Settings;
   readonly warnings: string[] = [];

@@ -10,7 +10,7 @@ import type { Cluster, Clusters } from '../kubernetes/api.ts';
 import { inWords, type KubernetesObject, objectPath, targetOf } from '../kubernetes/objects.ts';
 import { findApplying, ownerName } from './applying.ts';
 import { holders, holdOf } from './held.ts';
-import { Lookup, type Owner } from './lookup.ts';
+import { OwnerLookup, type Owner } from './lookup.ts';
 import { type HeldKind, policies } from './policies.ts';
 import { asText, ownerChangeKinds, type OwnerState, valueOf } from './policy.ts';
 import { reasonInWords } from './reason-in-words.ts';
@@ -37,7 +37,7 @@ export async function planRelease(
   if (!hold) {
     return draft([], [], `${inWords(self)} is not held: there is nothing to release.`);
   }
-  const lookup = new Lookup(clusters, cluster, settings);
+  const lookup = new OwnerLookup(clusters, cluster, settings);
   const behind = await findApplying(lookup, cluster, owner.object, ownerName(owner));
   const changes = [
     ...releaseOf(owner, undefined),
@@ -59,7 +59,12 @@ export async function planRelease(
   );
 }
 
-function draft(targets: Target[], changes: Change[], summary: string, warnings: string[] = []): Plan {
+function draft(
+  targets: Target[],
+  changes: Change[],
+  summary: string,
+  warnings: string[] = [],
+): Plan {
   return digestPlan({
     procedure: 'release',
     targets: [...new Map(targets.map((target) => [targetKey(target), target])).values()],

@@ -47,10 +47,7 @@ function holdAgain(mandate: OwnerMandate, { object, policy, value, hold }: Seen)
     reasons: [reasonOf(mandate)],
   };
   return {
-    operations: [
-      ...noteOperations(object, again),
-      ...setValue(object, policy, policy.held(value)),
-    ],
+    operations: [...noteOperations(object, again), ...setValue(object, policy, policy.held(value))],
     text: `${what} is paused again.`,
   };
 }

@@ -258,11 +258,7 @@ export class Run {
     status.state = 'undone';
   }
 
-  private async attempt(
-    status: StepStatus,
-    action: Step['do'],
-    isAside = false,
-  ): Promise<void> {
+  private async attempt(status: StepStatus, action: Step['do'], isAside = false): Promise<void> {
     try {
       const result = await stepTitle.run(status.title, action);
       if (typeof result === 'object' && result.changed && !isAside) this.changedAnything = true;
