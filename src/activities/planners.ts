@@ -6,6 +6,7 @@ import type { Clusters } from './kubernetes/api.ts';
 import { planBlueGreenRollback } from './kubernetes/blue-green/plan-blue-green-rollback.ts';
 import { planDeploymentRollback } from './kubernetes/deployment/plan-deployment-rollback.ts';
 import { inRegion, regionOf } from './region-plans.ts';
+import { planRelease } from './owners/plan-release.ts';
 import { planServicesRollback } from './kubernetes/deployment/plan-services-rollback.ts';
 
 /**
@@ -21,6 +22,7 @@ export type Planner<P extends Procedure> = (
 const planners: { [P in Procedure]: Planner<P> } = {
   deployment: planDeploymentRollback,
   'blue-green': planBlueGreenRollback,
+  release: planRelease,
   services: planServicesRollback,
 };
 

@@ -38,6 +38,14 @@ const texts: Record<Procedure, CommandText> = {
       'rollback services --all --since 2h --dry-run',
     ],
   },
+  release: {
+    description: 'let GitOps or progressive delivery act by itself again after a rollback',
+    examples: [
+      'rollback release application/shop',
+      'rollback release kustomization/apps -n flux-system',
+      'rollback holds                       # what is held, since when and why',
+    ],
+  },
 };
 
 /** Adds the commands that start runs, and `plan` with one below it for each. */

@@ -1,8 +1,10 @@
+import { argoRolloutsActivities } from '../activities/argo-rollouts/index.ts';
 import { authorityActivities } from '../activities/authority/index.ts';
 import { kubernetesActivities } from '../activities/kubernetes/index.ts';
 import type { Clusters } from '../activities/kubernetes/api.ts';
 import { lockActivities } from '../activities/lock/index.ts';
 import type { Locks } from '../activities/lock/locks.ts';
+import { ownersActivities } from '../activities/owners/index.ts';
 import { peopleActivities } from '../activities/people/index.ts';
 import { verificationActivities } from '../activities/verification/index.ts';
 import type { Authority } from '../authority/authority.ts';
@@ -29,6 +31,8 @@ export function allActivities(
 ): Record<string, Activity> {
   const systems: Record<string, Record<string, Activity>> = {
     kubernetes: kubernetesActivities({ clusters, settings, authority }),
+    argoRollouts: argoRolloutsActivities(clusters),
+    owners: ownersActivities({ clusters, settings, authority }),
     verification: verificationActivities(clusters, settings),
     lock: lockActivities(locks),
     authority: authorityActivities(authority, settings),
