@@ -3,6 +3,7 @@ import type { InputOf, Procedure } from '../contract/input.ts';
 import type { Plan } from '../contract/plan.ts';
 import type { Clusters } from './kubernetes/api.ts';
 import { planDeploymentRollback } from './kubernetes/deployment/plan-deployment-rollback.ts';
+import { planServicesRollback } from './kubernetes/deployment/plan-services-rollback.ts';
 
 /**
  * Resolves what a procedure would change; reads only, and needs no Temporal.
@@ -16,6 +17,7 @@ export type Planner<P extends Procedure> = (
 
 const planners: { [P in Procedure]: Planner<P> } = {
   deployment: planDeploymentRollback,
+  services: planServicesRollback,
 };
 
 /** The planner of a procedure. */

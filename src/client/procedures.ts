@@ -22,6 +22,13 @@ const texts: Record<Procedure, CommandText> = {
       `echo '{"deployment": "wakala-api"}' | rollback deployment --input - --json`,
     ],
   },
+  services: {
+    description: 'roll several Deployments back at once, in one plan with one approval',
+    examples: [
+      'rollback services api worker scheduler --reason "release 2.0.0"',
+      'rollback services --all --since 2h --dry-run',
+    ],
+  },
 };
 
 /** Adds the commands that start runs, and `plan` with one below it for each. */

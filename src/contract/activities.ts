@@ -13,10 +13,13 @@
  */
 export const activityClasses = {
   'kubernetes.planDeploymentRollback': 'observe',
+  'kubernetes.planServicesRollback': 'observe',
   'kubernetes.compareRevisions': 'observe',
   'kubernetes.restoreTemplate': 'mutate',
   'kubernetes.driveRollout': 'drive',
   'kubernetes.handBackDeployment': 'mutate',
+  'kubernetes.switchSelector': 'mutate',
+  'kubernetes.driveEndpoints': 'drive',
   'verification.runCheck': 'check',
   'lock.takeTargets': 'lock',
   'lock.releaseTargets': 'lock',

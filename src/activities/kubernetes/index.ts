@@ -9,7 +9,11 @@ import type { DeploymentMandate } from './deployment/deployment-change.ts';
 import { driveRollout } from './deployment/drive-rollout.ts';
 import { handBackDeployment } from './deployment/hand-back-deployment.ts';
 import { planDeploymentRollback } from './deployment/plan-deployment-rollback.ts';
+import { planServicesRollback } from './deployment/plan-services-rollback.ts';
 import { restoreTemplate } from './deployment/restore-template.ts';
+import { driveEndpoints } from './service/drive-endpoints.ts';
+import type { SelectorMandate } from './service/service.ts';
+import { switchSelector } from './service/switch-selector.ts';
 
 export function kubernetesActivities(
   clusters: Clusters,
@@ -20,11 +24,17 @@ export function kubernetesActivities(
     planDeploymentRollback: planning(authority, 'deployment', (input) =>
       planDeploymentRollback(clusters, settings, input),
     ),
+    planServicesRollback: planning(authority, 'services', (input) =>
+      planServicesRollback(clusters, settings, input),
+    ),
     compareRevisions: (mandate: DeploymentMandate) => compareRevisions(clusters, mandate),
     restoreTemplate: (mandate: DeploymentMandate) => restoreTemplate(clusters, mandate),
     driveRollout: (mandate: DeploymentMandate) =>
       driveRollout(clusters, mandate, activityProgress()),
     handBackDeployment: (mandate: DeploymentMandate) => handBackDeployment(clusters, mandate),
+    switchSelector: (mandate: SelectorMandate) => switchSelector(clusters, mandate),
+    driveEndpoints: (mandate: SelectorMandate) =>
+      driveEndpoints(clusters, mandate, activityProgress()),
   };
 }
 export type KubernetesActivities = ReturnType<typeof kubernetesActivities>;

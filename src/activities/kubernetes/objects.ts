@@ -20,6 +20,7 @@ interface Kind {
 /** Where objects of each kind of target are. */
 const kinds: Record<TargetKind, Kind> = {
   deployment: { name: 'Deployment', api: '/apis/apps/v1', plural: 'deployments' },
+  service: { name: 'Service', api: '/api/v1', plural: 'services' },
 };
 
 /** Path of all objects of a kind in a namespace, or of one of them. */

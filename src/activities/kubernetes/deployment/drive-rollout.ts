@@ -6,18 +6,16 @@ import { isSurged, keptStrategy } from './annotations.ts';
 import type { Cluster, Clusters, ListOf } from '../api.ts';
 import { ends, readTarget, type DeploymentMandate } from './deployment-change.ts';
 import { stale } from '../../failures.ts';
+import { Events } from '../events.ts';
 import { follow } from '../follow.ts';
 import { handBackDeployment, putStrategyBack } from './hand-back-deployment.ts';
 import { findObstacle, type Obstacle } from './obstacles.ts';
+import { Patience } from '../patience.ts';
 import { podsPath, type Pod } from '../pods.ts';
 import { rolloutState } from './rollout-state.ts';
 import { podTemplateHash, selectorOf, type Deployment } from './revisions.ts';
 import { templateDigest } from '../templates.ts';
 
-/** An obstacle counts once it has stood this long without any new pod getting available. */
-const obstacleMustLastMs = 5000;
-/** A ReplicaSet that was refused pods backs off for minutes; a change of it wakes it at once. */
-const wakeEveryMs = 2000;
 const wokenAnnotation = 'rollback-workflows/woken';
 
 /**
@@ -111,56 +109,6 @@ export async function driveRollout(
   } finally {
     stop.abort();
     await watches.catch(() => undefined);
-  }
-}
-
-/** Wakes whoever waits after something changed. */
-class Events {
-  private wake: (() => void) | undefined;
-  private pending = false;
-  readonly notify = () => {
-    this.pending = true;
-    this.wake?.();
-  };
-  /** Resolves at the next notification, at once if one came since the last call, or after `ms`. */
-  async next(ms: number): Promise<void> {
-    if (!this.pending) {
-      await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, ms);
-        this.wake = () => {
-          clearTimeout(timer);
-          resolve();
-        };
-      });
-    }
-    this.wake = undefined;
-    this.pending = false;
-  }
-}
-
-/** Tells an obstacle that lasts from one that the rollout passes. */
-class Patience {
-  private since: number | undefined;
-  private available = 0;
-  private woken = 0;
-
-  see(obstacle: Obstacle | undefined, available: number): void {
-    const progressed = available > this.available;
-    this.available = available;
-    if (!obstacle) this.since = undefined;
-    else if (this.since === undefined || progressed) this.since = Date.now();
-  }
-  isSpent({ kind }: Obstacle): boolean {
-    if (kind === 'deadline' || kind === 'paused') return true;
-    return this.since !== undefined && Date.now() - this.since >= obstacleMustLastMs;
-  }
-  mayWake(): boolean {
-    if (Date.now() - this.woken < wakeEveryMs) return false;
-    this.woken = Date.now();
-    return true;
-  }
-  restart(): void {
-    this.since = undefined;
   }
 }
 

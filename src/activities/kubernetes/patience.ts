@@ -1,0 +1,32 @@
+import type { Obstacle } from './deployment/obstacles.ts';
+
+/** An obstacle counts once it has stood this long without any new pod getting available. */
+const obstacleMustLastMs = 5000;
+/** A ReplicaSet that was refused pods backs off for minutes; a change of it wakes it at once. */
+const wakeEveryMs = 2000;
+
+/** Tells an obstacle that lasts from one that the rollout passes. */
+export class Patience {
+  private since: number | undefined;
+  private available = 0;
+  private woken = 0;
+
+  see(obstacle: Obstacle | undefined, available: number): void {
+    const progressed = available > this.available;
+    this.available = available;
+    if (!obstacle) this.since = undefined;
+    else if (this.since === undefined || progressed) this.since = Date.now();
+  }
+  isSpent({ kind }: Obstacle): boolean {
+    if (kind === 'deadline' || kind === 'paused') return true;
+    return this.since !== undefined && Date.now() - this.since >= obstacleMustLastMs;
+  }
+  mayWake(): boolean {
+    if (Date.now() - this.woken < wakeEveryMs) return false;
+    this.woken = Date.now();
+    return true;
+  }
+  restart(): void {
+    this.since = undefined;
+  }
+}

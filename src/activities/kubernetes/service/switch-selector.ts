@@ -1,0 +1,69 @@
+import { ApplicationFailure } from '@temporalio/common';
+import { failureTypes } from '../../../contract/failures.ts';
+import type { Effect } from '../../../contract/plan.ts';
+import type { Clusters, JsonPatchOperation } from '../api.ts';
+import { type Aspect, changeObject } from '../change-object.ts';
+import { pointerToken } from '../objects.ts';
+import { readyPods } from './endpoints.ts';
+import {
+  labelsOf,
+  selectorEnds,
+  type SelectorMandate,
+  type SelectorReference,
+  selectorText,
+  type Service,
+  stopsTraffic,
+} from './service.ts';
+
+/** Which pods a Service sends its traffic to. */
+const selectorAspect: Aspect<Service, SelectorReference> = {
+  stateOf: ({ spec }) => ({ selector: selectorText(spec?.selector) }),
+  operations: ({ spec }, to) => selectorOperations(spec?.selector, to.selector),
+  inWords: ({ selector }) => (selector === '' ? 'has no selector' : `selects ${selector}`),
+};
+
+/**
+ * Gives a Service the planned selector, or takes that back. Traffic goes only where a pod is ready
+ * for it, unless the plan wants to stop it; an undo may go back to what serves nobody where nobody is
+ * served now either.
+ * @throws RolloutBlocked where no pod that the selector matches is ready; nothing was changed.
+ * @throws PlanStale as changeObject does.
+ */
+export async function switchSelector(
+  clusters: Clusters,
+  mandate: SelectorMandate,
+): Promise<Effect> {
+  const { context, namespace, name } = mandate.change.target;
+  const cluster = clusters.of(context);
+  const { from, to } = selectorEnds(mandate);
+  if (!stopsTraffic(mandate) && (await readyPods(cluster, namespace, to)).length === 0) {
+    const nobodyIsServed = async () => (await readyPods(cluster, namespace, from)).length === 0;
+    if (!mandate.undo || !(await nobodyIsServed())) {
+      throw ApplicationFailure.nonRetryable(
+        `Service ${name} in ${namespace} stays as it is: no pod with ${to} is ready, so its traffic would go nowhere. See kubectl get pods -l ${to} -n ${namespace}, and try again when some are ready.`,
+        failureTypes.rolloutBlocked,
+      );
+    }
+  }
+  return changeObject(clusters, mandate, selectorAspect);
+}
+
+/**
+ * Changes of single keys, behind a test of the whole: a merge patch would keep keys that the new
+ * selector does not have.
+ */
+function selectorOperations(
+  now: Record<string, string> | undefined,
+  to: string,
+): JsonPatchOperation[] {
+  const wanted = labelsOf(to);
+  if (!now) return [{ op: 'add', path: '/spec/selector', value: wanted }];
+  const path = (key: string) => `/spec/selector/${pointerToken(key)}`;
+  const changed = Object.entries(wanted).filter(([key, value]) => now[key] !== value);
+  const gone = Object.keys(now).filter((key) => wanted[key] === undefined);
+  return [
+    { op: 'test', path: '/spec/selector', value: now },
+    ...changed.map(([key, value]) => ({ op: 'add', path: path(key), value }) as const),
+    ...gone.map((key) => ({ op: 'remove', path: path(key) }) as const),
+  ];
+}
