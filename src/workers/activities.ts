@@ -1,4 +1,6 @@
 import { authorityActivities } from '../activities/authority/index.ts';
+import { gatewayApiActivities } from '../activities/gateway-api/index.ts';
+import { istioActivities } from '../activities/istio/index.ts';
 import { kubernetesActivities } from '../activities/kubernetes/index.ts';
 import type { Clusters } from '../activities/kubernetes/api.ts';
 import { lockActivities } from '../activities/lock/index.ts';
@@ -29,6 +31,8 @@ export function allActivities(
 ): Record<string, Activity> {
   const systems: Record<string, Record<string, Activity>> = {
     kubernetes: kubernetesActivities(clusters, settings, authority),
+    istio: istioActivities(clusters),
+    gatewayApi: gatewayApiActivities(clusters),
     verification: verificationActivities(clusters, settings),
     lock: lockActivities(locks),
     authority: authorityActivities(authority),

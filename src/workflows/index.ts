@@ -1,3 +1,4 @@
 /** Every workflow that the worker runs, by the name that histories freeze. */
+export { rollbackCanary } from './rollback-canary.ts';
 export { rollbackDeployment } from './rollback-deployment.ts';
 export { rollbackServices } from './rollback-services.ts';

@@ -4,6 +4,11 @@ import type { LoadedSettings } from '../../config/settings.ts';
 import { planning } from '../planning.ts';
 import { activityProgress } from '../progress.ts';
 import type { Clusters } from './api.ts';
+import { compareCanary } from './canary/compare-canary.ts';
+import type { RemovalMandate, RoutesMandate, ScaleMandate } from './canary/canary-change.ts';
+import { deleteDeployment } from './canary/delete-deployment.ts';
+import { driveScale } from './canary/drive-scale.ts';
+import { planCanaryRollback } from './canary/plan-canary-rollback.ts';
 import { compareRevisions } from './deployment/compare-revisions.ts';
 import type { DeploymentMandate } from './deployment/deployment-change.ts';
 import { driveRollout } from './deployment/drive-rollout.ts';
@@ -35,6 +40,12 @@ export function kubernetesActivities(
     switchSelector: (mandate: SelectorMandate) => switchSelector(clusters, mandate),
     driveEndpoints: (mandate: SelectorMandate) =>
       driveEndpoints(clusters, mandate, activityProgress()),
+    planCanaryRollback: planning(authority, 'canary', (input) =>
+      planCanaryRollback(clusters, settings, input),
+    ),
+    compareCanary: (mandate: RoutesMandate) => compareCanary(clusters, mandate),
+    driveScale: (mandate: ScaleMandate) => driveScale(clusters, mandate, activityProgress()),
+    deleteDeployment: (mandate: RemovalMandate) => deleteDeployment(clusters, mandate),
   };
 }
 export type KubernetesActivities = ReturnType<typeof kubernetesActivities>;

@@ -12,7 +12,10 @@ export interface KubernetesObject {
 interface Kind {
   /** As people name it. */
   name: string;
-  /** `/apis/GROUP/VERSION` and the plural of its address. */
+  /**
+   * `/apis/GROUP/VERSION` and the plural of its address; `served` stands for the version that the
+   * server prefers.
+   */
   api: string;
   plural: string;
 }
@@ -21,6 +24,21 @@ interface Kind {
 const kinds: Record<TargetKind, Kind> = {
   deployment: { name: 'Deployment', api: '/apis/apps/v1', plural: 'deployments' },
   service: { name: 'Service', api: '/api/v1', plural: 'services' },
+  virtualservice: {
+    name: 'VirtualService',
+    api: '/apis/networking.istio.io/served',
+    plural: 'virtualservices',
+  },
+  destinationrule: {
+    name: 'DestinationRule',
+    api: '/apis/networking.istio.io/served',
+    plural: 'destinationrules',
+  },
+  httproute: {
+    name: 'HTTPRoute',
+    api: '/apis/gateway.networking.k8s.io/served',
+    plural: 'httproutes',
+  },
 };
 
 /** Path of all objects of a kind in a namespace, or of one of them. */

@@ -94,7 +94,11 @@ export async function findOwners(cluster: Cluster, deployment: Deployment): Prom
 }
 
 /** Items of a kind that may be not installed; one that may not be read is told in `warnings`. */
-async function referring<T>(cluster: Cluster, path: string, warnings: string[]): Promise<T[]> {
+export async function referring<T>(
+  cluster: Cluster,
+  path: string,
+  warnings: string[],
+): Promise<T[]> {
   try {
     return (await cluster.find<ListOf<T>>(path))?.items ?? [];
   } catch (error) {

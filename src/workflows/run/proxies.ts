@@ -11,6 +11,8 @@ import {
   scheduleLocalActivity,
 } from '@temporalio/workflow';
 import type { AuthorityActivities } from '../../activities/authority/index.ts';
+import type { GatewayApiActivities } from '../../activities/gateway-api/index.ts';
+import type { IstioActivities } from '../../activities/istio/index.ts';
 import type { KubernetesActivities } from '../../activities/kubernetes/index.ts';
 import type { LockActivities } from '../../activities/lock/index.ts';
 import type { PeopleActivities } from '../../activities/people/index.ts';
@@ -74,6 +76,8 @@ function activitiesOf<A extends Activities>(system: string): A {
 }
 
 export const kubernetes = activitiesOf<KubernetesActivities>('kubernetes');
+export const istio = activitiesOf<IstioActivities>('istio');
+export const gatewayApi = activitiesOf<GatewayApiActivities>('gatewayApi');
 export const verification = activitiesOf<VerificationActivities>('verification');
 export const authority = activitiesOf<AuthorityActivities>('authority');
 export const people = activitiesOf<PeopleActivities>('people');

@@ -144,6 +144,16 @@ export class Run {
     this.isVerified = true;
   }
 
+  /** Whether nothing was left out so far. */
+  get isWhole(): boolean {
+    return this.board.status.gaps.length === 0;
+  }
+
+  /** Notes what the run itself leaves out, and why. */
+  leaveOpen(text: string): void {
+    this.board.addGap(text);
+  }
+
   /** Registers what is done at the end of a run whose steps did not all end well, after compensation. */
   ifCutShort(title: string, action: Step['do']): void {
     this.closing.push({ title, do: action });

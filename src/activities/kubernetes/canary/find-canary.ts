@@ -1,0 +1,173 @@
+/** What is the canary of a service, and where else its requests may go. */
+import { refused } from '../../failures.ts';
+import { inWords } from '../objects.ts';
+import type { Deployment } from '../deployment/revisions.ts';
+import type { Labels } from '../service/service.ts';
+import { destinationsIn, type Mesh, selectorOf } from './mesh.ts';
+import { type Destination, turnFrom, type Turned, UnclearRoute } from './routes.ts';
+import type { Router } from './mesh.ts';
+import type { Sides } from './sides.ts';
+
+/** What was said about a service: by the run's input, or by the settings. */
+export interface Asked {
+  service: string;
+  canary: string | undefined;
+  stable: string | undefined;
+}
+
+/**
+ * Destinations that are the canary: by default the subset `canary` of the service and the Service
+ * NAME-canary, whichever there are; else those of that name, or whose pods are those of the Deployment
+ * of that name alone. Empty where there is none.
+ */
+export function findCanary(
+  mesh: Mesh,
+  deployments: readonly Deployment[],
+  { service, canary: wanted }: Asked,
+): Destination[] {
+  const known = destinationsIn(mesh);
+  const byName = [`${service}/${wanted ?? 'canary'}`, wanted ?? `${service}-canary`];
+  const found = byName.filter((name) => name !== service && known.has(name));
+  const deployment = deployments.find(({ metadata }) => metadata?.name === wanted);
+  if (found.length > 0 || !deployment) return found;
+  return [...known].filter((destination) => {
+    const selector = selectorOf(mesh, destination);
+    const isOwn = destination.startsWith(`${service}/`) || !destination.includes('/');
+    if (!selector || !isOwn || destination === service) return false;
+    return deployments.every(
+      (other) => matches(selector, podLabels(other)) === (other === deployment),
+    );
+  });
+}
+
+/** Labels of the pods that a Deployment makes. */
+export function podLabels({ spec }: Deployment): Labels {
+  return spec?.template.metadata?.labels ?? {};
+}
+
+export function matches(selector: Labels, labels: Labels): boolean {
+  return Object.entries(selector).every(([key, value]) => labels[key] === value);
+}
+
+/** Destinations that are the service or a part of it. */
+function isOfService(service: string): (destination: Destination) => boolean {
+  return (destination) => destination === service || destination.startsWith(`${service}/`);
+}
+
+/** Who gets the requests of the service now, apart from its canary. */
+function serving(mesh: Mesh, service: string, canary: readonly Destination[]): Destination[] {
+  const isConcerned = (destination: Destination) =>
+    isOfService(service)(destination) || canary.includes(destination);
+  const destinations = mesh.routers
+    .flatMap(({ routes }) => routes)
+    .filter((route) => route.destinations.some(({ destination }) => isConcerned(destination)))
+    .flatMap((route) => route.destinations.filter(({ share }) => share > 0))
+    .map(({ destination }) => destination);
+  return [...new Set(destinations)].filter((destination) => !canary.includes(destination));
+}
+
+/**
+ * Says why there is nothing to take out where no canary was found.
+ * @returns that the service has no canary
+ * @throws Refused where it may have one that goes by another name, or there are no routes to it.
+ */
+export function withoutCanary(mesh: Mesh, asked: Asked, canary: readonly Destination[]): string {
+  const { service } = asked;
+  const { cluster, namespace } = mesh;
+  if (!mesh.hasRouters) {
+    throw refused(
+      `Context ${cluster.context} has neither Istio's VirtualServices nor the Gateway API's HTTPRoutes, so no traffic is shared out by weight: roll the Deployment itself back, with rollback deployment NAME -n ${namespace}.`,
+    );
+  }
+  const now = serving(mesh, service, canary);
+  if (now.length === 0) {
+    const routed = [
+      ...new Set(
+        mesh.routers
+          .flatMap(({ routes }) => routes)
+          .flatMap(({ destinations }) => destinations.map(({ destination }) => destination)),
+      ),
+    ];
+    throw refused(
+      `No VirtualService or HTTPRoute in ${namespace} sends anything to ${service}: those there send to ${routed.slice(0, 10).join(', ') || 'nobody'}.`,
+    );
+  }
+  if (now.length > 1 || asked.canary !== undefined) {
+    const name = asked.canary ?? `${service}/canary or ${service}-canary`;
+    throw refused(
+      `${service} in ${namespace} has no canary ${name}: its requests go to ${now.join(', ')}. Name the canary with --canary.`,
+    );
+  }
+  return `${service} in ${namespace} has no canary: all its requests go to ${now.join()}, nothing to do.`;
+}
+
+/** A router's turned routes. */
+export interface TurnedRouter extends Pick<Turned, 'after' | 'lines'> {
+  router: Router;
+}
+
+/**
+ * Turns every route that sends something to the canary, and tells who gets its requests. A route with
+ * a stable destination decides for those that have the canary alone.
+ * @throws Refused where a route's requests could go to several, or to nobody that is known.
+ */
+export function turnRoutes(
+  mesh: Mesh,
+  canary: readonly Destination[],
+  asked: Asked,
+): { turned: TurnedRouter[]; sides: Sides } {
+  const { service, stable: wanted } = asked;
+  const exists = (destination: Destination) => selectorOf(mesh, destination) !== undefined;
+  const isUsable = (destination: Destination) =>
+    exists(destination) && !canary.includes(destination);
+  const byName = wanted === undefined ? [] : [`${service}/${wanted}`, wanted].filter(isUsable);
+  if (wanted !== undefined && byName.length === 0) {
+    throw refused(
+      `${service} in ${mesh.namespace} has no stable side ${wanted}: there is neither a subset nor a Service of that name with a selector.`,
+    );
+  }
+  const usual = [`${service}/stable`, `${service}-stable`, `${service}-primary`].filter(isUsable);
+  const found: Destination[] = [];
+  const turned = new Map<Router, TurnedRouter>();
+  const routes = mesh.routers.flatMap((router) =>
+    router.routes.map((route) => ({ router, route })),
+  );
+  const hasOthers = ({ route }: (typeof routes)[number]) =>
+    route.destinations.some(({ destination }) => !canary.includes(destination));
+  for (const { router, route } of [
+    ...routes.filter(hasOthers),
+    ...routes.filter((one) => !hasOthers(one)),
+  ]) {
+    const stable =
+      wanted === undefined ? [...usual, ...found, ...[service].filter(isUsable)] : byName;
+    const where = `${inWords({ kind: router.kind, namespace: mesh.namespace, name: router.object.metadata?.name ?? '' })}: ${route.name}`;
+    const { after, lines, ...rest } = turnOrRefuse(where, () =>
+      turnFrom(route, canary, { stable, isNamed: wanted !== undefined }),
+    );
+    if (lines.length === 0) continue;
+    found.push(...rest.stable.filter((destination) => !found.includes(destination)));
+    const earlier = turned.get(router) ?? { router, after: {}, lines: [] };
+    turned.set(router, {
+      router,
+      after: { ...earlier.after, ...after },
+      lines: [...earlier.lines, ...lines.map((line) => `${where}: ${line}`)],
+    });
+  }
+  const stable = found.length > 0 ? found : serving(mesh, service, canary);
+  const unknown = stable.filter((destination) => !exists(destination));
+  if (unknown.length > 0) {
+    throw refused(
+      `${unknown.join(' and ')} in ${mesh.namespace} cannot get the canary's requests: there is no Service with a selector, or no DestinationRule that makes the subset, so nobody can tell whether its pods are ready. Name another with --stable.`,
+    );
+  }
+  return { turned: [...turned.values()], sides: { canary, stable } };
+}
+
+function turnOrRefuse(where: string, turn: () => Turned): Turned {
+  try {
+    return turn();
+  } catch (error) {
+    if (!(error instanceof UnclearRoute)) throw error;
+    throw refused(`${where} ${error.message}: say with --stable who gets the canary's requests.`);
+  }
+}
