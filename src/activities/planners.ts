@@ -2,6 +2,7 @@ import type { LoadedSettings } from '../config/settings.ts';
 import type { InputOf, Procedure } from '../contract/input.ts';
 import type { Plan } from '../contract/plan.ts';
 import type { Clusters } from './kubernetes/api.ts';
+import { planBlueGreenRollback } from './kubernetes/blue-green/plan-blue-green-rollback.ts';
 import { planCanaryRollback } from './kubernetes/canary/plan-canary-rollback.ts';
 import { planDeploymentRollback } from './kubernetes/deployment/plan-deployment-rollback.ts';
 import { planServicesRollback } from './kubernetes/deployment/plan-services-rollback.ts';
@@ -18,6 +19,7 @@ export type Planner<P extends Procedure> = (
 
 const planners: { [P in Procedure]: Planner<P> } = {
   deployment: planDeploymentRollback,
+  'blue-green': planBlueGreenRollback,
   services: planServicesRollback,
   canary: planCanaryRollback,
 };

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { namespaceName, objectName } from '../contract/input.ts';
+import { labelKey, labelValue, namespaceName, objectName } from '../contract/input.ts';
 import { authoritySchema } from './authority.ts';
 import { duration } from './duration.ts';
 import { assertOrder } from './order.ts';
@@ -53,6 +53,17 @@ const service = z
     release: objectName.optional(),
     /** Services that go back before this one, where several do. */
     after: z.array(z.string().min(1)).default([]),
+    /** How the two colours of its Service are told apart, for blue-green. */
+    blueGreen: z
+      .strictObject({
+        /** Label of the pods, and of the Service's selector, whose value is the colour. */
+        label: labelKey.default('version'),
+        /** Colour that a rollback goes to; default: the other one. */
+        to: labelValue.optional(),
+        /** How long the colour that was left keeps its pods after the checks are green. */
+        soak: duration.default(0),
+      })
+      .optional(),
     /** Connections that each pod opens to `database`; a faster pace needs room for twice the pods. */
     connectionsPerPod: z.int().min(1).optional(),
     /** Address of the PostgreSQL database that the pods use, from the environment. */

@@ -1,7 +1,8 @@
 import type {
-  RemovalChange,
+  CanaryDeletionChange,
+  CanaryReplicasChange,
   RoutesChange,
-  ScaleChange,
+  RuleDeletionChange,
 } from '../activities/kubernetes/canary/canary-change.ts';
 import type { Change } from '../contract/plan.ts';
 import { gatewayApi, istio, kubernetes } from './run/proxies.ts';
@@ -29,30 +30,14 @@ export const rollbackCanary = runbook('canary', {
           });
       }),
     );
-    for (const change of changesOf<ScaleChange>(run, '/replicas')) {
+    for (const change of changesOf<CanaryReplicasChange>(run, 'deployment/replicas')) {
       await run.step(`Scale ${nameOf(change)} to zero`, {
-        do: () => kubernetes.driveScale(change),
-        undo: () => kubernetes.driveScale(change.inverse),
+        do: () => kubernetes.scaleCanary(change),
+        undo: () => kubernetes.scaleCanary(change.inverse),
       });
     }
     await run.verify();
-    const removals = changesOf<RemovalChange>(run, '/removal');
-    if (!run.isWhole && removals.length > 0) {
-      return run.leaveOpen(
-        'Nothing of the canary was deleted, since something was left out before.',
-      );
-    }
-    for (const change of removals) {
-      const remove =
-        change.change.kind === 'deployment/removal'
-          ? kubernetes.deleteDeployment
-          : istio.deleteDestinationRule;
-      await run.step(`Delete ${nameOf(change)}`, {
-        do: () => remove(change),
-        // Says that there is no way back, so that no traffic is sent where nothing is left.
-        undo: () => remove(change.inverse),
-      });
-    }
+    await cleanUp(run);
   },
 
   byHand: ({ targets }) =>
@@ -62,11 +47,35 @@ export const rollbackCanary = runbook('canary', {
     ),
 });
 
+/**
+ * Deletes what is the canary's alone: its rule before its pods' Deployment. To undo that only says that
+ * there is no way back, so that no traffic is sent again where nothing is left.
+ */
+async function cleanUp(run: Run): Promise<void> {
+  const rules = changesOf<RuleDeletionChange>(run, 'destinationrule/delete');
+  const deployments = changesOf<CanaryDeletionChange>(run, 'deployment/delete');
+  if (!run.isWhole && rules.length + deployments.length > 0) {
+    return run.leaveOpen('Nothing of the canary was deleted, since something was left out before.');
+  }
+  for (const change of rules) {
+    await run.step(`Delete ${nameOf(change)}`, {
+      do: () => istio.deleteDestinationRule(change),
+      undo: () => istio.deleteDestinationRule(change.inverse),
+    });
+  }
+  for (const change of deployments) {
+    await run.step(`Delete ${nameOf(change)}`, {
+      do: () => kubernetes.deleteCanary(change),
+      undo: () => kubernetes.deleteCanary(change.inverse),
+    });
+  }
+}
+
 function changesOf<C extends Change>(run: Run, kind: string): ChangeMandate<C>[] {
   const changes = run.plan.changes.filter((change) => change.kind.endsWith(kind));
   return changes.map(({ id }) => run.change<C>(id));
 }
 
 function nameOf({ change: { target } }: ChangeMandate<Change>): string {
-  return `${target.kind} ${target.name}`;
+  return `${target.kind}/${target.name}`;
 }

@@ -2,7 +2,7 @@ import { hashOf } from '../../contract/digest.ts';
 import type { Effect } from '../../contract/plan.ts';
 import { stale } from '../failures.ts';
 import type { Clusters } from '../kubernetes/api.ts';
-import { type RemovalMandate, sidesOf } from '../kubernetes/canary/canary-change.ts';
+import { type RuleDeletionMandate, sidesOf } from '../kubernetes/canary/canary-change.ts';
 import { assertNoTraffic, readMesh } from '../kubernetes/canary/mesh.ts';
 import { deleteObject } from '../kubernetes/delete-object.ts';
 import { inWords } from '../kubernetes/objects.ts';
@@ -16,12 +16,12 @@ import { type DestinationRule, isOfCanaryAlone } from './destination-rule.ts';
  */
 export async function deleteDestinationRule(
   clusters: Clusters,
-  mandate: RemovalMandate,
+  mandate: RuleDeletionMandate,
 ): Promise<Effect> {
   const { change } = mandate;
   const { canary } = sidesOf(change);
   return deleteObject<DestinationRule>(clusters, mandate, {
-    contentOf: ({ spec }) => hashOf(spec),
+    isAsPlanned: ({ spec }) => hashOf(spec) === change.before.rule,
     async assertUnused(cluster, rule) {
       if (!isOfCanaryAlone(rule, canary)) {
         throw stale(`${inWords(change.target)} is not about the canary alone, and stays.`);

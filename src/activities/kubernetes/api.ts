@@ -113,25 +113,6 @@ export class Cluster {
     return (await response.json()) as T;
   }
 
-  /**
-   * DELETE of exactly the object that was read: of this UID and as it was then.
-   * @throws {KubernetesError} 409 where another one stands there or it was changed since.
-   */
-  async delete(path: string, { uid, resourceVersion }: Wire<V1Preconditions>): Promise<void> {
-    await this.send(
-      path,
-      {},
-      {
-        method: 'DELETE',
-        headers: { 'content-type': 'application/json', accept: 'application/json' },
-        body: JSON.stringify({
-          ...{ apiVersion: 'v1', kind: 'DeleteOptions', propagationPolicy: 'Background' },
-          preconditions: { uid, resourceVersion },
-        }),
-      },
-    );
-  }
-
   /** POST of an object, for example an access review. */
   async create<T>(path: string, object: unknown): Promise<T> {
     const response = await this.send(
@@ -144,6 +125,25 @@ export class Cluster {
       },
     );
     return (await response.json()) as T;
+  }
+
+  /**
+   * Deletes exactly this object, as it was read; what it owns goes after it. Refuses with 409 where it
+   * has changed since, and with 404 where it is gone.
+   */
+  async delete(path: string, { uid, resourceVersion }: V1Preconditions): Promise<void> {
+    await this.send(
+      path,
+      { fieldManager },
+      {
+        method: 'DELETE',
+        headers: { 'content-type': 'application/json', accept: 'application/json' },
+        body: JSON.stringify({
+          preconditions: { uid, resourceVersion },
+          propagationPolicy: 'Background',
+        }),
+      },
+    );
   }
 
   /**

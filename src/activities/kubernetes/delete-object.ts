@@ -1,12 +1,12 @@
-import type { Change, Effect, Mandate, Reference } from '../../contract/plan.ts';
+import type { Effect, Mandate } from '../../contract/plan.ts';
 import { stale } from '../failures.ts';
 import { type Cluster, type Clusters, KubernetesError } from './api.ts';
 import { inWords, type KubernetesObject, objectPath } from './objects.ts';
 
 /** By what an object is told from what it may have become since the plan was made. */
 export interface Removable<T extends KubernetesObject> {
-  /** As the plan's before has it, in `content`. */
-  contentOf: (object: T) => string;
+  /** Whether it is what the plan says that it is. */
+  isAsPlanned: (object: T) => boolean;
   /** @throws PlanStale where something still needs the object. */
   assertUnused: (cluster: Cluster, object: T) => Promise<void>;
 }
@@ -21,15 +21,10 @@ const attempts = 10;
  */
 export async function deleteObject<T extends KubernetesObject>(
   clusters: Clusters,
-  {
-    change,
-    undo,
-  }: Mandate<
-    Change<Reference & { content: string | null }, Reference & { content: string | null }>
-  >,
-  { contentOf, assertUnused }: Removable<T>,
+  { change, undo }: Mandate,
+  { isAsPlanned, assertUnused }: Removable<T>,
 ): Promise<Effect> {
-  const { target, before } = change;
+  const { target } = change;
   const cluster = clusters.of(target.context);
   const path = objectPath(target.kind, target.namespace, target.name);
   const what = inWords(target);
@@ -42,7 +37,7 @@ export async function deleteObject<T extends KubernetesObject>(
       throw stale(`${what} was deleted, and only its manifest brings it back.`);
     }
     if (!object || !isThere) return { changed: false, text: `${what} is gone.` };
-    if (contentOf(object) !== before.content) {
+    if (!isAsPlanned(object)) {
       throw stale(
         `${what} was changed after the plan was made, and stays: find out by whom, and start again if it is to go.`,
       );

@@ -17,29 +17,34 @@ export function fieldsAt(object: unknown, pointers: readonly string[]): Fields {
   return Object.fromEntries(pointers.map((pointer) => [pointer, valueAt(object, pointer)]));
 }
 
-/**
- * What makes the values of an object so, each behind a test of the value that it replaces. An object
- * that would hold nothing else is added and removed with its value.
- */
+/** What makes the values of an object so, each behind a test of the value that it replaces. */
 export function fieldOperations(object: unknown, to: Fields): JsonPatchOperation[] {
-  return Object.entries(to).flatMap(([path, value]): JsonPatchOperation[] => {
-    const now = valueAt(object, path);
-    if (now === value) return [];
-    const parent = path.slice(0, path.lastIndexOf('/'));
-    const holder = lookUp(object, parent) as object | undefined;
-    const leaf = path.slice(parent.length + 1);
-    if (now === null) {
-      return [
-        holder === undefined
-          ? { op: 'add', path: parent, value: { [leaf]: value } }
-          : { op: 'add', path, value },
-      ];
-    }
-    const test = { op: 'test', path, value: now } as const;
-    if (value !== null) return [test, { op: 'replace', path, value }];
-    const isAlone = Object.keys(holder ?? {}).length === 1;
-    return [test, { op: 'remove', path: isAlone ? parent : path }];
-  });
+  return Object.entries(to).flatMap(([pointer, value]) =>
+    fieldPatch(pointer, valueAt(object, pointer), value),
+  );
+}
+
+/** Objects that hold one value and nothing else: they come and go with it. */
+const holdersOfOne = /^(.*\/(?:mirrorPercentage|percentage))\/value$/;
+
+/** Makes one value another, where it is what it was. */
+export function fieldPatch(
+  pointer: string,
+  from: Fields[string],
+  to: Fields[string],
+): JsonPatchOperation[] {
+  if (from === to) return [];
+  const holder = holdersOfOne.exec(pointer)?.[1];
+  if (from === null) {
+    return [
+      holder === undefined
+        ? { op: 'add', path: pointer, value: to }
+        : { op: 'add', path: holder, value: { value: to } },
+    ];
+  }
+  const test = { op: 'test', path: pointer, value: from } as const;
+  if (to !== null) return [test, { op: 'replace', path: pointer, value: to }];
+  return [test, { op: 'remove', path: holder ?? pointer }];
 }
 
 /** A pointer as people write it: `http[0].route[1].weight`. */

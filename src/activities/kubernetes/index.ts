@@ -4,10 +4,19 @@ import type { LoadedSettings } from '../../config/settings.ts';
 import { planning } from '../planning.ts';
 import { activityProgress } from '../progress.ts';
 import type { Clusters } from './api.ts';
+import { compareColours } from './blue-green/compare-colours.ts';
+import { planBlueGreenRollback } from './blue-green/plan-blue-green-rollback.ts';
+import { deleteDeployment, type DeletionMandate } from './deployment/delete-deployment.ts';
+import type { ReplicasMandate } from './deployment/replicas.ts';
+import { scaleDeployment } from './deployment/scale-deployment.ts';
 import { compareCanary } from './canary/compare-canary.ts';
-import type { RemovalMandate, RoutesMandate, ScaleMandate } from './canary/canary-change.ts';
-import { deleteDeployment } from './canary/delete-deployment.ts';
-import { driveScale } from './canary/drive-scale.ts';
+import type {
+  CanaryDeletionMandate,
+  CanaryReplicasMandate,
+  RoutesMandate,
+} from './canary/canary-change.ts';
+import { deleteCanary } from './canary/delete-canary.ts';
+import { scaleCanary } from './canary/scale-canary.ts';
 import { planCanaryRollback } from './canary/plan-canary-rollback.ts';
 import { compareRevisions } from './deployment/compare-revisions.ts';
 import type { DeploymentMandate } from './deployment/deployment-change.ts';
@@ -37,6 +46,13 @@ export function kubernetesActivities(
     driveRollout: (mandate: DeploymentMandate) =>
       driveRollout(clusters, mandate, activityProgress()),
     handBackDeployment: (mandate: DeploymentMandate) => handBackDeployment(clusters, mandate),
+    planBlueGreenRollback: planning(authority, 'blue-green', (input) =>
+      planBlueGreenRollback(clusters, settings, input),
+    ),
+    compareColours: (mandate: SelectorMandate) => compareColours(clusters, mandate),
+    scaleDeployment: (mandate: ReplicasMandate) =>
+      scaleDeployment(clusters, mandate, activityProgress()),
+    deleteDeployment: (mandate: DeletionMandate) => deleteDeployment(clusters, mandate),
     switchSelector: (mandate: SelectorMandate) => switchSelector(clusters, mandate),
     driveEndpoints: (mandate: SelectorMandate) =>
       driveEndpoints(clusters, mandate, activityProgress()),
@@ -44,8 +60,9 @@ export function kubernetesActivities(
       planCanaryRollback(clusters, settings, input),
     ),
     compareCanary: (mandate: RoutesMandate) => compareCanary(clusters, mandate),
-    driveScale: (mandate: ScaleMandate) => driveScale(clusters, mandate, activityProgress()),
-    deleteDeployment: (mandate: RemovalMandate) => deleteDeployment(clusters, mandate),
+    scaleCanary: (mandate: CanaryReplicasMandate) =>
+      scaleCanary(clusters, mandate, activityProgress()),
+    deleteCanary: (mandate: CanaryDeletionMandate) => deleteCanary(clusters, mandate),
   };
 }
 export type KubernetesActivities = ReturnType<typeof kubernetesActivities>;

@@ -53,6 +53,11 @@ export function inWords({ kind, namespace, name }: Omit<Target, 'uid' | 'context
   return `${kinds[kind].name} ${name} in ${namespace}`;
 }
 
+/** An object as a list names it: `Deployment wakala-api`. */
+export function kindAndName(kind: TargetKind, { metadata }: KubernetesObject): string {
+  return `${kinds[kind].name} ${metadata?.name}`;
+}
+
 /** The object as a target of a plan. */
 export function targetOf(kind: TargetKind, cluster: Cluster, object: KubernetesObject): Target {
   const { namespace = '', name = '', uid = '' } = object.metadata ?? {};

@@ -1,5 +1,7 @@
 /** The changes of a canary's rollback. All name the destinations that are concerned, apart by spaces. */
 import type { Change, Mandate, Reference } from '../../../contract/plan.ts';
+import type { DeletionChange } from '../deployment/delete-deployment.ts';
+import type { ReplicasChange } from '../deployment/replicas.ts';
 import type { Fields } from '../fields.ts';
 import type { Sides } from './sides.ts';
 
@@ -11,22 +13,28 @@ export interface RoutesChange extends Change<Concerned & Fields, Concerned & Fie
 }
 export type RoutesMandate = Mandate<RoutesChange>;
 
-type Running = Concerned & { running: boolean };
-
-/** A Deployment goes to zero; how many replicas it had stays noted on it. */
-export interface ScaleChange extends Change<Running, Running> {
-  kind: 'deployment/replicas';
+/** The Deployment of the canary goes to zero. */
+export interface CanaryReplicasChange extends ReplicasChange {
+  before: ReplicasChange['before'] & Concerned;
+  after: ReplicasChange['after'] & Concerned;
 }
-export type ScaleMandate = Mandate<ScaleChange>;
+export type CanaryReplicasMandate = Mandate<CanaryReplicasChange>;
 
-/** SHA-256 of what makes the object what it is; null once it is gone. */
-type Content = Concerned & { content: string | null };
-
-/** An object is deleted, which cannot be taken back. */
-export interface RemovalChange extends Change<Content, Content> {
-  kind: 'deployment/removal' | 'destinationrule/removal';
+/** The Deployment of the canary is deleted, which cannot be taken back. */
+export interface CanaryDeletionChange extends DeletionChange {
+  before: DeletionChange['before'] & Concerned;
+  after: DeletionChange['after'] & Concerned;
 }
-export type RemovalMandate = Mandate<RemovalChange>;
+export type CanaryDeletionMandate = Mandate<CanaryDeletionChange>;
+
+/** A DestinationRule is deleted, which cannot be taken back; `rule` is the SHA-256 of its spec. */
+export interface RuleDeletionChange extends Change<
+  Concerned & { rule: string },
+  Concerned & { rule: null }
+> {
+  kind: 'destinationrule/delete';
+}
+export type RuleDeletionMandate = Mandate<RuleDeletionChange>;
 
 /** The sides as a change names them. */
 export function concernedOf({ canary, stable }: Sides): Concerned {

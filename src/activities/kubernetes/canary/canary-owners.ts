@@ -1,8 +1,9 @@
 /** Who else changes what belongs to a canary. */
-import type { V2HorizontalPodAutoscaler } from '@kubernetes/client-node';
 import { refused } from '../../failures.ts';
-import type { Wire } from '../api.ts';
-import type { KubernetesObject } from '../objects.ts';
+import type { DestinationRule } from '../../istio/destination-rule.ts';
+import type { Autoscaler } from '../deployment/replicas.ts';
+import { managerWarnings } from '../managers.ts';
+import { kindAndName, type KubernetesObject } from '../objects.ts';
 import { referring } from '../owners.ts';
 import type { Deployment } from '../deployment/revisions.ts';
 import type { Mesh, Router } from './mesh.ts';
@@ -39,15 +40,15 @@ export interface CanaryOwners {
 export async function findCanaryOwners(
   { cluster, namespace }: Pick<Mesh, 'cluster' | 'namespace'>,
   service: string,
+  autoscalers: ReadonlyMap<string, Autoscaler>,
   routers: readonly Router[],
   deployments: readonly Deployment[],
-  others: readonly KubernetesObject[],
+  rules: readonly DestinationRule[],
 ): Promise<CanaryOwners> {
   const warnings: string[] = [];
-  const [canaries, rollouts, autoscalers] = await Promise.all([
+  const [canaries, rollouts] = await Promise.all([
     list<FlaggerCanary>('/apis/flagger.app/v1beta1', 'canaries'),
     list<Rollout>('/apis/argoproj.io/v1alpha1', 'rollouts'),
-    list<Wire<V2HorizontalPodAutoscaler>>('/apis/autoscaling/v2', 'horizontalpodautoscalers'),
   ]);
   const names = deployments.map(({ metadata }) => metadata?.name ?? '');
   const virtualServices = routers.map(({ object }) => object.metadata?.name ?? '');
@@ -74,18 +75,22 @@ export async function findCanaryOwners(
       `Flagger sets these weights (canary ${name}) and sends traffic to the canary again while its analysis goes on, which takes back what this run does: have it skip this release by rolling back Deployment ${watching.spec?.targetRef?.name}, the one that it watches. Nothing that is Flagger's is deleted here.`,
     );
   }
-  for (const { metadata, spec } of autoscalers) {
-    if (!names.includes(spec?.scaleTargetRef.name ?? '')) continue;
+  for (const name of names) {
+    const autoscaler = autoscalers.get(name);
+    if (!autoscaler) continue;
     warnings.push(
-      `HorizontalPodAutoscaler ${metadata?.name} scales the canary's Deployment: it leaves it alone at zero replicas, and stays when the Deployment is deleted; kubectl delete hpa ${metadata?.name} -n ${namespace} takes it away.`,
+      autoscaler.madeBy === undefined
+        ? `HorizontalPodAutoscaler ${autoscaler.name} rests while Deployment ${name} has no replicas, and stays when the Deployment is deleted.`
+        : `A ${autoscaler.madeBy} scales Deployment ${name} and may start its pods again: pause it, and delete it with the Deployment.`,
     );
   }
-  const owned = [...routers.map(({ object }) => object), ...deployments, ...others];
-  const tools = new Set(owned.map(toolOf).filter((tool) => tool !== undefined));
-  for (const tool of tools) {
-    warnings.push(
-      `${tool} applies what is changed here and may put it back, the canary as well: take the canary out of its source too, and turn its syncing off until then.`,
-    );
+  const objects = [
+    ...routers.map(({ kind, object }) => ({ kind, object })),
+    ...deployments.map((object) => ({ kind: 'deployment', object }) as const),
+    ...rules.map((object) => ({ kind: 'destinationrule', object }) as const),
+  ];
+  for (const { kind, object } of objects) {
+    warnings.push(...managerWarnings(object, kindAndName(kind, object)));
   }
   return {
     warnings,
@@ -97,17 +102,4 @@ export async function findCanaryOwners(
   function list<T>(api: string, plural: string): Promise<T[]> {
     return referring<T>(cluster, `${api}/namespaces/${namespace}/${plural}`, warnings);
   }
-}
-
-/** What applies an object from somewhere else; undefined where nothing says so. */
-function toolOf({ metadata }: KubernetesObject): string | undefined {
-  const { annotations = {}, labels = {} } = metadata ?? {};
-  const application =
-    annotations['argocd.argoproj.io/tracking-id']?.split(':')[0] ??
-    labels['argocd.argoproj.io/instance'];
-  if (application) return `Argo CD (application ${application})`;
-  const flux = labels['kustomize.toolkit.fluxcd.io/name'] ?? labels['helm.toolkit.fluxcd.io/name'];
-  if (flux) return `Flux (${flux})`;
-  const release = annotations['meta.helm.sh/release-name'];
-  return release && `Helm (release ${release})`;
 }

@@ -3,7 +3,7 @@ import { refused } from '../../failures.ts';
 import { inWords } from '../objects.ts';
 import type { Deployment } from '../deployment/revisions.ts';
 import type { Labels } from '../service/service.ts';
-import { destinationsIn, type Mesh, selectorOf } from './mesh.ts';
+import { destinationsIn, type Mesh, portsOf, selectorOf } from './mesh.ts';
 import { type Destination, turnFrom, type Turned, UnclearRoute } from './routes.ts';
 import type { Router } from './mesh.ts';
 import type { Sides } from './sides.ts';
@@ -127,6 +127,8 @@ export function turnRoutes(
     );
   }
   const usual = [`${service}/stable`, `${service}-stable`, `${service}-primary`].filter(isUsable);
+  const listens = (destination: Destination, port: number | undefined) =>
+    port === undefined || portsOf(mesh, destination).includes(port);
   const found: Destination[] = [];
   const turned = new Map<Router, TurnedRouter>();
   const routes = mesh.routers.flatMap((router) =>
@@ -142,7 +144,7 @@ export function turnRoutes(
       wanted === undefined ? [...usual, ...found, ...[service].filter(isUsable)] : byName;
     const where = `${inWords({ kind: router.kind, namespace: mesh.namespace, name: router.object.metadata?.name ?? '' })}: ${route.name}`;
     const { after, lines, ...rest } = turnOrRefuse(where, () =>
-      turnFrom(route, canary, { stable, isNamed: wanted !== undefined }),
+      turnFrom(route, canary, { stable, areNamed: wanted !== undefined, listens }),
     );
     if (lines.length === 0) continue;
     found.push(...rest.stable.filter((destination) => !found.includes(destination)));

@@ -52,9 +52,7 @@ function routersOf(kind: Router['kind'], objects: KubernetesObject[]): Router[] 
 
 /** The routes of a router of this kind. */
 export function routesIn(kind: TargetKind, object: KubernetesObject): Route[] {
-  return kind === 'httproute'
-    ? httpRouteRoutes(object as HttpRoute)
-    : virtualServiceRoutes(object as VirtualService);
+  return kind === 'httproute' ? httpRouteRoutes(object) : virtualServiceRoutes(object);
 }
 
 /** Every destination that is named or made somewhere. */
@@ -84,6 +82,13 @@ export function selectorOf(
   const labels = subset === undefined ? {} : subsetLabels(rules, destination);
   if (!selector || Object.keys(selector).length === 0 || !labels) return undefined;
   return { ...selector, ...labels };
+}
+
+/** Ports that the Service of a destination listens on. */
+export function portsOf({ services }: Mesh, destination: Destination): number[] {
+  const [name] = destination.split('/');
+  const service = services.find(({ metadata }) => metadata?.name === name);
+  return (service?.spec?.ports ?? []).map(({ port }) => port);
 }
 
 /** What is sent to the canary anywhere in the namespace; empty where that is nothing. */

@@ -6,19 +6,21 @@ import type { Change, Plan } from '../../../contract/plan.ts';
 import { refused } from '../../failures.ts';
 import { type DestinationRule, isOfCanaryAlone, subsetsOf } from '../../istio/destination-rule.ts';
 import { plannedChecks } from '../../verification/planned-checks.ts';
-import type { Clusters, ListOf } from '../api.ts';
+import type { Clusters } from '../api.ts';
+import { type Autoscaler, readAutoscalers, replicasOf } from '../deployment/replicas.ts';
 import type { Deployment } from '../deployment/revisions.ts';
 import { fieldsAt } from '../fields.ts';
-import { objectPath, targetOf } from '../objects.ts';
+import { kindAndName, targetOf } from '../objects.ts';
+import { readDeployments } from '../service/carriers.ts';
 import { templateDigest } from '../templates.ts';
 import {
   concernedOf,
-  type RemovalChange,
+  type CanaryDeletionChange,
+  type CanaryReplicasChange,
   type RoutesChange,
-  type ScaleChange,
+  type RuleDeletionChange,
 } from './canary-change.ts';
 import { findCanaryOwners } from './canary-owners.ts';
-import { replicasOf } from './drive-scale.ts';
 import {
   type Asked,
   findCanary,
@@ -29,6 +31,7 @@ import {
   withoutCanary,
 } from './find-canary.ts';
 import { type Mesh, readMesh, selectorOf } from './mesh.ts';
+import { whyCanaryMustStay } from './scale-canary.ts';
 import { isOfCanary, readReadiness, type Sides } from './sides.ts';
 
 /** What belongs to a canary, as it stands. */
@@ -38,6 +41,9 @@ interface Canary {
   sides: Sides;
   turned: TurnedRouter[];
   deployments: Deployment[];
+  autoscalers: Map<string, Autoscaler>;
+  /** Why Deployments keep their pods, each a sentence. */
+  needed: string[];
   /** Rules that name it, also beside others. */
   rules: DestinationRule[];
 }
@@ -55,19 +61,20 @@ export async function planCanaryRollback(
   const cluster = clusters.of(input.context);
   const namespace = input.namespace ?? settings.kubernetes.namespace;
   const { service } = input;
-  const [serviceName, own] = ['service', 'deployment']
+  const [serviceName, settled] = ['service', 'deployment']
     .map((kind) =>
       findService(settings, { kind: kind as 'service' | 'deployment', namespace, name: service }),
     )
     .find(([, found]) => found) ?? ['', undefined];
   const asked: Asked = {
     service,
-    canary: input.canary ?? own?.canary,
-    stable: input.stable ?? own?.stable,
+    canary: input.canary ?? settled?.canary,
+    stable: input.stable ?? settled?.stable,
   };
-  const [mesh, { items: deployments }] = await Promise.all([
+  const [mesh, deployments, autoscalers] = await Promise.all([
     readMesh(cluster, namespace),
-    cluster.get<ListOf<Deployment>>(objectPath('deployment', namespace)),
+    readDeployments(cluster, namespace),
+    readAutoscalers(cluster, namespace),
   ]);
   if (mesh.services.length === 0 && !(await cluster.find(`/api/v1/namespaces/${namespace}`))) {
     throw refused(
@@ -80,14 +87,24 @@ export async function planCanaryRollback(
   const { turned, sides } = turnRoutes(mesh, destinations, asked);
   // Without a route to either side nobody can tell how requests get there.
   if (sides.stable.length === 0 && turned.length === 0) withoutCanary(mesh, asked, destinations);
+  const own = deployments.filter((one) => isCanarys(mesh, sides, asked, one));
+  const reasons = await Promise.all(
+    own.map((deployment) => whyCanaryMustStay(cluster, deployment, destinations)),
+  );
   const canary: Canary = {
-    ...{ mesh, asked, sides, turned },
-    deployments: deployments.filter((one) => isCanarys(mesh, sides, asked, one)),
+    ...{ mesh, asked, sides, turned, autoscalers },
+    deployments: own.filter((_, index) => reasons[index] === undefined),
+    needed: own.flatMap((deployment, index) =>
+      reasons[index] === undefined
+        ? []
+        : [`${kindAndName('deployment', deployment)} keeps its pods: ${reasons[index]}.`],
+    ),
     rules: mesh.rules.filter((rule) => names(rule, destinations)),
   };
   const owners = await findCanaryOwners(
     mesh,
     service,
+    autoscalers,
     turned.map(({ router }) => router),
     canary.deployments,
     canary.rules,
@@ -105,12 +122,8 @@ export async function planCanaryRollback(
     changes,
     summary: summaryOf(canary, changes),
     differences: differencesOf(canary, changes),
-    warnings: [
-      ...warning,
-      ...owners.warnings,
-      ...statements(canary, changes, input.keep, owners.isOwned),
-    ],
-    checks: plannedChecks(serviceName, own),
+    warnings: [...warning, ...owners.warnings, ...statements(canary, changes, owners.isOwned)],
+    checks: plannedChecks(serviceName, settled),
     estimateSeconds: 5,
   });
 }
@@ -144,7 +157,7 @@ function names(rule: DestinationRule, canary: readonly string[]): boolean {
 }
 
 function changesOf(
-  { mesh: { cluster }, sides, turned, deployments, rules }: Canary,
+  { mesh: { cluster }, sides, turned, deployments, rules, autoscalers }: Canary,
   keep: boolean,
   isOwned: (object: Deployment | DestinationRule) => boolean,
 ): Change[] {
@@ -159,38 +172,37 @@ function changesOf(
   });
   const scaled = deployments
     .filter((deployment) => replicasOf(deployment) > 0)
-    .map((deployment): ScaleChange => {
+    .map((deployment): CanaryReplicasChange => {
       const target = targetOf('deployment', cluster, deployment);
+      const autoscaled = autoscalers.has(target.name);
       return {
         ...{ id: `replicas/${target.name}`, kind: 'deployment/replicas', target },
-        before: { ...concerned, running: true },
-        after: { ...concerned, running: false },
+        before: { ...concerned, replicas: replicasOf(deployment), autoscaled },
+        after: { ...concerned, replicas: 0, autoscaled },
       };
     });
   if (keep) return [...routes, ...scaled];
-  const removal = (
-    kind: 'deployment' | 'destinationrule',
-    object: Deployment | DestinationRule,
-    content: string,
-  ): RemovalChange => {
-    const target = targetOf(kind, cluster, object);
-    return {
-      ...{ id: `removal/${kind}/${target.name}`, kind: `${kind}/removal`, target },
-      before: { ...concerned, content },
-      after: { ...concerned, content: null },
-    };
-  };
-  return [
-    ...[...routes, ...scaled],
-    ...rules
-      .filter((rule) => isOfCanaryAlone(rule, sides.canary) && !isOwned(rule))
-      .map((rule) => removal('destinationrule', rule, hashOf(rule.spec))),
-    ...deployments
-      .filter((deployment) => !isOwned(deployment))
-      .map((deployment) =>
-        removal('deployment', deployment, templateDigest(deployment.spec?.template)),
-      ),
-  ];
+  const ruleDeletions = rules
+    .filter((rule) => isOfCanaryAlone(rule, sides.canary) && !isOwned(rule))
+    .map((rule): RuleDeletionChange => {
+      const target = targetOf('destinationrule', cluster, rule);
+      return {
+        ...{ id: `delete/destinationrule/${target.name}`, kind: 'destinationrule/delete', target },
+        before: { ...concerned, rule: hashOf(rule.spec) },
+        after: { ...concerned, rule: null },
+      };
+    });
+  const deletions = deployments
+    .filter((deployment) => !isOwned(deployment))
+    .map((deployment): CanaryDeletionChange => {
+      const target = targetOf('deployment', cluster, deployment);
+      return {
+        ...{ id: `delete/deployment/${target.name}`, kind: 'deployment/delete', target },
+        before: { ...concerned, template: templateDigest(deployment.spec?.template) },
+        after: { ...concerned, template: null },
+      };
+    });
+  return [...routes, ...scaled, ...ruleDeletions, ...deletions];
 }
 
 /**
@@ -199,7 +211,7 @@ function changesOf(
  * @throws Refused where only the canary has ready pods.
  */
 async function assertReady({ mesh, sides }: Canary, changes: Change[]): Promise<string[]> {
-  const takesAway = changes.some(({ kind }) => !kind.endsWith('/removal'));
+  const takesAway = changes.some(({ kind }) => !kind.endsWith('/delete'));
   if (!takesAway || sides.stable.length === 0) return [];
   const { canary, stable, text } = await readReadiness(mesh, sides);
   if (stable > 0) return [];
@@ -215,59 +227,70 @@ function summaryOf({ mesh, asked, sides, turned }: Canary, changes: Change[]): s
   const of = (kind: string) =>
     changes
       .filter((change) => change.kind.endsWith(kind))
-      .map(({ target }) => `${target.kind} ${target.name}`)
+      .map(({ target }) => kindAndName(target.kind, { metadata: target }))
       .join(', ');
-  const [scaled, removed] = [of('/replicas'), of('/removal')];
+  const [scaled, deleted] = [of('/replicas'), of('/delete')];
   const parts = [
-    turned.length > 0 ? `its traffic goes to ${sides.stable.join(', ') || 'nobody'}` : '',
+    turned.length > 0 && `its traffic goes to ${sides.stable.join(', ') || 'nobody'}`,
     scaled && `${scaled} is scaled to zero`,
-    removed && `${removed} ${removed.includes(',') ? 'are' : 'is'} deleted`,
+    deleted && `deleted at the end: ${deleted}`,
   ].filter(Boolean);
-  return `The canary of ${asked.service} in ${mesh.namespace} (${sides.canary.join(', ')}) is taken out: ${parts.join(', then ')}.`;
+  return `The canary of ${asked.service} in ${mesh.namespace} (${sides.canary.join(', ')}) is taken out: ${parts.join('; ')}.`;
 }
 
-function differencesOf({ turned, deployments }: Canary, changes: Change[]): string[] {
+function differencesOf({ turned }: Canary, changes: Change[]): string[] {
+  const named = ({ target }: Change) => kindAndName(target.kind, { metadata: target });
   return [
     ...turned.flatMap(({ lines }) => lines),
-    ...deployments
-      .filter((deployment) => replicasOf(deployment) > 0)
-      .map((one) => `Deployment ${one.metadata?.name}: ${replicasOf(one)} replicas -> 0`),
     ...changes
-      .filter(({ kind }) => kind.endsWith('/removal'))
-      .map(({ target }) => `${target.kind} ${target.name}: deleted`),
+      .filter(({ kind }) => kind === 'deployment/replicas')
+      .map((change) => `${named(change)}: replicas ${change.before.replicas} -> 0`),
+    ...changes
+      .filter(({ kind }) => kind.endsWith('/delete'))
+      .map((change) => `${named(change)}: deleted`),
   ];
 }
 
-/** What is left, and what cannot be taken back. */
+/** What stays, and what cannot be taken back. */
 function statements(
-  { sides, deployments, rules }: Canary,
+  { sides, deployments, rules, needed }: Canary,
   changes: Change[],
-  keep: boolean,
   isOwned: (object: Deployment | DestinationRule) => boolean,
 ): string[] {
-  const lines: string[] = [];
-  const removed = changes.filter(({ kind }) => kind.endsWith('/removal'));
-  if (removed.length > 0) {
+  const lines = [...needed];
+  const isDeleted = (uid: string | undefined) =>
+    changes.some(({ kind, target }) => kind.endsWith('/delete') && target.uid === uid);
+  if (changes.some(({ kind }) => kind.endsWith('/delete'))) {
     lines.push(
-      'What is deleted at the end, once the service is verified, comes back by its manifest only: --keep leaves it.',
+      'What is deleted comes back by its manifest only. It is deleted once the checks of the service are green; --keep leaves it.',
     );
   }
-  if (deployments.length === 0) {
-    lines.push('No Deployment is the canary’s alone, so none is scaled or deleted.');
+  if (deployments.length === 0 && needed.length === 0) {
+    lines.push('No Deployment makes pods for the canary alone, so none is scaled or deleted.');
   }
-  if (keep) return lines;
-  for (const rule of rules.filter((one) => !isOfCanaryAlone(one, sides.canary))) {
+  for (const rule of rules.filter(({ metadata }) => !isDeleted(metadata?.uid))) {
+    const name = kindAndName('destinationrule', rule);
+    if (isOwned(rule)) lines.push(`${name} belongs to another object, and stays.`);
+    else if (!isOfCanaryAlone(rule, sides.canary)) {
+      lines.push(`${name} is about others as well, and stays with the subset of the canary in it.`);
+    }
+  }
+  for (const deployment of deployments.filter(isOwned)) {
     lines.push(
-      `DestinationRule ${rule.metadata?.name} is about others too and stays, with the subset of the canary, which gets no traffic.`,
+      `${kindAndName('deployment', deployment)} belongs to another tool: it is not deleted.`,
     );
-  }
-  for (const { metadata } of [...deployments, ...rules].filter(isOwned)) {
-    lines.push(`${metadata?.name} belongs to another tool, which deletes it: it stays.`);
   }
   return lines;
 }
 
-function gone({ mesh, asked, sides, deployments, rules }: Canary): string {
-  const left = [...deployments, ...rules].map(({ metadata }) => metadata?.name).join(', ');
-  return `The canary of ${asked.service} in ${mesh.namespace} (${sides.canary.join(', ')}) gets no traffic and runs no pods: nothing to do${left ? `; ${left} stays` : ''}.`;
+function gone({ mesh, asked, sides, deployments, rules, needed }: Canary): string {
+  const left = [
+    ...rules.map((rule) => kindAndName('destinationrule', rule)),
+    ...deployments.map((deployment) => kindAndName('deployment', deployment)),
+  ];
+  const stays = left.length > 0 ? ` (${left.join(', ')} stays)` : '';
+  return [
+    `The canary of ${asked.service} in ${mesh.namespace} (${sides.canary.join(', ')}) gets no traffic, and there is nothing of it to take out${stays}.`,
+    ...needed,
+  ].join(' ');
 }

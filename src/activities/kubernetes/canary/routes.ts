@@ -54,26 +54,35 @@ export interface Turned {
 /** Why a route cannot be turned by itself, in words that follow its name. */
 export class UnclearRoute extends Error {}
 
+/** Who may get the requests of a canary. */
+export interface Takers {
+  /** The likeliest first. */
+  stable: readonly Destination[];
+  /** Whether somebody has named them, so that no other is thought of. */
+  areNamed: boolean;
+  /** Whether a destination listens on a port; undefined for a route that names none. */
+  listens: (destination: Destination, port: number | undefined) => boolean;
+}
+
 /**
  * Turns a route away from its canary: the weight of the canary is added to the stable destination of
  * the same route; where the route has none, the canary is replaced by a stable destination as it
  * stands; copies of requests end.
- * @param stable who may be the stable destination, the likeliest first; `isNamed` where somebody said so
- * @throws UnclearRoute where several could get the requests.
+ * @throws UnclearRoute where several could get the requests, or nobody.
  */
 export function turnFrom(
   { destinations, mirrors }: Route,
   canary: readonly Destination[],
-  { stable, isNamed }: { stable: readonly Destination[]; isNamed: boolean },
+  takers: Takers,
 ): Turned {
   const turned: Turned = { after: {}, stable: [], lines: [] };
   const isCanary = ({ destination }: { destination: Destination }) => canary.includes(destination);
   const losing = destinations.filter((one) => isCanary(one) && one.share > 0);
   const others = destinations.filter((one) => !isCanary(one));
   if (losing.length > 0) {
-    const taker = takerOf(others, stable, isNamed);
+    const taker = takerOf(others, takers);
     if (taker) addWeights(turned, losing, taker);
-    else replaceEach(turned, losing, stable);
+    else replaceEach(turned, losing, takers);
   }
   for (const { destination, percent, off } of mirrors.filter(isCanary)) {
     if (percent === 0) continue;
@@ -86,14 +95,13 @@ export function turnFrom(
 /** The destination of the same route that gets the weight; undefined where there is none. */
 function takerOf(
   others: readonly WeightedDestination[],
-  stable: readonly Destination[],
-  isNamed: boolean,
+  { stable, areNamed }: Takers,
 ): WeightedDestination | undefined {
   for (const wanted of stable) {
     const found = others.find(({ destination }) => destination === wanted);
     if (found) return found;
   }
-  if (isNamed || others.length === 0) return undefined;
+  if (areNamed || others.length === 0) return undefined;
   if (others.length === 1) return others[0];
   const names = others.map(({ destination }) => destination).join(', ');
   throw new UnclearRoute(`has several destinations beside the canary (${names})`);
@@ -120,13 +128,17 @@ function addWeights(
 function replaceEach(
   turned: Turned,
   losing: readonly WeightedDestination[],
-  stable: readonly Destination[],
+  { stable, listens }: Takers,
 ): void {
-  for (const { destination, namedAs } of losing) {
-    const found = stable.map((one) => [one, namedAs(one)] as const).find(([, named]) => named);
-    if (!found) throw new UnclearRoute(`sends requests to ${destination} alone`);
-    const [instead, naming] = found;
-    turned.after = { ...turned.after, ...naming };
+  for (const { destination, port, namedAs } of losing) {
+    const instead = stable.find((one) => namedAs(one) && listens(one, port));
+    if (instead === undefined) {
+      const on = port === undefined ? '' : ` on port ${port}`;
+      throw new UnclearRoute(
+        `sends requests to ${destination} alone, and nobody else takes them${on}`,
+      );
+    }
+    turned.after = { ...turned.after, ...namedAs(instead) };
     turned.lines.push(`${destination} -> ${instead}`);
     turned.stable.push(instead);
   }
