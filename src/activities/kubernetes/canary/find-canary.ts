@@ -15,29 +15,37 @@ export interface Asked {
   stable: string | undefined;
 }
 
+/** Name of the Deployment of a canary where its pods do not tell, as the runbook has it. */
+export function canaryName({ service, canary }: Asked): string {
+  return canary ?? `${service}-canary`;
+}
+
 /**
  * Destinations that are the canary: by default the subset `canary` of the service and the Service
- * NAME-canary, whichever there are; else those of that name, or whose pods are those of the Deployment
- * of that name alone. Empty where there is none.
+ * NAME-canary, whichever there are; else those whose pods are those of the Deployment NAME-canary
+ * alone. Another name takes the place of both. Empty where there is none.
  */
 export function findCanary(
   mesh: Mesh,
   deployments: readonly Deployment[],
-  { service, canary: wanted }: Asked,
+  asked: Asked,
 ): Destination[] {
-  const known = destinationsIn(mesh);
-  const byName = [`${service}/${wanted ?? 'canary'}`, wanted ?? `${service}-canary`];
-  const found = byName.filter((name) => name !== service && known.has(name));
-  const deployment = deployments.find(({ metadata }) => metadata?.name === wanted);
+  const { service } = asked;
+  const known = [...destinationsIn(mesh)].filter((destination) => destination !== service);
+  const subset = `${service}/${asked.canary ?? 'canary'}`;
+  const found = known.filter((name) => name === subset || name === canaryName(asked));
+  const deployment = deployments.find(({ metadata }) => metadata?.name === canaryName(asked));
   if (found.length > 0 || !deployment) return found;
-  return [...known].filter((destination) => {
+  const byPods = known.filter((destination) => {
     const selector = selectorOf(mesh, destination);
     const isOwn = destination.startsWith(`${service}/`) || !destination.includes('/');
-    if (!selector || !isOwn || destination === service) return false;
+    if (!selector || !isOwn) return false;
     return deployments.every(
       (other) => matches(selector, podLabels(other)) === (other === deployment),
     );
   });
+  // Nothing leads to its pods any more, and it is there all the same.
+  return byPods.length > 0 ? byPods : [subset];
 }
 
 /** Labels of the pods that a Deployment makes. */

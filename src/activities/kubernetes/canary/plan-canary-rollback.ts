@@ -23,6 +23,7 @@ import {
 import { findCanaryOwners } from './canary-owners.ts';
 import {
   type Asked,
+  canaryName,
   findCanary,
   matches,
   podLabels,
@@ -143,7 +144,7 @@ function isCanarys(mesh: Mesh, sides: Sides, asked: Asked, deployment: Deploymen
   const labels = podLabels(deployment);
   if (isOfCanary(mesh, sides, labels)) return true;
   const isMade = sides.canary.every((destination) => selectorOf(mesh, destination));
-  const isNamed = deployment.metadata?.name === (asked.canary ?? `${asked.service}-canary`);
+  const isNamed = deployment.metadata?.name === canaryName(asked);
   const ofService = selectorOf(mesh, asked.service);
   if (isMade || !isNamed || !ofService || !matches(ofService, labels)) return false;
   return sides.stable.every((destination) => {

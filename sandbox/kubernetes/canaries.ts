@@ -19,7 +19,12 @@ export const to = (host: string, subset: string, more: Json = {}): Json => ({
 /** A Deployment whose pods are a version of a service. */
 export function versionManifest(
   name: string,
-  { service, version, image, replicas }: Record<'service' | 'version' | 'image', string> & {
+  {
+    service,
+    version,
+    image,
+    replicas,
+  }: Record<'service' | 'version' | 'image', string> & {
     replicas: number;
   },
 ): object {
@@ -92,9 +97,7 @@ export function istioCanary(name: string, wanted: CanaryWanted = {}): object[] {
     destinationRule(name, name, ['stable']),
     destinationRule(`${name}-canary`, name, ['canary']),
     virtualService(name, {
-      http: [
-        { route: [to(name, 'stable', { weight: 90 }), to(name, 'canary', { weight: 10 })] },
-      ],
+      http: [{ route: [to(name, 'stable', { weight: 90 }), to(name, 'canary', { weight: 10 })] }],
     }),
   ];
 }
