@@ -154,6 +154,10 @@ describe('what somebody else does meanwhile', () => {
       }),
     );
 
+    // Nobody has asked for the new plan yet.
+    await env.untilWaiting(id);
+    await env.decide(id, 'approve', 'on-call');
+
     const result = await env.result(id);
     expect(result.plannedAgain).toContain('was changed after the plan was made');
     expect(result.outcome).toBe('rolled-back');

@@ -3,6 +3,7 @@
  * the contract, which a test demands of them.
  */
 import type { Scenario } from './scenario.ts';
+import { canaryScenarios } from './scenarios/canary.ts';
 import { deploymentScenarios } from './scenarios/deployment.ts';
 
-export const scenarios: readonly Scenario[] = [...deploymentScenarios];
+export const scenarios: readonly Scenario[] = [...deploymentScenarios, ...canaryScenarios];

@@ -4,7 +4,7 @@ import { inWords } from '../objects.ts';
 import type { Deployment } from '../deployment/revisions.ts';
 import type { Labels } from '../service/service.ts';
 import { destinationsIn, type Mesh, portsOf, selectorOf } from './mesh.ts';
-import { type Destination, turnFrom, type Turned, UnclearRoute } from './routes.ts';
+import { type Destination, type Route, turnFrom, type Turned, UnclearRoute } from './routes.ts';
 import type { Router } from './mesh.ts';
 import type { Sides } from './sides.ts';
 
@@ -138,30 +138,23 @@ export function turnRoutes(
   const listens = (destination: Destination, port: number | undefined) =>
     port === undefined || portsOf(mesh, destination).includes(port);
   const found: Destination[] = [];
-  const turned = new Map<Router, TurnedRouter>();
   const routes = mesh.routers.flatMap((router) =>
     router.routes.map((route) => ({ router, route })),
   );
   const hasOthers = ({ route }: (typeof routes)[number]) =>
     route.destinations.some(({ destination }) => !canary.includes(destination));
+  const turnedRoutes = new Map<Route, Turned>();
   for (const { router, route } of [
     ...routes.filter(hasOthers),
     ...routes.filter((one) => !hasOthers(one)),
   ]) {
     const stable =
       wanted === undefined ? [...usual, ...found, ...[service].filter(isUsable)] : byName;
-    const where = `${inWords({ kind: router.kind, namespace: mesh.namespace, name: router.object.metadata?.name ?? '' })}: ${route.name}`;
-    const { after, lines, ...rest } = turnOrRefuse(where, () =>
-      turnFrom(route, canary, { stable, areNamed: wanted !== undefined, listens }),
-    );
-    if (lines.length === 0) continue;
-    found.push(...rest.stable.filter((destination) => !found.includes(destination)));
-    const earlier = turned.get(router) ?? { router, after: {}, lines: [] };
-    turned.set(router, {
-      router,
-      after: { ...earlier.after, ...after },
-      lines: [...earlier.lines, ...lines.map((line) => `${where}: ${line}`)],
-    });
+    const takers = { stable, areNamed: wanted !== undefined, listens };
+    const turned = turnOrRefuse(mesh, router, route, () => turnFrom(route, canary, takers));
+    if (turned.lines.length === 0) continue;
+    found.push(...turned.stable.filter((destination) => !found.includes(destination)));
+    turnedRoutes.set(route, turned);
   }
   const stable = found.length > 0 ? found : serving(mesh, service, canary);
   const unknown = stable.filter((destination) => !exists(destination));
@@ -170,14 +163,33 @@ export function turnRoutes(
       `${unknown.join(' and ')} in ${mesh.namespace} cannot get the canary's requests: there is no Service with a selector, or no DestinationRule that makes the subset, so nobody can tell whether its pods are ready. Name another with --stable.`,
     );
   }
-  return { turned: [...turned.values()], sides: { canary, stable } };
+  const turned = mesh.routers
+    .map((router): TurnedRouter => {
+      const all = router.routes.flatMap((route) => {
+        const one = turnedRoutes.get(route);
+        return one ? [{ ...one, where: whereIs(mesh, router, route) }] : [];
+      });
+      return {
+        router,
+        after: Object.fromEntries(all.flatMap(({ after }) => Object.entries(after))),
+        lines: all.flatMap(({ where, lines }) => lines.map((line) => `${where}: ${line}`)),
+      };
+    })
+    .filter(({ lines }) => lines.length > 0);
+  return { turned, sides: { canary, stable } };
 }
 
-function turnOrRefuse(where: string, turn: () => Turned): Turned {
+function turnOrRefuse(mesh: Mesh, router: Router, route: Route, turn: () => Turned): Turned {
   try {
     return turn();
   } catch (error) {
     if (!(error instanceof UnclearRoute)) throw error;
-    throw refused(`${where} ${error.message}: say with --stable who gets the canary's requests.`);
+    throw refused(
+      `${whereIs(mesh, router, route)} ${error.message}: say with --stable who gets the canary's requests.`,
+    );
   }
+}
+
+function whereIs({ namespace }: Mesh, { kind, object }: Router, { name }: Route): string {
+  return `${inWords({ kind, namespace, name: object.metadata?.name ?? '' })}: ${name}`;
 }
