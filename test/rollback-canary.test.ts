@@ -418,7 +418,7 @@ test.concurrent('nothing is deleted where a red check was left out', async () =>
   expect(result.outcome).toBe('rolled-back');
   expect(result.gaps).toEqual([
     expect.stringContaining('Check health was left out'),
-    'Nothing of the canary was deleted, since something was left out before.',
+    'Since something was left out, nothing of the canary was deleted.',
   ]);
   expect(await left('skipped')).toEqual(
     expect.arrayContaining(['deployment/skipped-canary', 'destinationrule/skipped-canary']),

@@ -55,7 +55,7 @@ async function cleanUp(run: Run): Promise<void> {
   const rules = changesOf<RuleDeletionChange>(run, 'destinationrule/delete');
   const deployments = changesOf<CanaryDeletionChange>(run, 'deployment/delete');
   if (!run.isWhole && rules.length + deployments.length > 0) {
-    return run.leaveOpen('Nothing of the canary was deleted, since something was left out before.');
+    return run.leaveOpen('Since something was left out, nothing of the canary was deleted');
   }
   for (const change of rules) {
     await run.step(`Delete ${nameOf(change)}`, {

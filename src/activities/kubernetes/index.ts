@@ -1,11 +1,7 @@
 /** Activities on Kubernetes, under the names that follow `kubernetes.` in the contract. */
-import type { Authority } from '../../authority/authority.ts';
-import type { LoadedSettings } from '../../config/settings.ts';
-import { planning } from '../planning.ts';
+import { planning, type PlanningParts } from '../planning.ts';
 import { activityProgress } from '../progress.ts';
-import type { Clusters } from './api.ts';
 import { compareColours } from './blue-green/compare-colours.ts';
-import { planBlueGreenRollback } from './blue-green/plan-blue-green-rollback.ts';
 import { deleteDeployment, type DeletionMandate } from './deployment/delete-deployment.ts';
 import type { ReplicasMandate } from './deployment/replicas.ts';
 import { scaleDeployment } from './deployment/scale-deployment.ts';
@@ -17,38 +13,26 @@ import type {
 } from './canary/canary-change.ts';
 import { deleteCanary } from './canary/delete-canary.ts';
 import { scaleCanary } from './canary/scale-canary.ts';
-import { planCanaryRollback } from './canary/plan-canary-rollback.ts';
 import { compareRevisions } from './deployment/compare-revisions.ts';
 import type { DeploymentMandate } from './deployment/deployment-change.ts';
 import { driveRollout } from './deployment/drive-rollout.ts';
 import { handBackDeployment } from './deployment/hand-back-deployment.ts';
-import { planDeploymentRollback } from './deployment/plan-deployment-rollback.ts';
-import { planServicesRollback } from './deployment/plan-services-rollback.ts';
 import { restoreTemplate } from './deployment/restore-template.ts';
 import { driveEndpoints } from './service/drive-endpoints.ts';
 import type { SelectorMandate } from './service/service.ts';
 import { switchSelector } from './service/switch-selector.ts';
 
-export function kubernetesActivities(
-  clusters: Clusters,
-  settings: LoadedSettings,
-  authority: Authority,
-) {
+export function kubernetesActivities(parts: PlanningParts) {
+  const { clusters } = parts;
   return {
-    planDeploymentRollback: planning(authority, 'deployment', (input) =>
-      planDeploymentRollback(clusters, settings, input),
-    ),
-    planServicesRollback: planning(authority, 'services', (input) =>
-      planServicesRollback(clusters, settings, input),
-    ),
+    planDeploymentRollback: planning(parts, 'deployment'),
+    planServicesRollback: planning(parts, 'services'),
     compareRevisions: (mandate: DeploymentMandate) => compareRevisions(clusters, mandate),
     restoreTemplate: (mandate: DeploymentMandate) => restoreTemplate(clusters, mandate),
     driveRollout: (mandate: DeploymentMandate) =>
       driveRollout(clusters, mandate, activityProgress()),
     handBackDeployment: (mandate: DeploymentMandate) => handBackDeployment(clusters, mandate),
-    planBlueGreenRollback: planning(authority, 'blue-green', (input) =>
-      planBlueGreenRollback(clusters, settings, input),
-    ),
+    planBlueGreenRollback: planning(parts, 'blue-green'),
     compareColours: (mandate: SelectorMandate) => compareColours(clusters, mandate),
     scaleDeployment: (mandate: ReplicasMandate) =>
       scaleDeployment(clusters, mandate, activityProgress()),
@@ -56,9 +40,7 @@ export function kubernetesActivities(
     switchSelector: (mandate: SelectorMandate) => switchSelector(clusters, mandate),
     driveEndpoints: (mandate: SelectorMandate) =>
       driveEndpoints(clusters, mandate, activityProgress()),
-    planCanaryRollback: planning(authority, 'canary', (input) =>
-      planCanaryRollback(clusters, settings, input),
-    ),
+    planCanaryRollback: planning(parts, 'canary'),
     compareCanary: (mandate: RoutesMandate) => compareCanary(clusters, mandate),
     scaleCanary: (mandate: CanaryReplicasMandate) =>
       scaleCanary(clusters, mandate, activityProgress()),

@@ -72,9 +72,9 @@ function replicasCommands({ target, before, after }: ReplicasChange): string[] {
   const deployment = `deployment/${quote(name)}`;
   const has = before.autoscaled && before.replicas > 0 ? `[1-9]*` : String(before.replicas);
   const scale = [
-    `case "$(${kubectl} get ${deployment} -o jsonpath='{.metadata.uid} {.spec.replicas}')" in`,
+    `case "$(${kubectl} get ${deployment} --ignore-not-found -o jsonpath='{.metadata.uid} {.spec.replicas}')" in`,
     `  '${uid} '${has}) ${kubectl} scale ${deployment} --replicas=${after.replicas} || exit 1;;`,
-    `  '${uid} ${after.replicas}') ;;`,
+    `  '${uid} ${after.replicas}'${after.replicas === 0 ? "|''" : ''}) ;;`,
     `  *) echo 'Deployment ${name} is not as it was planned: nothing more is done.' >&2; exit 1;;`,
     'esac',
   ];
