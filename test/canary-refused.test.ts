@@ -5,10 +5,10 @@ import {
   destinationRule,
   httpRoute,
   istioCanary,
-  serviceManifest,
   to,
   virtualService,
 } from '../sandbox/kubernetes/canaries.ts';
+import { serviceManifest } from '../sandbox/kubernetes/manifests.ts';
 import { Clusters } from '../src/activities/kubernetes/api.ts';
 import type { RoutesChange } from '../src/activities/kubernetes/canary/canary-change.ts';
 import { shiftTraffic } from '../src/activities/kubernetes/canary/shift-traffic.ts';
@@ -72,17 +72,17 @@ describe('requests never go where nobody is ready for them', () => {
   });
 
   test.concurrent('one that is lost before the change pauses it, until it is back', async () => {
-    await make(istioCanary('lost', { replicas: { stable: 1 } }), 'lost', 'lost-canary');
+    await make(istioCanary('lost', { replicas: { stable: 1 } }), 'lost-stable', 'lost-canary');
     const id = await interrupted('lost', async () => {
-      await env.cluster.kubectl('scale', 'deployment/lost', '--replicas=0');
+      await env.cluster.kubectl('scale', 'deployment/lost-stable', '--replicas=0');
       await env.cluster.kubectl('wait', '--for=delete', 'pod', '-l', 'app=lost,version=stable');
     });
     const paused = await env.untilPaused(id);
     expect(paused.message).toContain('lost/stable would have to serve without a ready pod');
     expect(await weights('lost')).toEqual([90, 10]);
 
-    await env.cluster.kubectl('scale', 'deployment/lost', '--replicas=1');
-    await env.cluster.rollout('lost');
+    await env.cluster.kubectl('scale', 'deployment/lost-stable', '--replicas=1');
+    await env.cluster.rollout('lost-stable');
     await env.decideStep(paused, 'retry');
 
     expect((await env.result(id)).outcome).toBe('rolled-back');
@@ -123,7 +123,11 @@ describe('requests never go where nobody is ready for them', () => {
   });
 
   test.concurrent('it goes back by itself only to a canary that is healthier', async () => {
-    await make(istioCanary('returned', { replicas: { stable: 1 } }), 'returned', 'returned-canary');
+    await make(
+      istioCanary('returned', { replicas: { stable: 1 } }),
+      'returned-stable',
+      'returned-canary',
+    );
     const { plan } = await env.run({ service: 'returned', dryRun: true });
     const change = plan?.changes.find(({ kind }) => kind.endsWith('/routes')) as RoutesChange;
     const clusters = new Clusters();
@@ -134,7 +138,7 @@ describe('requests never go where nobody is ready for them', () => {
     await expect(shiftTraffic(clusters, back)).rejects.toThrow('the canary is not healthier');
     expect(await weights('returned')).toEqual([100, 0]);
 
-    await env.cluster.kubectl('scale', 'deployment/returned', '--replicas=0');
+    await env.cluster.kubectl('scale', 'deployment/returned-stable', '--replicas=0');
     await env.cluster.kubectl('wait', '--for=delete', 'pod', '-l', 'app=returned,version=stable');
     await shiftTraffic(clusters, back);
     expect(await weights('returned')).toEqual([90, 10]);
@@ -143,7 +147,7 @@ describe('requests never go where nobody is ready for them', () => {
 
 describe('what somebody else does meanwhile', () => {
   test.concurrent('to the weights is planned again, and no canary keeps requests', async () => {
-    await make(istioCanary('moved'), 'moved', 'moved-canary');
+    await make(istioCanary('moved'), 'moved-stable', 'moved-canary');
 
     const id = await interrupted('moved', () =>
       patch('virtualservice', 'moved', {
@@ -167,7 +171,7 @@ describe('what somebody else does meanwhile', () => {
   });
 
   test.concurrent('to the canary’s Deployment or rule keeps them from being deleted', async () => {
-    await make(istioCanary('released'), 'released', 'released-canary');
+    await make(istioCanary('released'), 'released-stable', 'released-canary');
     const id = await interrupted('released', async () => {
       await env.cluster.kubectl('set', 'image', 'deployment/released-canary', '*=wakala/api:3.0.0');
       await patch('destinationrule', 'released-canary', {
@@ -189,7 +193,7 @@ describe('what somebody else does meanwhile', () => {
   });
 
   test.concurrent('once a rule is deleted, no abort sends requests to nowhere', async () => {
-    await make(istioCanary('begun'), 'begun', 'begun-canary');
+    await make(istioCanary('begun'), 'begun-stable', 'begun-canary');
     const id = await interrupted('begun', () =>
       env.cluster.kubectl('set', 'image', 'deployment/begun-canary', '*=wakala/api:3.0.0'),
     );
@@ -305,7 +309,7 @@ describe('what is not the canary’s alone stays', () => {
           },
         },
       ]);
-      await env.cluster.rollout('flagged');
+      await env.cluster.rollout('flagged-stable');
 
       const result = await env.run({ service: 'flagged' });
 
@@ -324,7 +328,7 @@ describe('what is not the canary’s alone stays', () => {
         ...istioCanary('shared'),
         serviceManifest('reports-of-shared', { app: 'shared', version: 'canary' }),
       ],
-      'shared',
+      'shared-stable',
       'shared-canary',
     );
     await eventually('the Service has endpoints', async () =>
@@ -347,7 +351,11 @@ describe('what is not the canary’s alone stays', () => {
   });
 
   test.concurrent('an autoscaler, which rests meanwhile', async () => {
-    await make(istioCanary('scaled', { replicas: { canary: 2 } }), 'scaled', 'scaled-canary');
+    await make(
+      istioCanary('scaled', { replicas: { canary: 2 } }),
+      'scaled-stable',
+      'scaled-canary',
+    );
     await env.cluster.kubectl('autoscale', 'deployment', 'scaled-canary', '--min=1', '--max=5');
     // It may choose another number at any time.
     const id = await interrupted('scaled', () =>

@@ -5,11 +5,10 @@ import {
   gatewayCanary,
   httpRoute,
   istioCanary,
-  serviceManifest,
   to,
-  versionManifest,
   virtualService,
 } from '../sandbox/kubernetes/canaries.ts';
+import { colourManifest, serviceManifest } from '../sandbox/kubernetes/manifests.ts';
 import type { RunResult } from '../src/contract/run.ts';
 import { HealthServer } from './support/health-server.ts';
 import { useRollbackEnvironment } from './support/rollback-environment.ts';
@@ -35,7 +34,7 @@ const env = useRollbackEnvironment(
 /** Applies manifests, and waits for the pods of both versions. */
 async function make(name: string, objects: object[]): Promise<void> {
   await env.cluster.apply(objects);
-  await Promise.all([env.cluster.rollout(name), env.cluster.rollout(`${name}-canary`)]);
+  await Promise.all([env.cluster.rollout(`${name}-stable`), env.cluster.rollout(`${name}-canary`)]);
 }
 
 async function specOf(kind: string, name: string): Promise<Record<string, unknown>> {
@@ -237,9 +236,7 @@ describe('a canary is taken out', () => {
       await env.cluster.apply([
         serviceManifest(name, { app: name }),
         ...['v1', 'v2'].map((version) =>
-          versionManifest(`${name}-${version}`, {
-            ...{ service: name, version, image: 'wakala/api:1.0.0', replicas: 1 },
-          }),
+          colourManifest(name, version, 'wakala/api:1.0.0', { replicas: 1 }),
         ),
         destinationRule(name, name, ['v1', 'v2']),
         virtualService(name, {
@@ -286,7 +283,7 @@ describe('a canary is taken out', () => {
 
     expect(result.outcome).toBe('rolled-back');
     expect(await left(name)).toEqual(expect.not.arrayContaining([`deployment/${name}-canary`]));
-    expect(await left(name)).toContain(`deployment/${name}`);
+    expect(await left(name)).toContain(`deployment/${name}-stable`);
   });
 });
 

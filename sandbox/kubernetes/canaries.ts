@@ -1,13 +1,13 @@
 /** A service with a canary as teams have it in git, on Istio and on the Gateway API. */
 
+import { colourManifest, serviceManifest } from './manifests.ts';
+
 type Json = Record<string, unknown>;
 
 export interface CanaryWanted {
   /** Images of both sides. */
   images?: { stable?: string; canary?: string };
   replicas?: { stable?: number; canary?: number };
-  /** Annotations of the Deployment of the canary. */
-  annotations?: Record<string, string>;
 }
 
 /** Where requests are sent in a VirtualService: the service's subset. */
@@ -16,40 +16,7 @@ export const to = (host: string, subset: string, more: Json = {}): Json => ({
   ...more,
 });
 
-/** A Deployment whose pods are a version of a service. */
-export function versionManifest(
-  name: string,
-  {
-    service,
-    version,
-    image,
-    replicas,
-  }: Record<'service' | 'version' | 'image', string> & {
-    replicas: number;
-  },
-): object {
-  const labels = { app: service, version };
-  return {
-    ...{ apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name } },
-    spec: {
-      replicas,
-      selector: { matchLabels: labels },
-      template: {
-        metadata: { labels },
-        spec: { containers: [{ name: 'api', image, ports: [{ containerPort: 8080 }] }] },
-      },
-    },
-  };
-}
-
-export function serviceManifest(name: string, selector: Record<string, string>): object {
-  return {
-    ...{ apiVersion: 'v1', kind: 'Service', metadata: { name } },
-    spec: { selector, ports: [{ name: 'http', port: 80, targetPort: 8080 }] },
-  };
-}
-
-/** Both versions of a service: Deployments NAME and NAME-canary behind one Service. */
+/** Both versions of a service: Deployments NAME-stable and NAME-canary behind one Service. */
 export function bothVersions(
   name: string,
   { images = {}, replicas = {} }: CanaryWanted = {},
@@ -57,12 +24,8 @@ export function bothVersions(
   const { stable = 'wakala/api:1.0.0', canary = 'wakala/api:2.0.0-bad' } = images;
   return [
     serviceManifest(name, { app: name }),
-    versionManifest(name, {
-      ...{ service: name, version: 'stable', image: stable, replicas: replicas.stable ?? 2 },
-    }),
-    versionManifest(`${name}-canary`, {
-      ...{ service: name, version: 'canary', image: canary, replicas: replicas.canary ?? 1 },
-    }),
+    colourManifest(name, 'stable', stable, { replicas: replicas.stable ?? 2 }),
+    colourManifest(name, 'canary', canary, { replicas: replicas.canary ?? 1 }),
   ];
 }
 

@@ -34,7 +34,7 @@ function settings(namespace: string, url: string): object {
 async function prepare({ kubectl, namespace }: Place, objects: object[]): Promise<string[]> {
   const list = { apiVersion: 'v1', kind: 'List', items: objects };
   await execa('kubectl', ['-n', namespace, 'apply', '-f', '-'], { input: JSON.stringify(list) });
-  for (const deployment of [name, `${name}-canary`]) {
+  for (const deployment of [`${name}-stable`, `${name}-canary`]) {
     await kubectl('rollout', 'status', `deployment/${deployment}`, '--timeout=60s');
   }
   return ['canary', name, '-n', namespace];
