@@ -4,6 +4,7 @@
  */
 import type { Scenario } from './scenario.ts';
 import { blueGreenScenarios } from './scenarios/blue-green.ts';
+import { canaryScenarios } from './scenarios/canary.ts';
 import { deploymentScenarios } from './scenarios/deployment.ts';
 import { servicesScenarios } from './scenarios/services.ts';
 
@@ -11,4 +12,5 @@ export const scenarios: readonly Scenario[] = [
   ...deploymentScenarios,
   ...servicesScenarios,
   ...blueGreenScenarios,
+  ...canaryScenarios,
 ];

@@ -4,9 +4,11 @@ import type { InputOf, Procedure } from '../contract/input.ts';
 import type { Plan } from '../contract/plan.ts';
 import type { Clusters } from './kubernetes/api.ts';
 import { planBlueGreenRollback } from './kubernetes/blue-green/plan-blue-green-rollback.ts';
+import { planCanaryRollback } from './kubernetes/canary/plan-canary-rollback.ts';
 import { planDeploymentRollback } from './kubernetes/deployment/plan-deployment-rollback.ts';
 import { inRegion, regionOf } from './region-plans.ts';
 import { planRelease } from './owners/plan-release.ts';
+import { withOwners } from './owners/with-owners.ts';
 import { planServicesRollback } from './kubernetes/deployment/plan-services-rollback.ts';
 
 /**
@@ -21,9 +23,10 @@ export type Planner<P extends Procedure> = (
 
 const planners: { [P in Procedure]: Planner<P> } = {
   deployment: planDeploymentRollback,
-  'blue-green': planBlueGreenRollback,
+  'blue-green': withOwners(planBlueGreenRollback),
   release: planRelease,
   services: planServicesRollback,
+  canary: withOwners(planCanaryRollback),
 };
 
 /** The planner of a procedure. */

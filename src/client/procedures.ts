@@ -46,6 +46,14 @@ const texts: Record<Procedure, CommandText> = {
       'rollback holds                       # what is held, since when and why',
     ],
   },
+  canary: {
+    description: 'take the canary of a service out: its traffic, its pods and what belongs to it',
+    examples: [
+      'rollback canary wakala --reason "errors since the canary"',
+      'rollback canary wakala -n production --keep',
+      'rollback canary wakala --canary v2 --stable v1 --dry-run',
+    ],
+  },
 };
 
 /** Adds the commands that start runs, and `plan` with one below it for each. */

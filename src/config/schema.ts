@@ -57,6 +57,10 @@ const service = z
     statefulSet: objectName.optional(),
     /** Name of its Service, for blue-green and canary. */
     service: objectName.optional(),
+    /** Its canary: a subset or a Service, where the procedure's default does not find it. */
+    canary: objectName.optional(),
+    /** Who gets the traffic of its canary: a subset or a Service. */
+    stable: objectName.optional(),
     /** Name of its Helm release. */
     release: objectName.optional(),
     /** Services that go back before this one, where several do. */

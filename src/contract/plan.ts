@@ -6,7 +6,8 @@
 import type { Assessment, KnownKey, Need, StartAuthority, WaitSettings } from './authority.ts';
 
 /** Kinds of what runs change; those of Kubernetes are found in its API by `objectPath`. */
-export type TargetKind = 'deployment' | 'service' | OwnerKind;
+export type TargetKind =
+  'deployment' | 'service' | 'virtualservice' | 'destinationrule' | 'httproute' | OwnerKind;
 
 /**
  * Kinds of what itself changes other objects: GitOps and progressive delivery. Several runs may hold

@@ -1,5 +1,7 @@
 import { argoRolloutsActivities } from '../activities/argo-rollouts/index.ts';
 import { authorityActivities } from '../activities/authority/index.ts';
+import { gatewayApiActivities } from '../activities/gateway-api/index.ts';
+import { istioActivities } from '../activities/istio/index.ts';
 import { kubernetesActivities } from '../activities/kubernetes/index.ts';
 import type { Clusters } from '../activities/kubernetes/api.ts';
 import { lockActivities } from '../activities/lock/index.ts';
@@ -33,6 +35,8 @@ export function allActivities(
     kubernetes: kubernetesActivities({ clusters, settings, authority }),
     argoRollouts: argoRolloutsActivities(clusters),
     owners: ownersActivities({ clusters, settings, authority }),
+    istio: istioActivities(clusters),
+    gatewayApi: gatewayApiActivities(clusters),
     verification: verificationActivities(clusters, settings),
     lock: lockActivities(locks),
     authority: authorityActivities(authority, settings),

@@ -57,6 +57,8 @@ export const fieldManager = 'rollback-workflows';
 
 /** A server that is there answers far sooner; a request that hangs must not outlive its activity. */
 const requestTimeoutMs = 10_000;
+/** Which versions of a kind are served changes when somebody installs a tool anew. */
+const servedKnownForMs = 60_000;
 /** Connections are kept this long before certificates and proxies are read anew. */
 const dispatcherLifeMs = 300_000;
 /** A worker that waits for work keeps its connection: a new one costs more than a request. */
@@ -66,6 +68,7 @@ export class Cluster {
   readonly context: string;
   readonly server: string;
   private readonly config: KubeConfig;
+  private readonly versions = new Map<string, { at: number; version: string }>();
   private dispatcher: { made: number; it: Dispatcher | undefined } | undefined;
 
   constructor(config: KubeConfig) {
@@ -181,7 +184,7 @@ export class Cluster {
     init: RequestInit,
     signal?: AbortSignal,
   ): Promise<Response> {
-    const url = new URL(this.server + path);
+    const url = new URL(this.server + (await this.served(path)));
     for (const [key, value] of Object.entries(query)) {
       if (value !== undefined) url.searchParams.set(key, String(value));
     }
@@ -206,6 +209,36 @@ export class Cluster {
     }
     if (response.ok) return response;
     throw await errorOf(response);
+  }
+
+  /**
+   * The path with a version in place of `served`: the server's preferred one of those that have the
+   * kind. Clusters have `v1` of a kind, or only what came before it.
+   * @throws {KubernetesError} 404 where the kind is not installed.
+   */
+  private async served(path: string): Promise<string> {
+    const [, start = '', group = '', plural = ''] =
+      /^(\/apis\/([^/]+)\/)served\/namespaces\/[^/]+\/([^/]+)/.exec(path) ?? [];
+    if (!group) return path;
+    const key = `${group}/${plural}`;
+    let known = this.versions.get(key);
+    if (!known || Date.now() - known.at > servedKnownForMs) {
+      known = { at: Date.now(), version: await this.findVersion(group, plural) };
+      this.versions.set(key, known);
+    }
+    return path.replace(`${start}served/`, `${start}${known.version}/`);
+  }
+
+  private async findVersion(group: string, plural: string): Promise<string> {
+    // In the order of preference.
+    const { versions } = await this.get<{ versions: { version: string }[] }>(`/apis/${group}`);
+    for (const { version } of versions) {
+      const { resources } = await this.get<{ resources: { name: string }[] }>(
+        `/apis/${group}/${version}`,
+      );
+      if (resources.some(({ name }) => name === plural)) return version;
+    }
+    throw new KubernetesError(404, 'NotFound', `${plural}.${group} is not installed.`);
   }
 
   /**

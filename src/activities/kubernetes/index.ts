@@ -5,6 +5,14 @@ import { compareColours } from './blue-green/compare-colours.ts';
 import { deleteDeployment, type DeletionMandate } from './deployment/delete-deployment.ts';
 import type { ReplicasMandate } from './deployment/replicas.ts';
 import { scaleDeployment } from './deployment/scale-deployment.ts';
+import { compareCanary } from './canary/compare-canary.ts';
+import type {
+  CanaryDeletionMandate,
+  CanaryReplicasMandate,
+  RoutesMandate,
+} from './canary/canary-change.ts';
+import { deleteCanary } from './canary/delete-canary.ts';
+import { scaleCanary } from './canary/scale-canary.ts';
 import { compareRevisions } from './deployment/compare-revisions.ts';
 import type { DeploymentMandate } from './deployment/deployment-change.ts';
 import { driveRollout } from './deployment/drive-rollout.ts';
@@ -32,6 +40,11 @@ export function kubernetesActivities(parts: PlanningParts) {
     switchSelector: (mandate: SelectorMandate) => switchSelector(clusters, mandate),
     driveEndpoints: (mandate: SelectorMandate) =>
       driveEndpoints(clusters, mandate, activityProgress()),
+    planCanaryRollback: planning(parts, 'canary'),
+    compareCanary: (mandate: RoutesMandate) => compareCanary(clusters, mandate),
+    scaleCanary: (mandate: CanaryReplicasMandate) =>
+      scaleCanary(clusters, mandate, activityProgress()),
+    deleteCanary: (mandate: CanaryDeletionMandate) => deleteCanary(clusters, mandate),
   };
 }
 export type KubernetesActivities = ReturnType<typeof kubernetesActivities>;

@@ -15,7 +15,10 @@ export interface KubernetesObject {
 interface Kind {
   /** As people name it. */
   name: string;
-  /** `/apis/GROUP/VERSION` and the plural of its address. */
+  /**
+   * `/apis/GROUP/VERSION` and the plural of its address; `served` stands for the version that the
+   * server prefers.
+   */
   api: string;
   plural: string;
 }
@@ -38,6 +41,21 @@ const kinds: Record<TargetKind, Kind> = {
     plural: 'helmreleases',
   },
   canary: { name: 'Flagger canary', api: '/apis/flagger.app/v1beta1', plural: 'canaries' },
+  virtualservice: {
+    name: 'VirtualService',
+    api: '/apis/networking.istio.io/served',
+    plural: 'virtualservices',
+  },
+  destinationrule: {
+    name: 'DestinationRule',
+    api: '/apis/networking.istio.io/served',
+    plural: 'destinationrules',
+  },
+  httproute: {
+    name: 'HTTPRoute',
+    api: '/apis/gateway.networking.k8s.io/served',
+    plural: 'httproutes',
+  },
 };
 
 function argo(name: string, plural: string): Kind {
@@ -59,6 +77,11 @@ export function objectPath(kind: TargetKind, namespace: string, name?: string): 
 /** A target as a sentence names it: `Deployment wakala-api in production`. */
 export function inWords({ kind, namespace, name }: Omit<Target, 'uid' | 'context'>): string {
   return `${kinds[kind].name} ${name} in ${namespace}`;
+}
+
+/** An object as a list names it: `Deployment wakala-api`. */
+export function kindAndName(kind: TargetKind, { metadata }: KubernetesObject): string {
+  return `${kinds[kind].name} ${metadata?.name}`;
 }
 
 /** The object as a target of a plan. */

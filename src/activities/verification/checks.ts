@@ -2,9 +2,9 @@
 import { execa, ExecaError } from 'execa';
 import type { HealthCheck, LogsCheck, SmokeCheck } from '../../config/schema.ts';
 import type { Cluster, ListOf } from '../kubernetes/api.ts';
-import type { Target } from '../../contract/plan.ts';
+import type { Change } from '../../contract/plan.ts';
 import { podTemplateHash, readHistory } from '../kubernetes/deployment/revisions.ts';
-import { markOf } from '../kubernetes/objects.ts';
+import { type KubernetesObject, markOf, objectPath } from '../kubernetes/objects.ts';
 import { podsPath, readySince, type Pod } from '../kubernetes/pods.ts';
 import { readService, selectorText } from '../kubernetes/service/service.ts';
 
@@ -46,11 +46,11 @@ export async function measureHealth(check: HealthCheck, signal: AbortSignal): Pr
 export async function measureLogs(
   check: LogsCheck,
   cluster: Cluster,
-  target: Target,
+  change: Change,
 ): Promise<Measurement> {
-  const { namespace } = target;
-  const { selector, since = '' } = await measuredPods(cluster, target);
-  const labelSelector = `${check.selector},${selector}`;
+  const { namespace } = change.target;
+  const { selector, since = '' } = await measuredPods(cluster, change);
+  const labelSelector = [check.selector, selector].filter(Boolean).join();
   const pods = await cluster.get<ListOf<Pod>>(podsPath(namespace), { labelSelector });
   const counts = await Promise.all(
     pods.items.map(async (pod) => {
@@ -72,15 +72,20 @@ export async function measureLogs(
   };
 }
 
-/** Which pods a change of the target is measured by, and since when where they are older than it. */
+/** Which pods a change is measured by, and since when where they are older than it. */
 async function measuredPods(
   cluster: Cluster,
-  { kind, namespace, name }: Target,
+  { kind: changeKind, target: { kind, namespace, name } }: Change,
 ): Promise<{ selector: string; since?: string }> {
   if (kind === 'service') {
     const service = await readService(cluster, namespace, name);
     const selector = selectorText(service?.spec?.selector);
     return { selector, since: service && markOf(service)?.at };
+  }
+  if (changeKind !== 'deployment/template') {
+    // Nothing was released, so it is measured by all pods of the check's own selector.
+    const changed = await cluster.find<KubernetesObject>(objectPath(kind, namespace, name));
+    return { selector: '', since: changed && markOf(changed)?.at };
   }
   const current = (await readHistory(cluster, namespace, name))?.current;
   return { selector: `pod-template-hash=${current ? podTemplateHash(current.replicaSet) : ''}` };

@@ -59,7 +59,7 @@ interface PreparedCheck {
 /** The planned check with its settings; undefined where the settings no longer have it. */
 function prepare(
   { service, check }: PlannedCheck,
-  { target }: Change,
+  change: Change,
   services: Record<string, Service>,
   clusters: Clusters,
   folder: string,
@@ -72,7 +72,10 @@ function prepare(
       return smoke && { ...smoke, measure: (signal) => measureSmoke(smoke, folder, signal) };
     case 'logs':
       return (
-        logs && { ...logs, measure: () => measureLogs(logs, clusters.of(target.context), target) }
+        logs && {
+          ...logs,
+          measure: () => measureLogs(logs, clusters.of(change.target.context), change),
+        }
       );
   }
 }

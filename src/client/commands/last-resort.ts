@@ -1,7 +1,9 @@
+import { fieldsOf, type RoutesChange } from '../../activities/kubernetes/canary/canary-change.ts';
 import type { DeletionChange } from '../../activities/kubernetes/deployment/delete-deployment.ts';
 import type { DeploymentChange } from '../../activities/kubernetes/deployment/deployment-change.ts';
 import type { ReplicasChange } from '../../activities/kubernetes/deployment/replicas.ts';
 import { revisionAnnotation } from '../../activities/kubernetes/deployment/revisions.ts';
+import { fieldPatch } from '../../activities/kubernetes/fields.ts';
 import { labelsOf, type SelectorChange } from '../../activities/kubernetes/service/service.ts';
 import { type Change, type Plan, type Target, targetName } from '../../contract/plan.ts';
 import { printable } from '../../contract/printable.ts';
@@ -28,7 +30,13 @@ export function lastResortCommands(plan: Plan): string[] {
 const commandsFor: Record<string, (change: Change) => string[]> = {
   'deployment/template': (change) => deploymentCommands(change as DeploymentChange),
   'deployment/replicas': (change) => replicasCommands(change as ReplicasChange),
-  'deployment/delete': (change) => deletionCommands(change as DeletionChange),
+  'deployment/delete': (change) =>
+    'canary' in change.before
+      ? onceItIsWell(deletionCommands(change as DeletionChange))
+      : deletionCommands(change as DeletionChange),
+  'virtualservice/routes': (change) => routesCommands(change as RoutesChange),
+  'httproute/routes': (change) => routesCommands(change as RoutesChange),
+  'destinationrule/delete': (change) => onceItIsWell(ruleCommands(change)),
   'service/selector': (change) => selectorCommands(change as SelectorChange),
 };
 
@@ -85,6 +93,51 @@ function deletionCommands({ target }: DeletionChange): string[] {
     `if [ "$(${kubectl} get deployment ${quote(name)} --ignore-not-found -o jsonpath='${seen}')" = '${uid} 0' ]; then`,
     `  ${kubectl} delete deployment ${quote(name)}`,
     'fi',
+  ];
+}
+
+/** Exactly the planned fields, behind a test of all that the plan knows; what is so already stays. */
+function routesCommands({ target, before, after }: RoutesChange): string[] {
+  const { kind, name, uid } = target;
+  const kubectl = kubectlFor(target);
+  const pointers = Object.keys(fieldsOf(before));
+  const jsonpath = pointers.map(
+    (pointer) =>
+      `{.${pointer
+        .slice(1)
+        .replace(/\/(\d+)/g, '[$1]')
+        .replaceAll('/', '.')}}`,
+  );
+  const read = `"$(${kubectl} get ${kind} ${quote(name)} -o ${quote(`jsonpath={.metadata.uid} ${jsonpath.join(' ')}`)})"`;
+  const seen = (state: RoutesChange['before']) =>
+    quote([uid, ...pointers.map((pointer) => state[pointer] ?? '')].join(' '));
+  const operations = pointers
+    .filter((pointer) => before[pointer] !== after[pointer])
+    .flatMap((path) => fieldPatch(path, before[path] ?? null, after[path] ?? null));
+  const patch = JSON.stringify([{ op: 'test', path: '/metadata/uid', value: uid }, ...operations]);
+  return [
+    `if [ ${read} = ${seen(before)} ]; then`,
+    `  ${kubectl} patch ${kind} ${quote(name)} --type=json -p ${quote(patch)} || exit 1`,
+    'fi',
+    `[ ${read} = ${seen(after)} ] || { echo ${quote(`${kind} ${name} is neither as it was planned nor as it is to be: nothing more is done.`)} >&2; exit 1; }`,
+  ];
+}
+
+function ruleCommands({ target }: Change): string[] {
+  const { name, uid } = target;
+  const kubectl = kubectlFor(target);
+  return [
+    `if [ "$(${kubectl} get destinationrule ${quote(name)} --ignore-not-found -o jsonpath='{.metadata.uid}')" = '${uid}' ]; then`,
+    `  ${kubectl} delete destinationrule ${quote(name)}`,
+    'fi',
+  ];
+}
+
+/** What has no way back is not run with the rest, since nothing is verified here. */
+function onceItIsWell(lines: string[]): string[] {
+  return [
+    '# Once the service is seen to be well, without the # before them:',
+    ...lines.map((line) => `# ${line}`),
   ];
 }
 

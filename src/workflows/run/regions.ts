@@ -153,6 +153,14 @@ class RegionalRun implements Run {
     return this.whole.runChecks(this.plan.checks, this);
   }
 
+  get isWhole(): boolean {
+    return this.whole.isWhole;
+  }
+
+  leaveOpen(text: string): void {
+    this.whole.leaveOpen(titleIn(this.region.name, text));
+  }
+
   ifCutShort(title: string, action: Step['do']): void {
     this.whole.ifCutShort(titleIn(this.region.name, title), () => this.there(action));
   }

@@ -74,6 +74,10 @@ export interface Run {
   together(branches: readonly (() => Promise<void>)[]): Promise<void>;
   /** Measures the effect with the plan's checks, once: steps that come after it rest on it. */
   verify(): Promise<void>;
+  /** Whether nothing was left out so far. */
+  readonly isWhole: boolean;
+  /** Notes what the run itself leaves out, and why, in a sentence without its full stop. */
+  leaveOpen(text: string): void;
   /** Registers what is done at the end of a run whose steps did not all end well, after compensation. */
   ifCutShort(title: string, action: Step['do']): void;
 }
@@ -178,6 +182,14 @@ export class WholeRun implements Run {
       }),
     );
     for (const check of rest) this.verified.add(check);
+  }
+
+  get isWhole(): boolean {
+    return this.board.status.gaps.length === 0;
+  }
+
+  leaveOpen(text: string): void {
+    this.board.addGap(`${text}.`);
   }
 
   ifCutShort(title: string, action: Step['do']): void {

@@ -8,7 +8,6 @@ import { refused } from '../../failures.ts';
 import { plannedChecks } from '../../verification/planned-checks.ts';
 import type { Cluster, Clusters, ListOf } from '../api.ts';
 import { readAutoscalers } from '../deployment/replicas.ts';
-import { managerWarnings } from '../managers.ts';
 import { objectPath, targetOf } from '../objects.ts';
 import { readDeployments } from '../service/carriers.ts';
 import {
@@ -87,12 +86,7 @@ export async function planBlueGreenRollback(
     changes,
     summary: `Service ${name} in ${namespace} goes from ${label}=${colours.live.value} (${imagesIn(colours.live)}) to ${label}=${wanted.value} (${imagesIn(wanted)})${left.words}.`,
     differences: differencesOf(colours.live, wanted),
-    warnings: [
-      ...managerWarnings(service, `Service ${name}`),
-      ...other.warnings,
-      ...left.warnings,
-      ...(input.delete ? [noWayBack] : []),
-    ],
+    warnings: [...other.warnings, ...left.warnings, ...(input.delete ? [noWayBack] : [])],
     checks: plannedChecks(serviceName, known, 'switch'),
     estimateSeconds: other.seconds + left.seconds + 2,
   });

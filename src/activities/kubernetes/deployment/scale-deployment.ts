@@ -28,6 +28,7 @@ const defaultDeadlineSeconds = 600;
 /**
  * Gives a Deployment the planned number of replicas, or takes that back, and sees to its end that
  * they are available where it goes up. It goes to zero only where no Service needs the pods.
+ * @param assertMayGo throws where the pods must stay
  * @throws RolloutBlocked with the pod's own reason where they do not get available, and with the
  *   Service's name where traffic goes to pods that are to go.
  * @throws PlanStale as changeObject does.
@@ -36,12 +37,13 @@ export async function scaleDeployment(
   clusters: Clusters,
   mandate: ReplicasMandate,
   progress: Progress,
+  assertMayGo: typeof assertNotNeeded = assertNotNeeded,
 ): Promise<Effect> {
   const { target } = mandate.change;
   const cluster = clusters.of(target.context);
   const { from, to } = replicaEnds(mandate);
   const deployment = await readTarget<Deployment>(cluster, target);
-  if (to === 0 && replicasOf(deployment) > 0) await assertNotNeeded(cluster, deployment, mandate);
+  if (to === 0 && replicasOf(deployment) > 0) await assertMayGo(cluster, deployment, mandate);
   const { before, after } = mandate.change;
   const change = {
     ...mandate.change,
@@ -51,7 +53,8 @@ export async function scaleDeployment(
   const effect = await changeObject(clusters, { ...mandate, change }, aspectFor(mandate));
   // What is put back as it was need not be better than it was.
   const isAwaited = to > from || (to === from && !mandate.undo);
-  if (!isAwaited) return effect;
+  // What never went down need not come up either.
+  if (!isAwaited || (mandate.undo && !effect.changed)) return effect;
   return { ...effect, text: await untilAvailable(cluster, mandate, progress) };
 }
 

@@ -1,0 +1,298 @@
+import type { LoadedSettings } from '../../../config/settings.ts';
+import { findService } from '../../../config/services.ts';
+import { digestPlan, hashOf } from '../../../contract/digest.ts';
+import type { InputOf } from '../../../contract/input.ts';
+import type { Change, Plan } from '../../../contract/plan.ts';
+import { refused } from '../../failures.ts';
+import { type DestinationRule, isOfCanaryAlone, subsetsOf } from '../../istio/destination-rule.ts';
+import { plannedChecks } from '../../verification/planned-checks.ts';
+import type { Clusters } from '../api.ts';
+import { type Autoscaler, readAutoscalers, replicasOf } from '../deployment/replicas.ts';
+import type { Deployment } from '../deployment/revisions.ts';
+import { fieldsAt } from '../fields.ts';
+import { kindAndName, targetOf } from '../objects.ts';
+import { readDeployments } from '../service/carriers.ts';
+import { templateDigest } from '../templates.ts';
+import {
+  concernedOf,
+  type CanaryDeletionChange,
+  type CanaryReplicasChange,
+  type RoutesChange,
+  type RuleDeletionChange,
+} from './canary-change.ts';
+import { OwnerLookup } from '../../owners/lookup.ts';
+import { findCanaryOwners } from './canary-owners.ts';
+import {
+  type Asked,
+  canaryName,
+  findCanary,
+  matches,
+  podLabels,
+  turnRoutes,
+  type TurnedRouter,
+  withoutCanary,
+} from './find-canary.ts';
+import { type Mesh, readMesh, selectorOf } from './mesh.ts';
+import { whyCanaryMustStay } from './scale-canary.ts';
+import { isOfCanary, readReadiness, type Sides } from './sides.ts';
+
+/** What belongs to a canary, as it stands. */
+interface Canary {
+  mesh: Mesh;
+  asked: Asked;
+  sides: Sides;
+  turned: TurnedRouter[];
+  deployments: Deployment[];
+  autoscalers: Map<string, Autoscaler>;
+  /** Why Deployments keep their pods, each a sentence. */
+  needed: string[];
+  /** Rules that name it, also beside others. */
+  rules: DestinationRule[];
+}
+
+/**
+ * Plans R7: which routes are turned away from a service's canary and how, which Deployment goes to
+ * zero, and what is deleted after that. Reads only; needs no Temporal.
+ * @throws Refused where it must not be done, with what to do instead.
+ */
+export async function planCanaryRollback(
+  clusters: Clusters,
+  { settings }: LoadedSettings,
+  input: InputOf<'canary'>,
+): Promise<Plan> {
+  const cluster = clusters.of(input.context);
+  const namespace = input.namespace ?? settings.kubernetes.namespace;
+  const { service } = input;
+  const [serviceName, settled] = ['service', 'deployment']
+    .map((kind) =>
+      findService(settings, { kind: kind as 'service' | 'deployment', namespace, name: service }),
+    )
+    .find(([, found]) => found) ?? ['', undefined];
+  const asked: Asked = {
+    service,
+    canary: input.canary ?? settled?.canary,
+    stable: input.stable ?? settled?.stable,
+  };
+  const [mesh, deployments, autoscalers] = await Promise.all([
+    readMesh(cluster, namespace),
+    readDeployments(cluster, namespace),
+    readAutoscalers(cluster, namespace),
+  ]);
+  if (mesh.services.length === 0 && !(await cluster.find(`/api/v1/namespaces/${namespace}`))) {
+    throw refused(
+      `There is no namespace ${namespace} in context ${cluster.context}: name another with --namespace.`,
+    );
+  }
+
+  const destinations = findCanary(mesh, deployments, asked);
+  if (destinations.length === 0) return nothingToDo(withoutCanary(mesh, asked, []));
+  const { turned, sides } = turnRoutes(mesh, destinations, asked);
+  // Without a route to either side nobody can tell how requests get there.
+  if (sides.stable.length === 0 && turned.length === 0) withoutCanary(mesh, asked, destinations);
+  const own = deployments.filter((one) => isCanarys(mesh, sides, asked, one));
+  const reasons = await Promise.all(
+    own.map((deployment) => whyCanaryMustStay(cluster, deployment, destinations)),
+  );
+  const canary: Canary = {
+    ...{ mesh, asked, sides, turned, autoscalers },
+    deployments: own.filter((_, index) => reasons[index] === undefined),
+    needed: own.flatMap((deployment, index) =>
+      reasons[index] === undefined
+        ? []
+        : [`${kindAndName('deployment', deployment)} keeps its pods: ${reasons[index]}.`],
+    ),
+    rules: mesh.rules.filter((rule) => names(rule, destinations)),
+  };
+  const owners = await findCanaryOwners(
+    new OwnerLookup(clusters, cluster, settings),
+    mesh,
+    service,
+    autoscalers,
+    turned.map(({ router }) => router),
+    canary.deployments,
+  );
+  const changes = changesOf(canary, input.keep, owners.isOwned);
+  const changed = changes.map(({ target }) => target);
+  const targets = changed.filter(
+    ({ uid }, index) => changed.findIndex((other) => other.uid === uid) === index,
+  );
+  if (changes.length === 0) return nothingToDo(gone(canary));
+  const warning = await assertReady(canary, changes);
+  return digestPlan({
+    procedure: 'canary',
+    targets,
+    changes,
+    summary: summaryOf(canary, changes),
+    differences: differencesOf(canary, changes),
+    warnings: [...warning, ...owners.warnings, ...statements(canary, changes, owners.isOwned)],
+    checks: plannedChecks(serviceName, settled),
+    estimateSeconds: 5,
+  });
+}
+
+function nothingToDo(summary: string): Plan {
+  return digestPlan({
+    ...{ procedure: 'canary', targets: [], changes: [], summary },
+    ...{ differences: [], warnings: [], checks: [], estimateSeconds: 0 },
+  });
+}
+
+/**
+ * Whether a Deployment makes the canary's pods. Where a subset is no longer made by any rule, the
+ * runbook's name for it tells, as long as its pods are the service's and not the stable side's.
+ */
+function isCanarys(mesh: Mesh, sides: Sides, asked: Asked, deployment: Deployment): boolean {
+  const labels = podLabels(deployment);
+  if (isOfCanary(mesh, sides, labels)) return true;
+  const isMade = sides.canary.every((destination) => selectorOf(mesh, destination));
+  const isNamed = deployment.metadata?.name === canaryName(asked);
+  const ofService = selectorOf(mesh, asked.service);
+  if (isMade || !isNamed || !ofService || !matches(ofService, labels)) return false;
+  return sides.stable.every((destination) => {
+    const selector = selectorOf(mesh, destination);
+    return destination === asked.service || (selector && !matches(selector, labels));
+  });
+}
+
+function names(rule: DestinationRule, canary: readonly string[]): boolean {
+  return isOfCanaryAlone(rule, canary) || subsetsOf(rule).some((one) => canary.includes(one));
+}
+
+function changesOf(
+  { mesh: { cluster }, sides, turned, deployments, rules, autoscalers }: Canary,
+  keep: boolean,
+  isOwned: (object: Deployment | DestinationRule) => boolean,
+): Change[] {
+  const concerned = concernedOf(sides);
+  const routes = turned.map(({ router: { kind, object }, after }): RoutesChange => {
+    const target = targetOf(kind, cluster, object);
+    return {
+      ...{ id: `routes/${kind}/${target.name}`, kind: `${kind}/routes`, target },
+      before: { ...concerned, ...fieldsAt(object, Object.keys(after)) },
+      after: { ...concerned, ...after },
+    };
+  });
+  const scaled = deployments
+    .filter((deployment) => replicasOf(deployment) > 0)
+    .map((deployment): CanaryReplicasChange => {
+      const target = targetOf('deployment', cluster, deployment);
+      const autoscaled = autoscalers.has(target.name);
+      return {
+        ...{ id: `replicas/${target.name}`, kind: 'deployment/replicas', target },
+        before: { ...concerned, replicas: replicasOf(deployment), autoscaled },
+        after: { ...concerned, replicas: 0, autoscaled },
+      };
+    });
+  if (keep) return [...routes, ...scaled];
+  const ruleDeletions = rules
+    .filter((rule) => isOfCanaryAlone(rule, sides.canary) && !isOwned(rule))
+    .map((rule): RuleDeletionChange => {
+      const target = targetOf('destinationrule', cluster, rule);
+      return {
+        ...{ id: `delete/destinationrule/${target.name}`, kind: 'destinationrule/delete', target },
+        before: { ...concerned, rule: hashOf(rule.spec) },
+        after: { ...concerned, rule: null },
+      };
+    });
+  const deletions = deployments
+    .filter((deployment) => !isOwned(deployment))
+    .map((deployment): CanaryDeletionChange => {
+      const target = targetOf('deployment', cluster, deployment);
+      return {
+        ...{ id: `delete/deployment/${target.name}`, kind: 'deployment/delete', target },
+        before: { ...concerned, template: templateDigest(deployment.spec?.template) },
+        after: { ...concerned, template: null },
+      };
+    });
+  return [...routes, ...scaled, ...ruleDeletions, ...deletions];
+}
+
+/**
+ * Requests go only where a pod is ready for them.
+ * @returns what people should know
+ * @throws Refused where only the canary has ready pods.
+ */
+async function assertReady({ mesh, sides }: Canary, changes: Change[]): Promise<string[]> {
+  const takesAway = changes.some(({ kind }) => !kind.endsWith('/delete'));
+  if (!takesAway || sides.stable.length === 0) return [];
+  const { canary, stable, text } = await readReadiness(mesh, sides);
+  if (stable > 0) return [];
+  if (canary === 0) {
+    return [`Neither side has ready pods (${text}): this takes the canary out, and mends nothing.`];
+  }
+  throw refused(
+    `${sides.stable.join(' and ')} in ${mesh.namespace} cannot take over: only the canary has ready pods (${text}). Bring the stable side up first, for example with rollback deployment NAME -n ${mesh.namespace}.`,
+  );
+}
+
+function summaryOf({ mesh, asked, sides, turned }: Canary, changes: Change[]): string {
+  const of = (kind: string) =>
+    changes
+      .filter((change) => change.kind.endsWith(kind))
+      .map(({ target }) => kindAndName(target.kind, { metadata: target }))
+      .join(', ');
+  const [scaled, deleted] = [of('/replicas'), of('/delete')];
+  const parts = [
+    turned.length > 0 && `its traffic goes to ${sides.stable.join(', ') || 'nobody'}`,
+    scaled && `${scaled} is scaled to zero`,
+    deleted && `deleted at the end: ${deleted}`,
+  ].filter(Boolean);
+  return `The canary of ${asked.service} in ${mesh.namespace} (${sides.canary.join(', ')}) is taken out: ${parts.join('; ')}.`;
+}
+
+function differencesOf({ turned }: Canary, changes: Change[]): string[] {
+  const named = ({ target }: Change) => kindAndName(target.kind, { metadata: target });
+  return [
+    ...turned.flatMap(({ lines }) => lines),
+    ...changes
+      .filter(({ kind }) => kind === 'deployment/replicas')
+      .map((change) => `${named(change)}: replicas ${change.before.replicas} -> 0`),
+    ...changes
+      .filter(({ kind }) => kind.endsWith('/delete'))
+      .map((change) => `${named(change)}: deleted`),
+  ];
+}
+
+/** What stays, and what cannot be taken back. */
+function statements(
+  { sides, deployments, rules, needed }: Canary,
+  changes: Change[],
+  isOwned: (object: Deployment | DestinationRule) => boolean,
+): string[] {
+  const lines = [...needed];
+  const isDeleted = (uid: string | undefined) =>
+    changes.some(({ kind, target }) => kind.endsWith('/delete') && target.uid === uid);
+  if (changes.some(({ kind }) => kind.endsWith('/delete'))) {
+    lines.push(
+      'What is deleted comes back by its manifest only. It is deleted once the checks of the service are green; --keep leaves it.',
+    );
+  }
+  if (deployments.length === 0 && needed.length === 0) {
+    lines.push('No Deployment makes pods for the canary alone, so none is scaled or deleted.');
+  }
+  for (const rule of rules.filter(({ metadata }) => !isDeleted(metadata?.uid))) {
+    const name = kindAndName('destinationrule', rule);
+    if (isOwned(rule)) lines.push(`${name} belongs to another object, and stays.`);
+    else if (!isOfCanaryAlone(rule, sides.canary)) {
+      lines.push(`${name} is about others as well, and stays with the subset of the canary in it.`);
+    }
+  }
+  for (const deployment of deployments.filter(isOwned)) {
+    lines.push(
+      `${kindAndName('deployment', deployment)} belongs to another tool: it is not deleted.`,
+    );
+  }
+  return lines;
+}
+
+function gone({ mesh, asked, sides, deployments, rules, needed }: Canary): string {
+  const left = [
+    ...rules.map((rule) => kindAndName('destinationrule', rule)),
+    ...deployments.map((deployment) => kindAndName('deployment', deployment)),
+  ];
+  const stays = left.length > 0 ? ` (${left.join(', ')} stays)` : '';
+  return [
+    `The canary of ${asked.service} in ${mesh.namespace} (${sides.canary.join(', ')}) gets no traffic, and there is nothing of it to take out${stays}.`,
+    ...needed,
+  ].join(' ');
+}
