@@ -3,6 +3,7 @@ import type { InputOf, Procedure } from '../contract/input.ts';
 import type { Plan } from '../contract/plan.ts';
 import type { Clusters } from './kubernetes/api.ts';
 import { planBlueGreenRollback } from './kubernetes/blue-green/plan-blue-green-rollback.ts';
+import { planCircuitBreaker } from './kubernetes/config-map/plan-circuit-breaker.ts';
 import { planDeploymentRollback } from './kubernetes/deployment/plan-deployment-rollback.ts';
 import { planServicesRollback } from './kubernetes/deployment/plan-services-rollback.ts';
 
@@ -19,6 +20,7 @@ export type Planner<P extends Procedure> = (
 const planners: { [P in Procedure]: Planner<P> } = {
   deployment: planDeploymentRollback,
   'blue-green': planBlueGreenRollback,
+  'circuit-breaker': planCircuitBreaker,
   services: planServicesRollback,
 };
 

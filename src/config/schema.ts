@@ -97,6 +97,22 @@ export const settingsSchema = z.strictObject({
   /** Regions by name, each one cluster; a rollback in several of them may need more approvals. */
   regions: z.record(z.string(), z.strictObject({ context: z.string().min(1) })).default({}),
   services: z.record(z.string(), service).default({}).check(assertOrder),
+  /** The circuit breaker that a ConfigMap switches. */
+  circuitBreaker: z
+    .strictObject({
+      configMap: objectName.optional(),
+      namespace: namespaceName.optional(),
+      /** What opens it: values by their keys, and no other key is ever changed. */
+      open: z
+        .record(z.string().regex(/^[-\w.]{1,253}$/, 'is not a key of a ConfigMap'), z.string())
+        .refine((values) => Object.keys(values).length > 0, 'has no key')
+        .default({
+          CIRCUIT_BREAKER_ENABLED: 'true',
+          CIRCUIT_BREAKER_THRESHOLD: '10',
+          CIRCUIT_BREAKER_TIMEOUT: '60',
+        }),
+    })
+    .prefault({}),
   authority: authoritySchema.prefault({}),
   /** Words that the CLI takes in place of a longer command. */
   aliases: z.record(z.string().regex(/^[a-z][a-z0-9-]*$/), z.array(z.string().min(1))).default({}),

@@ -4,6 +4,7 @@
  */
 import type { z } from 'zod';
 import { blueGreen } from './input/blue-green.ts';
+import { circuitBreaker } from './input/circuit-breaker.ts';
 import { deployment } from './input/deployment.ts';
 import { common } from './input/fields.ts';
 import { services } from './input/services.ts';
@@ -11,7 +12,12 @@ import { services } from './input/services.ts';
 export { labelKey, labelValue, namespaceName, objectName } from './input/fields.ts';
 
 /** Every procedure, by its name in the CLI. */
-export const procedures = { deployment, services, 'blue-green': blueGreen } as const;
+export const procedures = {
+  deployment,
+  services,
+  'blue-green': blueGreen,
+  'circuit-breaker': circuitBreaker,
+} as const;
 export type Procedure = keyof typeof procedures;
 export type InputOf<P extends Procedure> = z.output<(typeof procedures)[P]['input']>;
 export type CommonInput = Pick<InputOf<'deployment'>, keyof typeof common>;

@@ -6,6 +6,12 @@ import { activityProgress } from '../progress.ts';
 import type { Clusters } from './api.ts';
 import { compareColours } from './blue-green/compare-colours.ts';
 import { planBlueGreenRollback } from './blue-green/plan-blue-green-rollback.ts';
+import type { BreakerMandate } from './config-map/breaker.ts';
+import { compareBreaker } from './config-map/compare-breaker.ts';
+import { planCircuitBreaker } from './config-map/plan-circuit-breaker.ts';
+import { setBreaker } from './config-map/set-breaker.ts';
+import { restartWorkload } from './restart/restart-workload.ts';
+import type { RestartMandate } from './restart/workload.ts';
 import { deleteDeployment, type DeletionMandate } from './deployment/delete-deployment.ts';
 import type { ReplicasMandate } from './deployment/replicas.ts';
 import { scaleDeployment } from './deployment/scale-deployment.ts';
@@ -37,6 +43,13 @@ export function kubernetesActivities(
     driveRollout: (mandate: DeploymentMandate) =>
       driveRollout(clusters, mandate, activityProgress()),
     handBackDeployment: (mandate: DeploymentMandate) => handBackDeployment(clusters, mandate),
+    planCircuitBreaker: planning(authority, 'circuit-breaker', (input) =>
+      planCircuitBreaker(clusters, settings, input),
+    ),
+    compareBreaker: (mandate: BreakerMandate) => compareBreaker(clusters, mandate),
+    setBreaker: (mandate: BreakerMandate) => setBreaker(clusters, settings, mandate),
+    restartWorkload: (mandate: RestartMandate) =>
+      restartWorkload(clusters, mandate, activityProgress()),
     planBlueGreenRollback: planning(authority, 'blue-green', (input) =>
       planBlueGreenRollback(clusters, settings, input),
     ),

@@ -20,6 +20,8 @@ interface Kind {
 /** Where objects of each kind of target are. */
 const kinds: Record<TargetKind, Kind> = {
   deployment: { name: 'Deployment', api: '/apis/apps/v1', plural: 'deployments' },
+  statefulset: { name: 'StatefulSet', api: '/apis/apps/v1', plural: 'statefulsets' },
+  configmap: { name: 'ConfigMap', api: '/api/v1', plural: 'configmaps' },
   service: { name: 'Service', api: '/api/v1', plural: 'services' },
 };
 

@@ -1,3 +1,4 @@
+import type { BreakerChange } from '../../activities/kubernetes/config-map/breaker.ts';
 import type { DeletionChange } from '../../activities/kubernetes/deployment/delete-deployment.ts';
 import type { DeploymentChange } from '../../activities/kubernetes/deployment/deployment-change.ts';
 import type { ReplicasChange } from '../../activities/kubernetes/deployment/replicas.ts';
@@ -30,6 +31,10 @@ const commandsFor: Record<string, (change: Change) => string[]> = {
   'deployment/replicas': (change) => replicasCommands(change as ReplicasChange),
   'deployment/delete': (change) => deletionCommands(change as DeletionChange),
   'service/selector': (change) => selectorCommands(change as SelectorChange),
+  'configmap/open-breaker': (change) => breakerCommands(change as BreakerChange),
+  'configmap/close-breaker': (change) => breakerCommands(change as BreakerChange),
+  'deployment/restart': restartCommands,
+  'statefulset/restart': restartCommands,
 };
 
 /** For what no command does safely. */
@@ -85,6 +90,37 @@ function deletionCommands({ target }: DeletionChange): string[] {
     `if [ "$(${kubectl} get deployment ${quote(name)} --ignore-not-found -o jsonpath='${seen}')" = '${uid} 0' ]; then`,
     `  ${kubectl} delete deployment ${quote(name)}`,
     'fi',
+  ];
+}
+
+function breakerCommands({ kind, target, before, after }: BreakerChange): string[] {
+  const { name, uid } = target;
+  const kubectl = kubectlFor(target);
+  const known = [...Object.values(before), ...Object.values(after)];
+  if (known.some((value) => value?.startsWith('sha256:'))) {
+    return byRunOnly({ id: 'breaker', kind, target, before, after });
+  }
+  const keys = Object.keys(after);
+  const read = keys.map((key) => `{{with index .data ${JSON.stringify(key)}}}{{.}}{{end}}`);
+  const template = `{{.metadata.uid}}{{if .data}} ${read.join(' ')}{{end}}`;
+  const seen = [uid, ...keys.map((key) => before[key] ?? '')].join(' ');
+  const patch = { data: after };
+  return [
+    `if [ "$(${kubectl} get configmap ${quote(name)} -o ${quote(`go-template=${template}`)})" = ${quote(seen)} ]; then`,
+    `  ${kubectl} patch configmap ${quote(name)} --type=merge -p ${quote(JSON.stringify(patch))} || exit 1`,
+    'else',
+    `  echo 'ConfigMap ${name} has other values by now: nothing is changed.' >&2; exit 1`,
+    'fi',
+  ];
+}
+
+/** Behind the change of the ConfigMap, which is made once. */
+function restartCommands({ target }: Change): string[] {
+  const kubectl = kubectlFor(target);
+  const workload = `${target.kind}/${quote(target.name)}`;
+  return [
+    `${kubectl} rollout restart ${workload}`,
+    `${kubectl} rollout status ${workload} --timeout=10m`,
   ];
 }
 
