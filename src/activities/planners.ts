@@ -4,6 +4,7 @@ import type { Plan } from '../contract/plan.ts';
 import type { Clusters } from './kubernetes/api.ts';
 import { planBlueGreenRollback } from './kubernetes/blue-green/plan-blue-green-rollback.ts';
 import { planCircuitBreaker } from './kubernetes/config-map/plan-circuit-breaker.ts';
+import { planRedirect } from './kubernetes/ingress/plan-redirect.ts';
 import { planDeploymentRollback } from './kubernetes/deployment/plan-deployment-rollback.ts';
 import { planServicesRollback } from './kubernetes/deployment/plan-services-rollback.ts';
 
@@ -21,6 +22,7 @@ const planners: { [P in Procedure]: Planner<P> } = {
   deployment: planDeploymentRollback,
   'blue-green': planBlueGreenRollback,
   'circuit-breaker': planCircuitBreaker,
+  redirect: planRedirect,
   services: planServicesRollback,
 };
 

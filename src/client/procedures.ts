@@ -39,6 +39,14 @@ const texts: Record<Procedure, CommandText> = {
       'rollback circuit-breaker open --config-map wakala-config -n production --dry-run',
     ],
   },
+  redirect: {
+    description: 'redirect a host to the maintenance page, or go back from it',
+    examples: [
+      'rollback redirect on --reason "the database is restored"',
+      'rollback redirect off',
+      'rollback redirect on --host api.wakala.com --service maintenance-page --dry-run',
+    ],
+  },
   services: {
     description: 'roll several Deployments back at once, in one plan with one approval',
     examples: [

@@ -1,5 +1,12 @@
 import { z } from 'zod';
-import { labelKey, labelValue, namespaceName, objectName } from '../contract/input.ts';
+import {
+  hostName,
+  labelKey,
+  labelValue,
+  namespaceName,
+  objectName,
+  portNumber,
+} from '../contract/input.ts';
 import { authoritySchema } from './authority.ts';
 import { duration } from './duration.ts';
 import { assertOrder } from './order.ts';
@@ -36,6 +43,9 @@ const smokeCheck = z.strictObject({
   timeout: duration.default(60_000),
   ...patience,
 });
+
+/** IANA service name, as ports of a Service have it. */
+const portName = z.string().regex(/^[a-z0-9]([-a-z0-9]{0,13}[a-z0-9])?$/, 'is not a port');
 
 const service = z
   .strictObject({
@@ -97,6 +107,20 @@ export const settingsSchema = z.strictObject({
   /** Regions by name, each one cluster; a rollback in several of them may need more approvals. */
   regions: z.record(z.string(), z.strictObject({ context: z.string().min(1) })).default({}),
   services: z.record(z.string(), service).default({}).check(assertOrder),
+  /** Where visitors are sent meanwhile. */
+  maintenance: z
+    .strictObject({
+      /** Host whose traffic is redirected. */
+      host: hostName.optional(),
+      /** Service that shows the maintenance page, in the namespace of the host's Ingresses. */
+      service: objectName.optional(),
+      /** Number or name of its port. */
+      port: z.union([portNumber, portName]).default(80),
+      namespace: namespaceName.optional(),
+      /** Class of the Ingress that is made where the host has none; default: the cluster's. */
+      ingressClass: objectName.optional(),
+    })
+    .prefault({}),
   /** The circuit breaker that a ConfigMap switches. */
   circuitBreaker: z
     .strictObject({

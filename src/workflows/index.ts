@@ -3,3 +3,4 @@ export { rollbackDeployment } from './rollback-deployment.ts';
 export { rollbackServices } from './rollback-services.ts';
 export { rollbackBlueGreen } from './rollback-blue-green.ts';
 export { openCircuitBreaker } from './open-circuit-breaker.ts';
+export { redirectTraffic } from './redirect-traffic.ts';

@@ -10,6 +10,11 @@ import type { BreakerMandate } from './config-map/breaker.ts';
 import { compareBreaker } from './config-map/compare-breaker.ts';
 import { planCircuitBreaker } from './config-map/plan-circuit-breaker.ts';
 import { setBreaker } from './config-map/set-breaker.ts';
+import { compareRedirect } from './ingress/compare-redirect.ts';
+import { type ExtraMandate, setExtraIngress } from './ingress/extra-ingress.ts';
+import type { BackendsMandate } from './ingress/ingress.ts';
+import { planRedirect } from './ingress/plan-redirect.ts';
+import { swapBackends } from './ingress/swap-backends.ts';
 import { restartWorkload } from './restart/restart-workload.ts';
 import type { RestartMandate } from './restart/workload.ts';
 import { deleteDeployment, type DeletionMandate } from './deployment/delete-deployment.ts';
@@ -50,6 +55,13 @@ export function kubernetesActivities(
     setBreaker: (mandate: BreakerMandate) => setBreaker(clusters, settings, mandate),
     restartWorkload: (mandate: RestartMandate) =>
       restartWorkload(clusters, mandate, activityProgress()),
+    planRedirect: planning(authority, 'redirect', (input) =>
+      planRedirect(clusters, settings, input),
+    ),
+    compareRedirect: (mandate: BackendsMandate | ExtraMandate) =>
+      compareRedirect(clusters, mandate),
+    swapBackends: (mandate: BackendsMandate) => swapBackends(clusters, mandate),
+    setExtraIngress: (mandate: ExtraMandate) => setExtraIngress(clusters, mandate),
     planBlueGreenRollback: planning(authority, 'blue-green', (input) =>
       planBlueGreenRollback(clusters, settings, input),
     ),

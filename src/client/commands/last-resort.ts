@@ -3,6 +3,8 @@ import type { DeletionChange } from '../../activities/kubernetes/deployment/dele
 import type { DeploymentChange } from '../../activities/kubernetes/deployment/deployment-change.ts';
 import type { ReplicasChange } from '../../activities/kubernetes/deployment/replicas.ts';
 import { revisionAnnotation } from '../../activities/kubernetes/deployment/revisions.ts';
+import type { ExtraChange } from '../../activities/kubernetes/ingress/extra-ingress.ts';
+import { backendOf, type BackendsChange } from '../../activities/kubernetes/ingress/ingress.ts';
 import { labelsOf, type SelectorChange } from '../../activities/kubernetes/service/service.ts';
 import { type Change, type Plan, type Target, targetName } from '../../contract/plan.ts';
 import { printable } from '../../contract/printable.ts';
@@ -33,6 +35,8 @@ const commandsFor: Record<string, (change: Change) => string[]> = {
   'service/selector': (change) => selectorCommands(change as SelectorChange),
   'configmap/open-breaker': (change) => breakerCommands(change as BreakerChange),
   'configmap/close-breaker': (change) => breakerCommands(change as BreakerChange),
+  'ingress/backends': (change) => backendsCommands(change as BackendsChange),
+  'ingress/extra': (change) => extraCommands(change as ExtraChange),
   'deployment/restart': restartCommands,
   'statefulset/restart': restartCommands,
 };
@@ -111,6 +115,43 @@ function breakerCommands({ kind, target, before, after }: BreakerChange): string
     'else',
     `  echo 'ConfigMap ${name} has other values by now: nothing is changed.' >&2; exit 1`,
     'fi',
+  ];
+}
+
+/** There only: the plan does not have what was there before, and the way back needs it. */
+function backendsCommands(change: BackendsChange): string[] {
+  const { target, after } = change;
+  if (after.service === null || after.port === null) return byRunOnly(change);
+  const { name, uid } = target;
+  const kubectl = kubectlFor(target);
+  const backend = JSON.stringify(backendOf({ service: after.service, port: after.port }));
+  const template =
+    `{"op":"test","path":"/metadata/uid","value":"${uid}"}` +
+    `{{range $i, $rule := .spec.rules}}{{if eq (or .host "") "${after.host}"}}{{with .http}}{{range $j, $path := .paths}}` +
+    `,{"op":"replace","path":"/spec/rules/{{$i}}/http/paths/{{$j}}/backend","value":${backend}}` +
+    `{{end}}{{end}}{{end}}{{end}}`;
+  const file = quote(`ingress-${name}.before.yaml`);
+  return [
+    `[ -e ${file} ] || ${kubectl} get ingress ${quote(name)} -o yaml > ${file} # for the way back, which is by hand then`,
+    `${kubectl} patch ingress ${quote(name)} --type=json -p "[$(${kubectl} get ingress ${quote(name)} -o ${quote(`go-template=${template}`)})]"`,
+  ];
+}
+
+function extraCommands(change: ExtraChange): string[] {
+  const { target, before, after } = change;
+  const { name, uid } = target;
+  const kubectl = kubectlFor(target);
+  const ingress = `ingress ${quote(name)} --ignore-not-found -o jsonpath='{.metadata.uid}'`;
+  if (before.exists) {
+    return [
+      `[ "$(${kubectl} get ${ingress})" != '${uid}' ] || ${kubectl} delete ingress ${quote(name)}`,
+    ];
+  }
+  const { host, service, port, ingressClass } = after;
+  const rule = quote(`${host}/*=${service}:${port}`);
+  const ofClass = ingressClass === null ? '' : ` --class=${quote(ingressClass)}`;
+  return [
+    `[ -n "$(${kubectl} get ${ingress})" ] || ${kubectl} create ingress ${quote(name)} --rule=${rule}${ofClass}`,
   ];
 }
 

@@ -34,6 +34,17 @@ export const namespaceName = z
     'is not a Kubernetes namespace (lower-case letters, digits and -)',
   );
 
+/** A host as an Ingress has it; its first label may be `*`. */
+export const hostName = z
+  .string()
+  .max(253, 'is longer than 253 characters')
+  .regex(
+    /^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/,
+    'is not a host such as api.example.com',
+  );
+
+export const portNumber = z.int().min(1, 'must be 1 or more').max(65_535, 'must be 65535 or less');
+
 /** Key of a label, as in a Service's selector. */
 export const labelKey = z
   .string()
