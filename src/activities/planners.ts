@@ -5,6 +5,8 @@ import type { Plan } from '../contract/plan.ts';
 import type { Clusters } from './kubernetes/api.ts';
 import { planBlueGreenRollback } from './kubernetes/blue-green/plan-blue-green-rollback.ts';
 import { planCanaryRollback } from './kubernetes/canary/plan-canary-rollback.ts';
+import { planCircuitBreaker } from './kubernetes/config-map/plan-circuit-breaker.ts';
+import { planRedirect } from './kubernetes/ingress/plan-redirect.ts';
 import { planDeploymentRollback } from './kubernetes/deployment/plan-deployment-rollback.ts';
 import { inRegion, regionOf } from './region-plans.ts';
 import { planRelease } from './owners/plan-release.ts';
@@ -25,6 +27,8 @@ const planners: { [P in Procedure]: Planner<P> } = {
   deployment: planDeploymentRollback,
   'blue-green': withOwners(planBlueGreenRollback),
   release: planRelease,
+  'circuit-breaker': withOwners(planCircuitBreaker),
+  redirect: withOwners(planRedirect),
   services: planServicesRollback,
   canary: withOwners(planCanaryRollback),
 };

@@ -1,5 +1,12 @@
 import { z } from 'zod';
-import { labelKey, labelValue, namespaceName, objectName } from '../contract/input.ts';
+import {
+  hostName,
+  labelKey,
+  labelValue,
+  namespaceName,
+  objectName,
+  portNumber,
+} from '../contract/input.ts';
 import { authoritySchema } from './authority.ts';
 import { duration } from './duration.ts';
 import { assertOrder } from './order.ts';
@@ -48,6 +55,9 @@ const checks = z.strictObject({
   logs: logsCheck.optional(),
   smoke: smokeCheck.optional(),
 });
+
+/** IANA service name, as ports of a Service have it. */
+const portName = z.string().regex(/^[a-z0-9]([-a-z0-9]{0,13}[a-z0-9])?$/, 'is not a port');
 
 const service = z
   .strictObject({
@@ -136,6 +146,36 @@ export const settingsSchema = z.strictObject({
       flux: z.strictObject({ namespace: namespaceName.default('flux-system') }).prefault({}),
       /** How often the contacts are told again of what is held. */
       remindEvery: duration.default(3_600_000),
+    })
+    .prefault({}),
+  /** Where visitors are sent meanwhile. */
+  maintenance: z
+    .strictObject({
+      /** Host whose traffic is redirected. */
+      host: hostName.optional(),
+      /** Service that shows the maintenance page, in the namespace of the host's Ingresses. */
+      service: objectName.optional(),
+      /** Number or name of its port. */
+      port: z.union([portNumber, portName]).default(80),
+      namespace: namespaceName.optional(),
+      /** Class of the Ingress that is made where the host has none; default: the cluster's. */
+      ingressClass: objectName.optional(),
+    })
+    .prefault({}),
+  /** The circuit breaker that a ConfigMap switches. */
+  circuitBreaker: z
+    .strictObject({
+      configMap: objectName.optional(),
+      namespace: namespaceName.optional(),
+      /** What opens it: values by their keys, and no other key is ever changed. */
+      open: z
+        .record(z.string().regex(/^[-\w.]{1,253}$/, 'is not a key of a ConfigMap'), z.string())
+        .refine((values) => Object.keys(values).length > 0, 'has no key')
+        .default({
+          CIRCUIT_BREAKER_ENABLED: 'true',
+          CIRCUIT_BREAKER_THRESHOLD: '10',
+          CIRCUIT_BREAKER_TIMEOUT: '60',
+        }),
     })
     .prefault({}),
   authority: authoritySchema.prefault({}),

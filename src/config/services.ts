@@ -5,6 +5,7 @@ import type { Service, Settings } from './schema.ts';
 const fieldOf: Partial<Record<TargetKind, 'deployment' | 'statefulSet' | 'service' | 'release'>> = {
   deployment: 'deployment',
   service: 'service',
+  statefulset: 'statefulSet',
 };
 
 /** The service that a target belongs to, with its name; an empty name where it has none. */

@@ -8,9 +8,18 @@ import { canary } from './input/canary.ts';
 import { deployment } from './input/deployment.ts';
 import { common } from './input/fields.ts';
 import { release } from './input/release.ts';
+import { circuitBreaker } from './input/circuit-breaker.ts';
+import { redirect } from './input/redirect.ts';
 import { services } from './input/services.ts';
 
-export { labelKey, labelValue, namespaceName, objectName } from './input/fields.ts';
+export {
+  hostName,
+  labelKey,
+  labelValue,
+  namespaceName,
+  objectName,
+  portNumber,
+} from './input/fields.ts';
 
 /** Every procedure, by its name in the CLI. */
 export const procedures = {
@@ -19,6 +28,8 @@ export const procedures = {
   'blue-green': blueGreen,
   canary,
   release,
+  'circuit-breaker': circuitBreaker,
+  redirect,
 } as const;
 export type Procedure = keyof typeof procedures;
 export type InputOf<P extends Procedure> = z.output<(typeof procedures)[P]['input']>;

@@ -7,7 +7,15 @@ import type { Assessment, KnownKey, Need, StartAuthority, WaitSettings } from '.
 
 /** Kinds of what runs change; those of Kubernetes are found in its API by `objectPath`. */
 export type TargetKind =
-  'deployment' | 'service' | 'virtualservice' | 'destinationrule' | 'httproute' | OwnerKind;
+  | 'deployment'
+  | 'statefulset'
+  | 'service'
+  | 'configmap'
+  | 'ingress'
+  | 'virtualservice'
+  | 'destinationrule'
+  | 'httproute'
+  | OwnerKind;
 
 /**
  * Kinds of what itself changes other objects: GitOps and progressive delivery. Several runs may hold

@@ -5,3 +5,5 @@ export { releaseOwner } from './release-owner.ts';
 export { remindOfHold } from './remind-of-hold.ts';
 export { rollbackServices } from './rollback-services.ts';
 export { rollbackBlueGreen } from './rollback-blue-green.ts';
+export { openCircuitBreaker } from './open-circuit-breaker.ts';
+export { redirectTraffic } from './redirect-traffic.ts';

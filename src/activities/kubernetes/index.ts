@@ -2,6 +2,15 @@
 import { planning, type PlanningParts } from '../planning.ts';
 import { activityProgress } from '../progress.ts';
 import { compareColours } from './blue-green/compare-colours.ts';
+import type { BreakerMandate } from './config-map/breaker.ts';
+import { compareBreaker } from './config-map/compare-breaker.ts';
+import { setBreaker } from './config-map/set-breaker.ts';
+import { compareRedirect } from './ingress/compare-redirect.ts';
+import { type ExtraMandate, setExtraIngress } from './ingress/extra-ingress.ts';
+import type { BackendsMandate } from './ingress/ingress.ts';
+import { swapBackends } from './ingress/swap-backends.ts';
+import { restartWorkload } from './restart/restart-workload.ts';
+import type { RestartMandate } from './restart/workload.ts';
 import { deleteDeployment, type DeletionMandate } from './deployment/delete-deployment.ts';
 import type { ReplicasMandate } from './deployment/replicas.ts';
 import { scaleDeployment } from './deployment/scale-deployment.ts';
@@ -23,7 +32,7 @@ import type { SelectorMandate } from './service/service.ts';
 import { switchSelector } from './service/switch-selector.ts';
 
 export function kubernetesActivities(parts: PlanningParts) {
-  const { clusters } = parts;
+  const { clusters, settings } = parts;
   return {
     planDeploymentRollback: planning(parts, 'deployment'),
     planServicesRollback: planning(parts, 'services'),
@@ -32,6 +41,16 @@ export function kubernetesActivities(parts: PlanningParts) {
     driveRollout: (mandate: DeploymentMandate) =>
       driveRollout(clusters, mandate, activityProgress()),
     handBackDeployment: (mandate: DeploymentMandate) => handBackDeployment(clusters, mandate),
+    planCircuitBreaker: planning(parts, 'circuit-breaker'),
+    compareBreaker: (mandate: BreakerMandate) => compareBreaker(clusters, mandate),
+    setBreaker: (mandate: BreakerMandate) => setBreaker(clusters, settings, mandate),
+    restartWorkload: (mandate: RestartMandate) =>
+      restartWorkload(clusters, mandate, activityProgress()),
+    planRedirect: planning(parts, 'redirect'),
+    compareRedirect: (mandate: BackendsMandate | ExtraMandate) =>
+      compareRedirect(clusters, mandate),
+    swapBackends: (mandate: BackendsMandate) => swapBackends(clusters, mandate),
+    setExtraIngress: (mandate: ExtraMandate) => setExtraIngress(clusters, mandate),
     planBlueGreenRollback: planning(parts, 'blue-green'),
     compareColours: (mandate: SelectorMandate) => compareColours(clusters, mandate),
     scaleDeployment: (mandate: ReplicasMandate) =>

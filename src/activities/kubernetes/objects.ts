@@ -26,6 +26,9 @@ interface Kind {
 /** Where objects of each kind of target are. */
 const kinds: Record<TargetKind, Kind> = {
   deployment: { name: 'Deployment', api: '/apis/apps/v1', plural: 'deployments' },
+  statefulset: { name: 'StatefulSet', api: '/apis/apps/v1', plural: 'statefulsets' },
+  configmap: { name: 'ConfigMap', api: '/api/v1', plural: 'configmaps' },
+  ingress: { name: 'Ingress', api: '/apis/networking.k8s.io/v1', plural: 'ingresses' },
   service: { name: 'Service', api: '/api/v1', plural: 'services' },
   application: argo('Argo CD application', 'applications'),
   applicationset: argo('Argo CD ApplicationSet', 'applicationsets'),

@@ -36,6 +36,18 @@ export const namespaceName = z
 
 /** A region of the settings. */
 const regionName = line(63);
+
+/** A host as an Ingress has it; its first label may be `*`. */
+export const hostName = z
+  .string()
+  .max(253, 'is longer than 253 characters')
+  .regex(
+    /^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/,
+    'is not a host such as api.example.com',
+  );
+
+export const portNumber = z.int().min(1, 'must be 1 or more').max(65_535, 'must be 65535 or less');
+
 /** Key of a label, as in a Service's selector. */
 export const labelKey = z
   .string()

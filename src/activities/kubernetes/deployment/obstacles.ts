@@ -52,7 +52,8 @@ function conditionOf({ status }: Deployment, type: string, wanted: string) {
   return status?.conditions?.find((c) => c.type === type && c.status === wanted);
 }
 
-function stuckContainer(pod: Pod): Obstacle | undefined {
+/** A container of the pod that will not start by itself; undefined where there is none. */
+export function stuckContainer(pod: Pod): Obstacle | undefined {
   const { containerStatuses = [], initContainerStatuses = [] } = pod.status ?? {};
   for (const { name, state, lastState } of [...initContainerStatuses, ...containerStatuses]) {
     const waiting = state?.waiting;
@@ -71,7 +72,8 @@ function stuckContainer(pod: Pod): Obstacle | undefined {
   return undefined;
 }
 
-function unschedulable(pod: Pod): Obstacle | undefined {
+/** That no node takes the pod; undefined where one does, or it is not known yet. */
+export function unschedulable(pod: Pod): Obstacle | undefined {
   const scheduled = pod.status?.conditions?.find(({ type }) => type === 'PodScheduled');
   if (scheduled?.status !== 'False' || scheduled.reason !== 'Unschedulable') return undefined;
   return {
