@@ -20,6 +20,7 @@ interface Kind {
 /** Where objects of each kind of target are. */
 const kinds: Record<TargetKind, Kind> = {
   deployment: { name: 'Deployment', api: '/apis/apps/v1', plural: 'deployments' },
+  statefulset: { name: 'StatefulSet', api: '/apis/apps/v1', plural: 'statefulsets' },
   service: { name: 'Service', api: '/api/v1', plural: 'services' },
 };
 

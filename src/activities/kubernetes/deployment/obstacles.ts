@@ -45,7 +45,8 @@ export function findObstacle(deployment: Deployment, newPods: Pod[]): Obstacle |
   return undefined;
 }
 
-function stuckContainer(pod: Pod): Obstacle | undefined {
+/** A container of the pod that will not start by itself; undefined where there is none. */
+export function stuckContainer(pod: Pod): Obstacle | undefined {
   const { containerStatuses = [], initContainerStatuses = [] } = pod.status ?? {};
   for (const { name, state, lastState } of [...initContainerStatuses, ...containerStatuses]) {
     const waiting = state?.waiting;
@@ -64,7 +65,8 @@ function stuckContainer(pod: Pod): Obstacle | undefined {
   return undefined;
 }
 
-function unschedulable(pod: Pod): Obstacle | undefined {
+/** That no node takes the pod; undefined where one does, or it is not known yet. */
+export function unschedulable(pod: Pod): Obstacle | undefined {
   const scheduled = pod.status?.conditions?.find(({ type }) => type === 'PodScheduled');
   if (scheduled?.status !== 'False' || scheduled.reason !== 'Unschedulable') return undefined;
   return {
@@ -74,7 +76,8 @@ function unschedulable(pod: Pod): Obstacle | undefined {
   };
 }
 
-function notReady(pod: Pod): string | undefined {
+/** That the pod is not ready, with its own reason; undefined where it is. */
+export function notReady(pod: Pod): string | undefined {
   const ready = pod.status?.conditions?.find(({ type }) => type === 'Ready');
   if (ready?.status === 'True') return undefined;
   return `pod ${pod.metadata?.name} is not ready${ready?.message ? `: ${ready.message}` : ''}`;

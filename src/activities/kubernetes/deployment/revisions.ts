@@ -1,5 +1,5 @@
 /** A Deployment with the ReplicaSets that are its history. */
-import type { V1Deployment, V1ReplicaSet } from '@kubernetes/client-node';
+import type { V1Deployment, V1LabelSelector, V1ReplicaSet } from '@kubernetes/client-node';
 import type { Cluster, ListOf, Wire } from '../api.ts';
 import { objectPath } from '../objects.ts';
 import { templateDigest, templateHashLabel } from '../templates.ts';
@@ -77,9 +77,9 @@ export function podTemplateHash(replicaSet: ReplicaSet): string {
   return replicaSet.metadata?.labels?.[templateHashLabel] ?? '';
 }
 
-/** The Deployment's label selector in the form of a query. */
-export function selectorOf(deployment: Deployment): string {
-  const { matchLabels = {}, matchExpressions = [] } = deployment.spec?.selector ?? {};
+/** The label selector of a workload's pods in the form of a query. */
+export function selectorOf({ spec }: { spec?: { selector?: Wire<V1LabelSelector> } }): string {
+  const { matchLabels = {}, matchExpressions = [] } = spec?.selector ?? {};
   const equals = Object.entries(matchLabels).map(([key, value]) => `${key}=${value}`);
   const expressions = matchExpressions.map(({ key, operator, values = [] }) => {
     if (operator === 'Exists') return key;
