@@ -1,10 +1,11 @@
-import { deployWakala, awaitWakala } from './kubernetes/cluster.ts';
+import { applyCustomResources, awaitWakala, deployWakala } from './kubernetes/cluster.ts';
 import { environment, type Environment } from './environment.ts';
 import { ensurePeople } from './people.ts';
 import { stopServer, stopUnrecorded } from './processes.ts';
 import { linkPrograms } from './programs.ts';
 import { readRecord, readRecords } from './records.ts';
 import { serversOf, type Part } from './servers/all.ts';
+import { findCustomResources } from './setup/custom-resources.mjs';
 import { withLock } from './setup/lock.mjs';
 import { findServers, type ServerPaths } from './setup/servers.mjs';
 import { allReady, startServers, type Start } from './start.ts';
@@ -98,11 +99,24 @@ async function startEverything(
   const servers = serversOf(sandbox, paths, { without: options.without ?? [], worker });
   const ready = startServers(run, servers);
   const deployed = deploy(ready, sandbox, paths, run);
-  const all = [...ready.values(), deployed];
+  const defined = defineCustomResources(ready, sandbox, paths);
+  const all = [...ready.values(), deployed, defined];
   // The first failure ends the others, which would otherwise wait for their time-out.
   for (const each of all) each.catch((error: unknown) => failed.abort(error));
   await Promise.allSettled(all);
   run.signal.throwIfAborted();
+}
+
+/** Makes the CustomResourceDefinitions of other people's tools once the API server is ready. */
+async function defineCustomResources(
+  ready: ReadonlyMap<string, Promise<void>>,
+  sandbox: Sandbox,
+  paths: ServerPaths,
+): Promise<void> {
+  if (!ready.has('kube-apiserver')) return;
+  const definitions = findCustomResources();
+  await ready.get('kube-apiserver');
+  await applyCustomResources(sandbox, paths, definitions);
 }
 
 /** Deploys Wakala once the API server is ready, if it is not there, and waits for its pods. */

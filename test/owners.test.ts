@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { eventually } from './support/eventually.ts';
 import { deploymentManifest } from './support/manifests.ts';
 import { useRollbackEnvironment } from './support/rollback-environment.ts';
@@ -48,7 +48,11 @@ describe('the plan says who else will change the Deployment', () => {
 
   test.concurrent('an operator', async () => {
     await make('operated');
-    await ownedBy('operated', 'v1', 'ConfigMap', 'shop-operator');
+    await ownedBy('operated', {
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      metadata: { name: 'shop-operator' },
+    });
 
     expect(await warningsOf('operated')).toContain('ConfigMap shop-operator owns this Deployment');
   });
@@ -60,45 +64,34 @@ describe('the plan says who else will change the Deployment', () => {
   });
 });
 
-/** Makes an object of that kind and name the controller of the Deployment. */
-async function ownedBy(deployment: string, apiVersion: string, kind: string, name: string) {
-  await env.cluster.apply([{ apiVersion, kind, metadata: { name } }]);
+interface Owner {
+  apiVersion: string;
+  kind: string;
+  metadata: { name: string };
+  spec?: object;
+}
+
+/** Makes the object, and makes it the controller of the Deployment. */
+async function ownedBy(deployment: string, owner: Owner): Promise<void> {
+  const { apiVersion, kind, metadata } = owner;
+  const { name } = metadata;
+  await env.cluster.apply([owner]);
   const uid = await env.cluster.kubectl('get', kind, name, '-o', 'jsonpath={.metadata.uid}');
   const ownerReferences = [{ apiVersion, kind, name, uid, controller: true }];
   await env.cluster.patch(deployment, { metadata: { ownerReferences } });
 }
 
 describe('progressive delivery', () => {
-  const kinds = [
-    { group: 'flagger.app', version: 'v1beta1', kind: 'Canary', plural: 'canaries' },
-    { group: 'argoproj.io', version: 'v1alpha1', kind: 'Rollout', plural: 'rollouts' },
-  ];
-  beforeAll(async () => {
-    await env.cluster.apply(kinds.map(customResource));
-    const names = kinds.map(({ group, plural }) => `crd/${plural}.${group}`);
-    await env.cluster.kubectl('wait', '--for=condition=established', ...names, '--timeout=10s');
-  });
-  afterAll(() =>
-    env.cluster.kubectl('delete', 'crd', ...kinds.map(({ group, plural }) => `${plural}.${group}`)),
-  );
-
   test.concurrent('Flagger, which takes the rollback for a new release, is said', async () => {
     await make('canaried');
-    await env.cluster.apply([
-      {
-        apiVersion: 'flagger.app/v1beta1',
-        kind: 'Canary',
-        metadata: { name: 'shop' },
-        spec: { targetRef: { apiVersion: 'apps/v1', kind: 'Deployment', name: 'canaried' } },
-      },
-    ]);
+    await env.cluster.apply([canary('shop', 'canaried')]);
 
     expect(await warningsOf('canaried')).toContain('Flagger watches this Deployment (canary shop)');
   });
 
   test.concurrent("Flagger's own copy is refused, with what to roll back instead", async () => {
     await make('shop-primary');
-    await ownedBy('shop-primary', 'flagger.app/v1beta1', 'Canary', 'shop-canary');
+    await ownedBy('shop-primary', canary('shop-canary', 'shop'));
 
     const result = await env.run({ deployment: 'shop-primary' });
 
@@ -116,7 +109,11 @@ describe('progressive delivery', () => {
           apiVersion: 'argoproj.io/v1alpha1',
           kind: 'Rollout',
           metadata: { name: 'shop' },
-          spec: { workloadRef: { apiVersion: 'apps/v1', kind: 'Deployment', name: 'rolled' } },
+          spec: {
+            workloadRef: { apiVersion: 'apps/v1', kind: 'Deployment', name: 'rolled' },
+            selector: { matchLabels: { app: 'rolled' } },
+            strategy: { canary: { steps: [{ setWeight: 20 }, { pause: {} }] } },
+          },
         },
       ]);
 
@@ -129,19 +126,16 @@ describe('progressive delivery', () => {
   );
 });
 
-function customResource({ group, version, kind, plural }: Record<string, string>): object {
-  const schema = {
-    openAPIV3Schema: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true },
-  };
+/** A canary that shifts a tenth of the traffic to the new version every minute. */
+function canary(name: string, deployment: string): Owner {
   return {
-    apiVersion: 'apiextensions.k8s.io/v1',
-    kind: 'CustomResourceDefinition',
-    metadata: { name: `${plural}.${group}` },
+    apiVersion: 'flagger.app/v1beta1',
+    kind: 'Canary',
+    metadata: { name },
     spec: {
-      group,
-      scope: 'Namespaced',
-      names: { kind, plural },
-      versions: [{ name: version, served: true, storage: true, schema }],
+      targetRef: { apiVersion: 'apps/v1', kind: 'Deployment', name: deployment },
+      service: { port: 80 },
+      analysis: { interval: '1m', threshold: 5, maxWeight: 50, stepWeight: 10 },
     },
   };
 }

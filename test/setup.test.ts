@@ -111,6 +111,21 @@ describe('a lock', () => {
   });
 });
 
+test('CustomResourceDefinitions are fetched when the cache has none, and never again', async () => {
+  const script = `
+    import { ensureCustomResources } from ${JSON.stringify(resolve('sandbox/setup/custom-resources.mjs'))};
+    await ensureCustomResources();`;
+  // There is no Go on this PATH, so that nothing can be fetched.
+  const ensure = (cacheHome: string | undefined) =>
+    execa(process.execPath, ['--input-type=module', '-e', script], {
+      env: { NODE_OPTIONS: undefined, PATH: '', XDG_CACHE_HOME: cacheHome },
+      reject: false,
+    });
+
+  expect((await ensure(cache)).stderr).toContain('Go is needed once, to fetch');
+  expect(await ensure(before)).toMatchObject({ exitCode: 0, stderr: '' });
+});
+
 test('a pid that was reused is not taken for the process that had it', () => {
   expect(startOf(process.pid)).toBe(startOf(process.pid));
   expect(startOf(process.pid)).not.toBe(startOf(1));

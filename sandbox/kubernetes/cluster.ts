@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { httpsStatus } from '../servers/probes.ts';
 import { repository } from '../setup/folders.mjs';
@@ -8,6 +9,8 @@ import type { Sandbox } from '../state.ts';
 import { certificate, kubeconfigFile } from './kubeconfig.ts';
 
 const run = promisify(execFile);
+
+const servedTimeoutMs = 30_000;
 
 const wakalaDeployment = '/apis/apps/v1/namespaces/production/deployments/wakala-api';
 
@@ -19,6 +22,41 @@ export async function isServing(sandbox: Sandbox): Promise<boolean> {
 /** Makes what every cluster of a sandbox has: the namespace `production` and a node. */
 export async function applyCluster(sandbox: Sandbox, paths: ServerPaths): Promise<void> {
   await apply(sandbox, paths, join(repository, 'sandbox', 'kubernetes', 'cluster.yaml'));
+}
+
+/**
+ * Makes those of the CustomResourceDefinitions that are not there, in whatever version, and waits
+ * until the API server serves them.
+ * @param definitions files by the name of the definition
+ */
+export async function applyCustomResources(
+  sandbox: Sandbox,
+  paths: ServerPaths,
+  definitions: ReadonlyMap<string, string>,
+): Promise<void> {
+  const path = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
+  const names = [...definitions.keys()];
+  const found = await Promise.all(names.map((name) => status(sandbox, `${path}/${name}`)));
+  const missing = [...definitions].filter((_, index) => found[index] !== 200);
+  if (missing.length === 0) return;
+  const files = missing.map(([, file]) => `--filename=${file}`);
+  // Some are too large for the annotation in which a client-side apply keeps them.
+  await kubectl(sandbox, paths, ['apply', '--server-side', ...files]);
+  const wanted = missing.map(([name]) => name);
+  const until = Date.now() + servedTimeoutMs;
+  // Not `kubectl wait --for=condition=Established`, which takes 1.5 s where all of them are.
+  for (;;) {
+    const served = await servedResources(sandbox, paths);
+    const waiting = wanted.filter((name) => !served.has(name));
+    if (waiting.length === 0) return;
+    if (Date.now() > until) {
+      throw new Error(
+        `The API server does not serve ${waiting.join(', ')} ${servedTimeoutMs / 1000} s after ` +
+          'they were defined; `kubectl describe crd` says why.',
+      );
+    }
+    await sleep(100);
+  }
 }
 
 /** Deploys Wakala's good version, unless it is there in whatever version; says whether it did. */
@@ -39,8 +77,19 @@ async function apply(sandbox: Sandbox, paths: ServerPaths, file: string): Promis
   await kubectl(sandbox, paths, ['apply', '--filename', file]);
 }
 
-async function kubectl({ dir }: Sandbox, paths: ServerPaths, args: string[]): Promise<void> {
-  await run(paths.kubectl, ['--kubeconfig', kubeconfigFile(dir), ...args]);
+/** The resources that the API server serves, such as `deployments.apps`. */
+async function servedResources(sandbox: Sandbox, paths: ServerPaths): Promise<Set<string>> {
+  // Fails while one API group does not answer, having printed what the others serve.
+  const printed = await kubectl(sandbox, paths, ['api-resources', '--output=name']).catch(
+    (failure: { stdout?: string }) => failure.stdout ?? '',
+  );
+  return new Set(printed.split('\n'));
+}
+
+/** stdout of kubectl. */
+async function kubectl({ dir }: Sandbox, paths: ServerPaths, args: string[]): Promise<string> {
+  const { stdout } = await run(paths.kubectl, ['--kubeconfig', kubeconfigFile(dir), ...args]);
+  return stdout;
 }
 
 function status({ dir, ports, kubernetesToken }: Sandbox, path: string): Promise<number> {

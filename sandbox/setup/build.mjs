@@ -13,7 +13,7 @@ import { sayWhile } from './say.mjs';
  */
 export async function buildServers(group, folder) {
   const title = `${group.name} ${group.version}`;
-  requireGo(group.go, title);
+  requireGo(group.go, `build ${title}`);
   const partial = `${folder}.partial`;
   rmSync(partial, { recursive: true, force: true });
   mkdirSync(partial, { recursive: true });

@@ -5,15 +5,15 @@ import { atLeast } from './versions.mjs';
 export const goArch = process.arch === 'x64' ? 'amd64' : process.arch;
 
 /**
- * Makes sure that a Go compiler is there that can build what is missing.
- * @param {string} least the oldest version that the sources build with
- * @param {string} what what is to be built, for the message
+ * Makes sure that a Go is there that can build or fetch what is missing.
+ * @param {string} least the oldest version that will do
+ * @param {string} what what it is needed for, for the message: `build kwok 0.8.0`
  */
 export function requireGo(least, what) {
   const answer = ask('go', ['env', 'GOVERSION', 'GOTOOLCHAIN']);
   if (!answer) {
     throw new Error(
-      `Go is needed once, to build ${what}: install Go ${least} or newer from https://go.dev/dl ` +
+      `Go is needed once, to ${what}: install Go ${least} or newer from https://go.dev/dl ` +
         '(Homebrew: `brew install go`) and run the command again.',
     );
   }
@@ -22,7 +22,7 @@ export function requireGo(least, what) {
   const fetchesNewer = atLeast(version, '1.21') && /(^|\+)auto$/.test(toolchain.trim());
   if (!atLeast(version, least) && !fetchesNewer) {
     throw new Error(
-      `Go ${version} is too old to build ${what}: install Go ${least} or newer ` +
+      `Go ${version} is too old to ${what}: install Go ${least} or newer ` +
         'from https://go.dev/dl (Homebrew: `brew install go`) and run the command again.',
     );
   }

@@ -2,6 +2,7 @@
 // node_modules exist, so nothing here may import a package. Everything is said on stderr: the
 // stdout of `npm run -s sandbox -- env` is evaluated by a shell.
 import { ensureBundles } from './bundles.mjs';
+import { ensureCustomResources } from './custom-resources.mjs';
 import { ensurePackages } from './packages.mjs';
 import { ensureServers } from './servers.mjs';
 import { ensureSystemPackages } from './system-packages.mjs';
@@ -18,6 +19,7 @@ async function setUp() {
   if (process.argv.includes('--no-servers')) return;
   await ensureSystemPackages();
   await ensureServers();
+  await ensureCustomResources();
 }
 
 setUp().catch((error) => {

@@ -2,7 +2,9 @@ import type { LoadedSettings } from '../config/settings.ts';
 import type { InputOf, Procedure } from '../contract/input.ts';
 import type { Plan } from '../contract/plan.ts';
 import type { Clusters } from './kubernetes/api.ts';
+import { planBlueGreenRollback } from './kubernetes/blue-green/plan-blue-green-rollback.ts';
 import { planDeploymentRollback } from './kubernetes/deployment/plan-deployment-rollback.ts';
+import { planServicesRollback } from './kubernetes/deployment/plan-services-rollback.ts';
 
 /**
  * Resolves what a procedure would change; reads only, and needs no Temporal.
@@ -16,6 +18,8 @@ export type Planner<P extends Procedure> = (
 
 const planners: { [P in Procedure]: Planner<P> } = {
   deployment: planDeploymentRollback,
+  'blue-green': planBlueGreenRollback,
+  services: planServicesRollback,
 };
 
 /** The planner of a procedure. */

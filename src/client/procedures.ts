@@ -22,6 +22,22 @@ const texts: Record<Procedure, CommandText> = {
       `echo '{"deployment": "wakala-api"}' | rollback deployment --input - --json`,
     ],
   },
+  'blue-green': {
+    description: 'send the traffic of a Service back to its other colour',
+    examples: [
+      'rollback blue-green wakala --reason "green fails since 2.0.0"',
+      'rollback blue-green wakala -n production --to blue --soak 5m',
+      'rollback blue-green wakala --delete',
+      `echo '{"service": "wakala"}' | rollback blue-green --input - --json`,
+    ],
+  },
+  services: {
+    description: 'roll several Deployments back at once, in one plan with one approval',
+    examples: [
+      'rollback services api worker scheduler --reason "release 2.0.0"',
+      'rollback services --all --since 2h --dry-run',
+    ],
+  },
 };
 
 /** Adds the commands that start runs, and `plan` with one below it for each. */

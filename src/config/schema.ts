@@ -1,7 +1,8 @@
 import { z } from 'zod';
-import { namespaceName, objectName } from '../contract/input.ts';
+import { labelKey, labelValue, namespaceName, objectName } from '../contract/input.ts';
 import { authoritySchema } from './authority.ts';
 import { duration } from './duration.ts';
+import { assertOrder } from './order.ts';
 
 /** How often a red check is tried again before it counts, and how long all tries may take. */
 const patience = {
@@ -46,6 +47,19 @@ const service = z
     service: objectName.optional(),
     /** Name of its Helm release. */
     release: objectName.optional(),
+    /** Services that go back before this one, where several do. */
+    after: z.array(z.string().min(1)).default([]),
+    /** How the two colours of its Service are told apart, for blue-green. */
+    blueGreen: z
+      .strictObject({
+        /** Label of the pods, and of the Service's selector, whose value is the colour. */
+        label: labelKey.default('version'),
+        /** Colour that a rollback goes to; default: the other one. */
+        to: labelValue.optional(),
+        /** How long the colour that was left keeps its pods after the checks are green. */
+        soak: duration.default(0),
+      })
+      .optional(),
     /** Connections that each pod opens to `database`; a faster pace needs room for twice the pods. */
     connectionsPerPod: z.int().min(1).optional(),
     /** Address of the PostgreSQL database that the pods use, from the environment. */
@@ -82,7 +96,7 @@ export const settingsSchema = z.strictObject({
     .default({ namespace: 'default' }),
   /** Regions by name, each one cluster; a rollback in several of them may need more approvals. */
   regions: z.record(z.string(), z.strictObject({ context: z.string().min(1) })).default({}),
-  services: z.record(z.string(), service).default({}),
+  services: z.record(z.string(), service).default({}).check(assertOrder),
   authority: authoritySchema.prefault({}),
   /** Words that the CLI takes in place of a longer command. */
   aliases: z.record(z.string().regex(/^[a-z][a-z0-9-]*$/), z.array(z.string().min(1))).default({}),

@@ -13,10 +13,15 @@
  */
 export const activityClasses = {
   'kubernetes.planDeploymentRollback': 'observe',
+  'kubernetes.planServicesRollback': 'observe',
   'kubernetes.compareRevisions': 'observe',
   'kubernetes.restoreTemplate': 'mutate',
   'kubernetes.driveRollout': 'drive',
   'kubernetes.handBackDeployment': 'mutate',
+  'kubernetes.planBlueGreenRollback': 'observe',
+  'kubernetes.compareColours': 'observe',
+  'kubernetes.scaleDeployment': 'drive',
+  'kubernetes.deleteDeployment': 'mutate',
   'kubernetes.switchSelector': 'mutate',
   'kubernetes.driveEndpoints': 'drive',
   'verification.runCheck': 'check',

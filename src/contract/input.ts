@@ -3,21 +3,23 @@
  * input all come from the schemas in `input/`.
  */
 import type { z } from 'zod';
+import { blueGreen } from './input/blue-green.ts';
 import { deployment } from './input/deployment.ts';
 import { common } from './input/fields.ts';
+import { services } from './input/services.ts';
 
-export { namespaceName, objectName } from './input/fields.ts';
+export { labelKey, labelValue, namespaceName, objectName } from './input/fields.ts';
 
 /** Every procedure, by its name in the CLI. */
-export const procedures = { deployment } as const;
+export const procedures = { deployment, services, 'blue-green': blueGreen } as const;
 export type Procedure = keyof typeof procedures;
 export type InputOf<P extends Procedure> = z.output<(typeof procedures)[P]['input']>;
 export type CommonInput = Pick<InputOf<'deployment'>, keyof typeof common>;
 
-/** Words that name what a run is about, from its input: `wakala-api`, or `api,worker`. */
+/** Words that name what a run is about, from its input: `wakala-api`, or `api+worker`. */
 export function subjectOf(procedure: Procedure, input: Record<string, unknown>): string {
   const value = input[procedures[procedure].argument];
-  if (Array.isArray(value)) return value.filter((name) => typeof name === 'string').join(',');
+  if (Array.isArray(value)) return value.filter((name) => typeof name === 'string').join('+');
   return typeof value === 'string' ? value : '';
 }
 

@@ -1,2 +1,4 @@
 /** Every workflow that the worker runs, by the name that histories freeze. */
 export { rollbackDeployment } from './rollback-deployment.ts';
+export { rollbackServices } from './rollback-services.ts';
+export { rollbackBlueGreen } from './rollback-blue-green.ts';

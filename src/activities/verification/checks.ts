@@ -4,7 +4,9 @@ import type { HealthCheck, LogsCheck, SmokeCheck } from '../../config/schema.ts'
 import type { Cluster, ListOf } from '../kubernetes/api.ts';
 import type { Target } from '../../contract/plan.ts';
 import { podTemplateHash, readHistory } from '../kubernetes/deployment/revisions.ts';
+import { markOf } from '../kubernetes/objects.ts';
 import { podsPath, readySince, type Pod } from '../kubernetes/pods.ts';
+import { readService, selectorText } from '../kubernetes/service/service.ts';
 
 export interface Measurement {
   green: boolean;
@@ -37,22 +39,24 @@ export async function measureHealth(check: HealthCheck, signal: AbortSignal): Pr
 
 /**
  * Counts the lines that contain the searched text in the logs of the restored revision's pods,
- * since each became ready: what the bad version wrote is not held against the good one. The lines
- * themselves are not told, since logs may hold what must not leave them.
+ * since each became ready, or of the pods that a Service was switched to, since then: what the bad
+ * version wrote is not held against the good one. The lines themselves are not told, since logs may
+ * hold what must not leave them.
  */
 export async function measureLogs(
   check: LogsCheck,
   cluster: Cluster,
-  { namespace, name }: Target,
+  target: Target,
 ): Promise<Measurement> {
-  const current = (await readHistory(cluster, namespace, name))?.current;
-  const hash = current ? podTemplateHash(current.replicaSet) : '';
-  const labelSelector = `${check.selector},pod-template-hash=${hash}`;
+  const { namespace } = target;
+  const { selector, since = '' } = await measuredPods(cluster, target);
+  const labelSelector = `${check.selector},${selector}`;
   const pods = await cluster.get<ListOf<Pod>>(podsPath(namespace), { labelSelector });
   const counts = await Promise.all(
     pods.items.map(async (pod) => {
-      const sinceTime = readySince(pod);
-      if (!sinceTime) return 0;
+      const ready = readySince(pod);
+      if (!ready) return 0;
+      const sinceTime = ready > since ? ready : since;
       const log = await cluster.text(`${podsPath(namespace)}/${pod.metadata?.name}/log`, {
         container: check.container ?? pod.spec?.containers[0]?.name,
         tailLines: check.lines,
@@ -66,6 +70,20 @@ export async function measureLogs(
     green: found <= check.max,
     text: `logs: ${found} lines with ${check.contains} in the last ${check.lines} of ${counts.length} new pods, at most ${check.max} may be`,
   };
+}
+
+/** Which pods a change of the target is measured by, and since when where they are older than it. */
+async function measuredPods(
+  cluster: Cluster,
+  { kind, namespace, name }: Target,
+): Promise<{ selector: string; since?: string }> {
+  if (kind === 'service') {
+    const service = await readService(cluster, namespace, name);
+    const selector = selectorText(service?.spec?.selector);
+    return { selector, since: service && markOf(service)?.at };
+  }
+  const current = (await readHistory(cluster, namespace, name))?.current;
+  return { selector: `pod-template-hash=${current ? podTemplateHash(current.replicaSet) : ''}` };
 }
 
 /**

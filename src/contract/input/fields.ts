@@ -34,6 +34,20 @@ export const namespaceName = z
     'is not a Kubernetes namespace (lower-case letters, digits and -)',
   );
 
+/** Key of a label, as in a Service's selector. */
+export const labelKey = z
+  .string()
+  .max(317, 'is longer than 317 characters')
+  .regex(
+    /^([a-z0-9]([-a-z0-9.]*[a-z0-9])?\/)?[A-Za-z0-9]([-\w.]{0,61}[A-Za-z0-9])?$/,
+    'is not the key of a Kubernetes label',
+  );
+
+/** Value of a label; not empty. */
+export const labelValue = z
+  .string()
+  .regex(/^[A-Za-z0-9]([-\w.]{0,61}[A-Za-z0-9])?$/, 'is not the value of a Kubernetes label');
+
 /** A revision number of a history. */
 export const revision = z.int().min(1, 'must be 1 or more');
 

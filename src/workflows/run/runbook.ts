@@ -21,7 +21,7 @@ import {
   outcomeBeforeAnyChange,
   typedCause,
 } from './outcome.ts';
-import { lock, stepTitle, verification } from './proxies.ts';
+import { lock, stepTitle } from './proxies.ts';
 import { StatusBoard } from './status.ts';
 import { Run } from './steps.ts';
 
@@ -31,6 +31,7 @@ export interface Runbook<P extends Procedure> {
    * seals what it found. `earlier` is the digest of the plan that this one replaces.
    */
   plan: (input: unknown, earlier?: string) => Promise<Planned<InputOf<P>>>;
+  /** Verified at their end, unless they did so before what must rest on it (`run.verify()`). */
   steps: (run: Run, input: InputOf<P>) => Promise<void>;
   /** What to do by hand where the run could not finish, from its plan. */
   byHand: (plan: Plan) => string[];
@@ -139,7 +140,7 @@ async function carryOut<P extends Procedure>(
   try {
     board.enter('executing', plan.summary);
     await definition.steps(run, input);
-    await verify(run, plan, board);
+    await run.verify();
     result = board.end('rolled-back', plan.summary, []);
   } catch (error) {
     if (!isOutcome(error)) throw error;
@@ -216,22 +217,6 @@ async function freeLocks({ targets }: Plan, run: RunIdentity): Promise<void> {
     if (!isOutcome(error)) throw error;
     log.warn(`The locks cannot be freed: ${messageOf(error)}`);
   }
-}
-
-/** Measures side by side; all checks are told, also where the first is red. */
-async function verify(run: Run, plan: Plan, board: StatusBoard): Promise<void> {
-  const [first] = plan.changes;
-  if (plan.checks.length === 0 || !first) return;
-  board.enter('verifying', 'Verifying by measuring.');
-  const services = new Set(plan.checks.map(({ service }) => service));
-  await run.together(
-    plan.checks.map((check) => {
-      const of = services.size > 1 ? ` of ${check.service}` : '';
-      const mandate = run.change(check.change ?? first.id);
-      const measure = () => verification.runCheck(mandate, check);
-      return () => run.step(`Check ${check.check}${of}`, { do: measure });
-    }),
-  );
 }
 
 /** A run that was aborted or cancelled, or goes back by itself: undoes what may be, and says what stands. */

@@ -15,6 +15,7 @@ import { isOutcome, isPlanVoid, messageOf, typedCause } from './outcome.ts';
 import { undoDecisions } from './pauses.ts';
 import { stepTitle } from './proxies.ts';
 import type { StatusBoard } from './status.ts';
+import { verify } from './verify.ts';
 
 /** What a step gives back: an effect with its words, words alone, or nothing. */
 type StepResult = Effect | string | void;
@@ -57,6 +58,7 @@ export class Run {
   /** One object for all mandates, so that those made earlier have an abort that comes later. */
   private readonly authority: Authorization;
   private readonly compensations: Registered[] = [];
+  private isVerified = false;
   private readonly closing: { title: string; do: Step['do'] }[] = [];
 
   constructor(
@@ -100,6 +102,9 @@ export class Run {
   async step(title: string, step: Step): Promise<void> {
     // Of several that go on side by side, one may have been aborted.
     if (this.isAborted) throw aborted(`The run was aborted before step "${title}".`);
+    if (this.isVerified && this.board.status.phase === 'verifying') {
+      this.board.enter('executing', title);
+    }
     const status = this.board.addStep(title);
     const { undo, undoOnlyIf } = step;
     if (undo) this.compensations.unshift({ status, undo, undoOnlyIf });
@@ -129,6 +134,14 @@ export class Run {
     const ended = await Promise.allSettled(branches.map((branch) => branch()));
     const failed = ended.find((branch) => branch.status === 'rejected');
     if (failed) throw failed.reason;
+  }
+
+  /** Measures the effect with the plan's checks, once: steps that come after it rest on it. */
+  async verify(): Promise<void> {
+    if (this.isVerified || this.plan.checks.length === 0) return;
+    this.board.enter('verifying', 'Verifying by measuring.');
+    await verify(this);
+    this.isVerified = true;
   }
 
   /** Registers what is done at the end of a run whose steps did not all end well, after compensation. */

@@ -18,6 +18,8 @@ export type DeploymentChange = Change<
   RevisionReference & {
     /** Whether all pods are brought up at once for the rollout. */
     surge: boolean;
+    /** Where several go back in order: the number of its turn, from 0. */
+    turn?: number;
   }
 >;
 export type DeploymentMandate = Mandate<DeploymentChange>;

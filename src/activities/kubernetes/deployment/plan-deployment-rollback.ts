@@ -3,7 +3,8 @@ import { findService } from '../../../config/services.ts';
 import { digestPlan } from '../../../contract/digest.ts';
 import { refused } from '../../failures.ts';
 import type { InputOf } from '../../../contract/input.ts';
-import type { Plan } from '../../../contract/plan.ts';
+import type { Plan, PlannedCheck, Target } from '../../../contract/plan.ts';
+import type { Settings } from '../../../config/schema.ts';
 import type { Cluster, Clusters } from '../api.ts';
 import { plannedChecks } from '../../verification/planned-checks.ts';
 import { configMapWarnings } from '../config-maps.ts';
@@ -15,11 +16,34 @@ import { estimateSeconds, readPods, secondsSince } from '../pods.ts';
 import { readHistory, type Revision, type RevisionHistory } from './revisions.ts';
 import { imagesOf } from '../templates.ts';
 import { isSurged, keptStrategy, standingRollback } from './annotations.ts';
+import { Room } from './room.ts';
 import { rolloutState } from './rollout-state.ts';
 import { templateDifferences } from '../template-differences.ts';
 
 /** A controller that has not seen the newest template yet needs a moment; more is said as a refusal. */
 const observedWithinMs = 5000;
+
+/** What a plan says about one Deployment. */
+export interface DeploymentDraft {
+  target: Target;
+  /** Undefined where there is nothing to do. */
+  change?: DeploymentChange;
+  summary: string;
+  differences: string[];
+  warnings: string[];
+  checks: PlannedCheck[];
+  estimateSeconds: number;
+}
+
+export interface DeploymentWanted {
+  namespace: string;
+  name: string;
+  /** Id of the change in the plan. */
+  id: string;
+  toRevision?: number;
+  unpause?: boolean;
+  pace: 'auto' | 'steady';
+}
 
 /**
  * Plans R3: which revision a Deployment goes back to, by ReplicaSet and template hash, at which
@@ -29,21 +53,38 @@ const observedWithinMs = 5000;
 export async function planDeploymentRollback(
   clusters: Clusters,
   { settings }: LoadedSettings,
-  input: InputOf<'deployment'>,
+  { deployment: name, toRevision, unpause, pace, ...input }: InputOf<'deployment'>,
 ): Promise<Plan> {
   const cluster = clusters.of(input.context);
   const namespace = input.namespace ?? settings.kubernetes.namespace;
-  const name = input.deployment;
+  const wanted = { namespace, name, id: 'deployment', toRevision, unpause, pace };
+  const draft = await draftDeploymentRollback(new Room(cluster), cluster, settings, wanted);
+  const { target, change, ...words } = draft;
+  return digestPlan({
+    procedure: 'deployment',
+    targets: [target],
+    changes: change ? [change] : [],
+    ...words,
+  });
+}
+
+/** As `planDeploymentRollback`, of one among several: they share the room for more pods. */
+export async function draftDeploymentRollback(
+  room: Room,
+  cluster: Cluster,
+  settings: Settings,
+  { namespace, name, id, toRevision, unpause, pace: wantedPace }: DeploymentWanted,
+): Promise<DeploymentDraft> {
   const history = await readObserved(cluster, namespace, name);
   const { deployment, current } = history;
 
   const paused = deployment.spec?.paused === true;
-  if (paused && !input.unpause) {
+  if (paused && !unpause) {
     throw refused(
       `Deployment ${name} in ${namespace} is paused, and resuming it first would finish the rollout of the version that runs now: add --unpause (unpause: true) to go back and resume in one change.`,
     );
   }
-  const wanted = chooseRevision(history, input.toRevision);
+  const wanted = chooseRevision(history, toRevision);
   const owners = await findOwners(cluster, deployment);
   if (owners.refusal) throw refused(owners.refusal);
 
@@ -53,14 +94,19 @@ export async function planDeploymentRollback(
   const [pace, pods, configWarnings] = await Promise.all([
     already
       ? { surge: false, why: '' }
-      : choosePace(cluster, deployment, template, input.pace, service),
+      : choosePace(room, deployment, template, wantedPace, service),
     readPods(cluster, deployment),
     configMapWarnings(cluster, namespace, wanted.replicaSet),
   ]);
 
   const target = targetOf('deployment', cluster, deployment);
+  const rest = already ? unfinished(history) : undefined;
+  if (already && !rest) {
+    const summary = standsThere(history, rest);
+    return { target, summary, differences: [], warnings: [], checks: [], estimateSeconds: 0 };
+  }
   const change: DeploymentChange = {
-    id: 'deployment',
+    id,
     kind: 'deployment/template',
     target,
     before: {
@@ -77,19 +123,16 @@ export async function planDeploymentRollback(
       surge: pace.surge,
     },
   };
-  const rest = already ? unfinished(history) : undefined;
-  return digestPlan({
-    procedure: 'deployment',
-    targets: [target],
-    changes: already && !rest ? [] : [change],
+  return {
+    ...{ target, change },
     summary: already ? standsThere(history, rest) : goesBack(history, wanted),
     differences: templateDifferences(deployment.spec?.template ?? {}, template),
     warnings: already
       ? []
       : [...owners.warnings, ...statements(history, pace.why), ...ages(history), ...configWarnings],
     checks: already ? [] : plannedChecks(serviceName, service),
-    estimateSeconds: already && !rest ? 0 : estimateSeconds(deployment, pods, pace.surge),
-  });
+    estimateSeconds: estimateSeconds(deployment, pods, pace.surge),
+  };
 }
 
 function goesBack({ deployment, current }: RevisionHistory, wanted: Revision): string {

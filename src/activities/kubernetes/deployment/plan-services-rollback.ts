@@ -1,0 +1,146 @@
+import { findService } from '../../../config/services.ts';
+import type { LoadedSettings } from '../../../config/settings.ts';
+import type { Settings } from '../../../config/schema.ts';
+import { turnOf } from '../../../config/order.ts';
+import { digestPlan } from '../../../contract/digest.ts';
+import type { InputOf } from '../../../contract/input.ts';
+import type { Plan } from '../../../contract/plan.ts';
+import { failureTypes } from '../../../contract/failures.ts';
+import { ApplicationFailure } from '@temporalio/common';
+import { refused } from '../../failures.ts';
+import type { Clusters } from '../api.ts';
+import { chooseServices } from './choose-services.ts';
+import { draftDeploymentRollback, type DeploymentDraft } from './plan-deployment-rollback.ts';
+import { Room } from './room.ts';
+
+/** As many differences are shown of all Deployments together. */
+const mostDifferences = 60;
+
+/**
+ * Plans R8: several Deployments, each as `planDeploymentRollback` does, and the order in which they
+ * go. One that must not be rolled back refuses the whole plan, with all reasons at once; with `all`
+ * it is left out, and said.
+ * @throws Refused
+ */
+export async function planServicesRollback(
+  clusters: Clusters,
+  { settings }: LoadedSettings,
+  input: InputOf<'services'>,
+): Promise<Plan> {
+  const cluster = clusters.of(input.context);
+  const { chosen, leftOut } = await chooseServices(cluster, settings, input);
+  const room = new Room(cluster);
+  const drafts = await Promise.allSettled(
+    chosen.map(({ namespace, name }) =>
+      draftDeploymentRollback(room, cluster, settings, {
+        ...{ namespace, name, id: `${namespace}/${name}`, pace: input.pace },
+      }),
+    ),
+  );
+  const made: DeploymentDraft[] = [];
+  const reasons: string[] = [];
+  for (const draft of drafts) {
+    if (draft.status === 'fulfilled') made.push(draft.value);
+    else reasons.push(reasonOf(draft.reason));
+  }
+  if (reasons.length > 0 && !input.all) throw refused(reasons.join(' '));
+  return planOf(made, settings, [...leftOut, ...reasons.map((reason) => `Left out: ${reason}`)]);
+}
+
+/** @throws whatever is no refusal. */
+function reasonOf(error: unknown): string {
+  if (error instanceof ApplicationFailure && error.type === failureTypes.refused) {
+    return error.message;
+  }
+  throw error;
+}
+
+function planOf(drafts: DeploymentDraft[], settings: Settings, leftOut: string[]): Plan {
+  const todo = drafts.filter(({ change }) => change !== undefined);
+  const done = drafts.filter(({ change }) => change === undefined);
+  const turns = turnsOf(todo, settings);
+  const changes = todo.map(({ change }, index) =>
+    change === undefined
+      ? []
+      : [{ ...change, after: { ...change.after, turn: turns[index] ?? 0 } }],
+  );
+  const each = Math.max(1, Math.floor(mostDifferences / Math.max(1, todo.length)));
+  return digestPlan({
+    procedure: 'services',
+    targets: todo.map(({ target }) => target),
+    changes: changes.flat(),
+    summary: summaryOf(todo, done, turns),
+    differences: todo.flatMap(({ target, differences }) =>
+      shortened(differences, each).map((line) => `${target.name}: ${line}`),
+    ),
+    warnings: [
+      ...(todo.length > 0 ? leftOut : []),
+      ...(Math.max(0, ...turns) > 0 ? [orderOf(todo, turns)] : []),
+      ...mergeWarnings(todo),
+    ],
+    checks: todo.flatMap(({ change, checks }) =>
+      checks.map((check) => ({ ...check, change: change?.id })),
+    ),
+    estimateSeconds: estimateOf(todo, turns),
+  });
+}
+
+function summaryOf(todo: DeploymentDraft[], done: DeploymentDraft[], turns: number[]): string {
+  const [only] = [...todo, ...done];
+  if (!only) return 'No Deployment has anything to go back to: nothing to do.';
+  if (todo.length + done.length === 1) return only.summary;
+  const names = (drafts: DeploymentDraft[]) => drafts.map(({ target }) => target.name).join(', ');
+  const already = `already where they would go back to: ${names(done)}`;
+  if (todo.length === 0) return `${done.length} Deployments are ${already}; nothing to do.`;
+  const order = Math.max(0, ...turns) > 0 ? 'in order' : 'at once';
+  const rest = done.length > 0 ? ` ${done.length} are ${already}.` : '';
+  return `${todo.length} Deployments go back, ${order}: ${names(todo)}.${rest}`;
+}
+
+/** Turns from 0 without gaps, in the order of `drafts`. */
+function turnsOf(drafts: DeploymentDraft[], settings: Settings): number[] {
+  const places = drafts.map(({ target }) => {
+    const [service] = findService(settings, target);
+    return service === '' ? 0 : (turnOf(settings.services, service) ?? 0);
+  });
+  const distinct = [...new Set(places)].sort((one, other) => one - other);
+  return places.map((place) => distinct.indexOf(place));
+}
+
+function orderOf(drafts: DeploymentDraft[], turns: number[]): string {
+  const last = Math.max(...turns);
+  const named = Array.from({ length: last + 1 }, (_, turn) =>
+    drafts
+      .filter((_draft, index) => turns[index] === turn)
+      .map(({ target }) => target.name)
+      .join(', '),
+  );
+  return `In order, each after the one before is complete: ${named.join('; ')}.`;
+}
+
+function estimateOf(drafts: DeploymentDraft[], turns: number[]): number {
+  const longest = new Map<number, number>();
+  for (const [index, { estimateSeconds }] of drafts.entries()) {
+    const turn = turns[index] ?? 0;
+    longest.set(turn, Math.max(longest.get(turn) ?? 0, estimateSeconds));
+  }
+  return [...longest.values()].reduce((sum, seconds) => sum + seconds, 0);
+}
+
+/** Each warning once, with the names of those that it is about. */
+function mergeWarnings(drafts: DeploymentDraft[]): string[] {
+  const about = new Map<string, string[]>();
+  for (const { target, warnings } of drafts) {
+    for (const warning of warnings) {
+      about.set(warning, [...(about.get(warning) ?? []), target.name]);
+    }
+  }
+  return [...about].map(([warning, names]) =>
+    names.length === drafts.length ? warning : `${names.join(', ')}: ${warning}`,
+  );
+}
+
+function shortened(lines: string[], most: number): string[] {
+  if (lines.length <= most) return lines;
+  return [...lines.slice(0, most), `and ${lines.length - most} more`];
+}
