@@ -5,6 +5,7 @@ import type { Clusters } from './kubernetes/api.ts';
 import { planBlueGreenRollback } from './kubernetes/blue-green/plan-blue-green-rollback.ts';
 import { planDeploymentRollback } from './kubernetes/deployment/plan-deployment-rollback.ts';
 import { planServicesRollback } from './kubernetes/deployment/plan-services-rollback.ts';
+import { planStatefulSetRollback } from './kubernetes/stateful-set/plan-stateful-set-rollback.ts';
 
 /**
  * Resolves what a procedure would change; reads only, and needs no Temporal.
@@ -20,6 +21,7 @@ const planners: { [P in Procedure]: Planner<P> } = {
   deployment: planDeploymentRollback,
   'blue-green': planBlueGreenRollback,
   services: planServicesRollback,
+  statefulset: planStatefulSetRollback,
 };
 
 /** The planner of a procedure. */

@@ -7,11 +7,17 @@ import { blueGreen } from './input/blue-green.ts';
 import { deployment } from './input/deployment.ts';
 import { common } from './input/fields.ts';
 import { services } from './input/services.ts';
+import { statefulSet } from './input/stateful-set.ts';
 
 export { labelKey, labelValue, namespaceName, objectName } from './input/fields.ts';
 
 /** Every procedure, by its name in the CLI. */
-export const procedures = { deployment, services, 'blue-green': blueGreen } as const;
+export const procedures = {
+  deployment,
+  services,
+  'blue-green': blueGreen,
+  statefulset: statefulSet,
+} as const;
 export type Procedure = keyof typeof procedures;
 export type InputOf<P extends Procedure> = z.output<(typeof procedures)[P]['input']>;
 export type CommonInput = Pick<InputOf<'deployment'>, keyof typeof common>;

@@ -2,3 +2,4 @@
 export { rollbackDeployment } from './rollback-deployment.ts';
 export { rollbackServices } from './rollback-services.ts';
 export { rollbackBlueGreen } from './rollback-blue-green.ts';
+export { rollbackStatefulSet } from './rollback-stateful-set.ts';

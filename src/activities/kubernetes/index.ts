@@ -19,6 +19,18 @@ import { restoreTemplate } from './deployment/restore-template.ts';
 import { driveEndpoints } from './service/drive-endpoints.ts';
 import type { SelectorMandate } from './service/service.ts';
 import { switchSelector } from './service/switch-selector.ts';
+import { backUpState } from './stateful-set/back-up-state.ts';
+import { compareStatefulSet } from './stateful-set/compare-stateful-set.ts';
+import { driveStatefulSet } from './stateful-set/drive-stateful-set.ts';
+import { handBackStatefulSet } from './stateful-set/hand-back-stateful-set.ts';
+import { planStatefulSetRollback } from './stateful-set/plan-stateful-set-rollback.ts';
+import { restoreStatefulSet } from './stateful-set/restore-stateful-set.ts';
+import { compareState, restoreState } from './stateful-set/restore-state.ts';
+import type {
+  BackupMandate,
+  StateMandate,
+  TemplateMandate,
+} from './stateful-set/stateful-set-change.ts';
 
 export function kubernetesActivities(
   clusters: Clusters,
@@ -47,6 +59,17 @@ export function kubernetesActivities(
     switchSelector: (mandate: SelectorMandate) => switchSelector(clusters, mandate),
     driveEndpoints: (mandate: SelectorMandate) =>
       driveEndpoints(clusters, mandate, activityProgress()),
+    planStatefulSetRollback: planning(authority, 'statefulset', (input) =>
+      planStatefulSetRollback(clusters, settings, input),
+    ),
+    compareStatefulSet: (mandate: TemplateMandate) => compareStatefulSet(clusters, mandate),
+    compareState: (mandate: StateMandate) => compareState(clusters, mandate),
+    backUpState: (mandate: BackupMandate) => backUpState(clusters, mandate, activityProgress()),
+    restoreStatefulSet: (mandate: TemplateMandate) => restoreStatefulSet(clusters, mandate),
+    driveStatefulSet: (mandate: TemplateMandate) =>
+      driveStatefulSet(clusters, mandate, activityProgress()),
+    restoreState: (mandate: StateMandate) => restoreState(clusters, mandate, activityProgress()),
+    handBackStatefulSet: (mandate: TemplateMandate) => handBackStatefulSet(clusters, mandate),
   };
 }
 export type KubernetesActivities = ReturnType<typeof kubernetesActivities>;

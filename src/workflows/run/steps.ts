@@ -90,6 +90,12 @@ export class Run {
     return { ...mandate(false), inverse: mandate(true) };
   }
 
+  /** Mandates for the plan's changes with this name: its id, or what stands before the `/` of their ids. */
+  changes<C extends Change>(name: string): ChangeMandate<C>[] {
+    const found = this.plan.changes.filter(({ id }) => id.split('/')[0] === name);
+    return found.map(({ id }) => this.change<C>(id));
+  }
+
   /** Whether somebody has decided that all is to be taken back. */
   get isAborted(): boolean {
     return this.authority.abort !== undefined;

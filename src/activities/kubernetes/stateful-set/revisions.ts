@@ -74,8 +74,8 @@ export function templateOf({ data }: ControllerRevision): PodTemplate {
   return template;
 }
 
-/** Older controllers record a time that a template never has, as null. */
-function digestOf(template: PodTemplate | undefined): string {
+/** SHA-256 of a template. Older controllers record a time that a template never has, as null. */
+export function digestOf(template: PodTemplate | undefined): string {
   const { creationTimestamp, ...metadata } = template?.metadata ?? {};
   const known = creationTimestamp ? { creationTimestamp, ...metadata } : metadata;
   return templateDigest({ ...template, metadata: known });
