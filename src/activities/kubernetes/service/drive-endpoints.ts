@@ -55,9 +55,8 @@ export async function driveEndpoints(
       const { ready, notReady } = endpointsIn([...slices.values()]);
       const all = [...ready, ...notReady];
       const others = all.filter((endpoint) => !pods.has(endpoint));
-      const text = stops
-        ? `Service ${name} has ${others.length} endpoints that are to go${all.length > others.length ? `, ${all.length - others.length} with ${to}` : ''}`
-        : `Service ${name} has ${ready.length} ready endpoints with ${to}, ${notReady.length} that are not ready and ${others.length} others`;
+      const served = `Service ${name} has ${ready.length} ready endpoints with ${to}, ${notReady.length} that are not ready and ${others.length} others`;
+      const text = stops && all.length === 0 ? `Service ${name} has no endpoints` : served;
       progress.report(text);
       const done = others.length === 0 && (stops || ready.length > 0);
       if (done) return { changed: true, text: `${text}.` };

@@ -33,6 +33,10 @@ export class Archives {
     return posix.join(this.folder, file);
   }
 
+  async makeFolder(): Promise<void> {
+    await this.run('mkdir', '-p', this.folder);
+  }
+
   /** Names of all files in the folder, newest first; none where there is no folder. */
   async list(): Promise<string[]> {
     const ended = await this.attempt('ls', '-1t', this.folder);
@@ -89,7 +93,6 @@ export class Archives {
    * @throws {PodCommandFailed} where something is missing in it.
    */
   async create(file: string, data: readonly string[]): Promise<string | undefined> {
-    await this.run('mkdir', '-p', this.folder);
     const ended = await this.attempt('tar', '-czf', this.pathOf(file), ...data);
     // GNU tar ends with 1 where files changed while it read them: a service that is up writes.
     const changed = ended.stderr.split('\n').filter((line) => /changed as we read it/.test(line));

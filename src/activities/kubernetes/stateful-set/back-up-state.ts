@@ -38,7 +38,7 @@ export async function backUpState(
   const archives = new Archives(cluster, { namespace, ...after }, after.folder, progress.cancelled);
   const prefix = archivePrefix(run, after.pod);
 
-  const files = await archives.list();
+  const [files] = await Promise.all([archives.list(), archives.makeFolder()]);
   const complete = completeOf(prefix, files);
   if (complete !== undefined) {
     const sha256 = await archives.sha256(complete);
@@ -55,19 +55,24 @@ export async function backUpState(
     const remark = await watched(archives, partial, progress, () =>
       archives.create(partial, after.data.split(':')),
     );
-    progress.report('Listing the archive');
-    const count = await archives.count(partial);
+    progress.report('Reading the archive');
+    const [count, sha256, found] = await Promise.all([
+      archives.count(partial),
+      archives.sha256(partial),
+      archives.find(partial),
+    ]);
     if (count === 0) {
       throw new PodCommandFailed(
         `The archive of ${after.data} in pod ${after.pod} has no file in it, so it is no backup: look where the state is, and name it as state.data in the settings.`,
       );
     }
-    progress.report('Computing the checksum of the archive');
-    const sha256 = await archives.sha256(partial);
     const name = archiveName(prefix, sha256);
-    const { bytes = 0 } = (await archives.find(partial)) ?? {};
     await archives.rename(partial, name);
-    const words = [wordsOf(archives.pathOf(name), bytes, sha256), `${count} files`, remark];
+    const words = [
+      wordsOf(archives.pathOf(name), found?.bytes ?? 0, sha256),
+      `${count} ${count === 1 ? 'file' : 'files'}`,
+      remark,
+    ];
     return { changed: true, text: `${words.filter(Boolean).join(', ')}.` };
   } catch (error) {
     if (error instanceof PodCommandFailed) await archives.remove([partial]);

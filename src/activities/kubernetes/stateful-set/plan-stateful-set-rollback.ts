@@ -256,7 +256,7 @@ function statements(
     );
   } else if (stuck.length > 0) {
     lines.push(
-      `The controller would wait for ${stuck.map(({ metadata }) => metadata?.name).join(', ')} for ever, which ${stuck.length === 1 ? 'is' : 'are'} not ready: the run deletes what is stuck, from the highest ordinal.`,
+      `The controller would wait for ${stuck.map(({ metadata }) => metadata?.name).join(', ')}, not ready now, however long that takes: the run deletes what does not get ready, from the highest ordinal.`,
     );
   }
   if (podManagementPolicy === 'Parallel' && by === 'controller') {
