@@ -82,7 +82,11 @@ export async function planStatefulSetRollback(
           {
             ...{ id: 'template', kind: 'statefulset/template', target },
             before: referenceTo(current, history.template),
-            after: referenceTo(wanted, wanted.template),
+            after: {
+              ...referenceTo(wanted, wanted.template),
+              fromOrdinal: replacement.fromOrdinal,
+              onDelete: replacement.by === 'run',
+            },
           },
         ];
   const changes: Change[] = [
@@ -119,6 +123,7 @@ export async function planStatefulSetRollback(
 function referenceTo(entry: StatefulSetRevision | undefined, template: string) {
   return {
     revision: entry?.revision ?? null,
+    name: entry?.name ?? null,
     controllerRevision: entry?.controllerRevision.metadata?.uid ?? null,
     template,
   };

@@ -8,12 +8,21 @@ import { historyOf, type StatefulSet, type StatefulSetHistory } from './revision
 /** A revision by reference. */
 export type TemplateReference = {
   revision: number | null;
-  /** UID of the ControllerRevision; null for a template that none has recorded yet. */
+  /** Name and UID of the ControllerRevision; null for a template that none has recorded yet. */
+  name: string | null;
   controllerRevision: string | null;
   /** SHA-256 of the pod template. */
   template: string;
 };
-export type TemplateChange = Change<TemplateReference, TemplateReference>;
+export type TemplateChange = Change<
+  TemplateReference,
+  TemplateReference & {
+    /** Pods below this ordinal keep the version that they have. */
+    fromOrdinal: number;
+    /** Whether the run deletes the pods, because the controller replaces none. */
+    onDelete: boolean;
+  }
+>;
 export type TemplateMandate = Mandate<TemplateChange>;
 
 /** Where a mandate comes from and goes to: the other way round for an undo. */
