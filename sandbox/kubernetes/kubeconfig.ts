@@ -8,6 +8,11 @@ export function kubernetesFolder(dir: string): string {
   return join(dir, 'kubernetes');
 }
 
+/** Where the files of containers are, as far as commands that are run in them make any. */
+export function containersFolder(dir: string): string {
+  return join(kubernetesFolder(dir), 'containers');
+}
+
 /** The administrator's kubeconfig of a sandbox. */
 export function kubeconfigFile(dir: string): string {
   return join(kubernetesFolder(dir), 'kubeconfig');

@@ -1,6 +1,11 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { certificate, kubeconfigFile, kubernetesFolder } from '../kubernetes/kubeconfig.ts';
+import {
+  certificate,
+  containersFolder,
+  kubeconfigFile,
+  kubernetesFolder,
+} from '../kubernetes/kubeconfig.ts';
 import type { Server } from '../server.ts';
 import { repository } from '../setup/folders.mjs';
 import type { ServerPaths } from '../setup/servers.mjs';
@@ -9,11 +14,11 @@ import { httpsStatus } from './probes.ts';
 
 /**
  * kwok, which plays the kubelet: it makes pods ready, or not, as their image's tag says. `kubectl
- * exec` runs the command on this machine, in a folder of the sandbox.
+ * exec` runs the command on this machine, in folders of the sandbox.
  */
 export function kwok(sandbox: Sandbox, paths: ServerPaths): Server {
   const { dir, ports } = sandbox;
-  const cwd = join(kubernetesFolder(dir), 'containers');
+  const cwd = containersFolder(dir);
   const address = `https://127.0.0.1:${ports.kwok}`;
   return {
     name: 'kwok',

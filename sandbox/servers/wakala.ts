@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { certificate, kubeconfigFile } from '../kubernetes/kubeconfig.ts';
+import { certificate, containersFolder, kubeconfigFile } from '../kubernetes/kubeconfig.ts';
 import type { Server } from '../server.ts';
 import { cacheFolder, repository } from '../setup/folders.mjs';
 import type { Sandbox } from '../state.ts';
@@ -30,6 +30,7 @@ export function wakala({ dir, ports, wakalaAdminToken }: Sandbox): Server {
         WAKALA_KUBELET_CERT: certificate(dir).cert,
         WAKALA_KUBELET_KEY: certificate(dir).key,
         WAKALA_KWOK_PORT: String(ports.kwok),
+        WAKALA_CONTAINERS: containersFolder(dir),
       },
     }),
     isReady: (log) => log.includes('wakala is ready'),

@@ -4,6 +4,7 @@ import { createServer, request as httpsRequest, type Server } from 'node:https';
 import type { Duplex } from 'node:stream';
 import { connect } from 'node:tls';
 import type { Cluster } from './cluster.ts';
+import { commandInFolders } from './containers.ts';
 import type { LogLine, PodLogs } from './pod-logs.ts';
 
 /** What the kubelet's port works with. */
@@ -15,6 +16,8 @@ export interface KubeletParts {
   readonly key: string;
   /** Where kwok answers everything but logs. */
   readonly kwokPort: number;
+  /** Folder for the files of all containers. */
+  readonly containers: string;
 }
 
 /**
@@ -29,7 +32,11 @@ export function createKubelet(parts: KubeletParts): Server {
     if (kind !== 'containerLogs') return passOn(parts.kwokPort, request, response);
     answerLogs(parts, { namespace, pod, container, options: url.searchParams }, response);
   });
-  server.on('upgrade', (request, socket, head) => tunnel(parts.kwokPort, request, socket, head));
+  server.on('upgrade', (request, socket, head) => {
+    const path = pathAtKwok(parts, request.url ?? '/');
+    if (path !== undefined) return tunnel(parts.kwokPort, path, request, socket, head);
+    socket.end('HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n');
+  });
   return server;
 }
 
@@ -123,14 +130,38 @@ function passOn(port: number, request: IncomingMessage, response: ServerResponse
   request.pipe(onward);
 }
 
+/**
+ * What to ask kwok for: a command in a container is run in that container's own folders. Undefined
+ * for a pod that is not known here, whose command would be run in this machine's.
+ */
+function pathAtKwok({ cluster, containers }: KubeletParts, path: string): string | undefined {
+  const url = new URL(path, 'https://kubelet');
+  const [, kind, namespace = '', name = '', container = ''] = url.pathname.split('/');
+  if (kind !== 'exec') return path;
+  const pod = cluster.pod(namespace, name);
+  if (!pod) return undefined;
+  const command = url.searchParams.getAll('command');
+  url.searchParams.delete('command');
+  for (const word of commandInFolders(containers, pod, container, command)) {
+    url.searchParams.append('command', word);
+  }
+  return url.pathname + url.search;
+}
+
 /** Joins two connections, for protocols that HTTP is only the beginning of. */
-function tunnel(port: number, request: IncomingMessage, socket: Duplex, head: Buffer): void {
+function tunnel(
+  port: number,
+  path: string,
+  request: IncomingMessage,
+  socket: Duplex,
+  head: Buffer,
+): void {
   const onward = connect({ host: '127.0.0.1', port, rejectUnauthorized: false }, () => {
     const headers: string[] = [];
     for (let index = 0; index < request.rawHeaders.length; index += 2) {
       headers.push(`${request.rawHeaders[index]}: ${request.rawHeaders[index + 1]}`);
     }
-    const first = `${request.method} ${request.url} HTTP/${request.httpVersion}`;
+    const first = `${request.method} ${path} HTTP/${request.httpVersion}`;
     onward.write([first, ...headers, '', ''].join('\r\n'));
     onward.write(head);
     onward.pipe(socket).pipe(onward);

@@ -19,6 +19,7 @@ const settings = z
     WAKALA_KUBELET_CERT: z.string(),
     WAKALA_KUBELET_KEY: z.string(),
     WAKALA_KWOK_PORT: port,
+    WAKALA_CONTAINERS: z.string(),
   })
   .parse(process.env);
 
@@ -40,6 +41,7 @@ const kubelet = createKubelet({
   cert: settings.WAKALA_KUBELET_CERT,
   key: settings.WAKALA_KUBELET_KEY,
   kwokPort: settings.WAKALA_KWOK_PORT,
+  containers: settings.WAKALA_CONTAINERS,
 });
 
 const adminToken = settings.WAKALA_ADMIN_TOKEN;

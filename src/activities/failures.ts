@@ -5,6 +5,7 @@ import { TokenError } from '../authority/register.ts';
 import { SettingsError } from '../config/settings.ts';
 import { failureTypes, type FailureType } from '../contract/failures.ts';
 import { KubeconfigError, KubernetesError, KubernetesUnreachable } from './kubernetes/api.ts';
+import { PodCommandFailed } from './kubernetes/stateful-set/archives.ts';
 
 /** The world is neither where a mandate starts nor where it ends. Nothing was changed by the caller. */
 export function stale(message: string): ApplicationFailure {
@@ -33,6 +34,7 @@ export function toFailure(error: unknown): Error {
   // Nothing that a retry of the same worker would find different.
   if (error instanceof KubeconfigError) return final(failureTypes.unreachable, error);
   if (error instanceof KubernetesError) return kubernetesFailure(error);
+  if (error instanceof PodCommandFailed) return final(failureTypes.rejectedBySystem, error);
   if (isGrpcServiceError(error)) {
     return retried(error, `Temporal does not answer: ${error.details || error.message}.`);
   }

@@ -12,6 +12,7 @@ import { inRegion, regionOf } from './region-plans.ts';
 import { planRelease } from './owners/plan-release.ts';
 import { withOwners } from './owners/with-owners.ts';
 import { planServicesRollback } from './kubernetes/deployment/plan-services-rollback.ts';
+import { planStatefulSetRollback } from './kubernetes/stateful-set/plan-stateful-set-rollback.ts';
 
 /**
  * Resolves what a procedure would change; reads only, and needs no Temporal.
@@ -31,6 +32,7 @@ const planners: { [P in Procedure]: Planner<P> } = {
   redirect: withOwners(planRedirect),
   services: planServicesRollback,
   canary: withOwners(planCanaryRollback),
+  statefulset: withOwners(planStatefulSetRollback),
 };
 
 /** The planner of a procedure. */

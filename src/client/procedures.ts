@@ -47,6 +47,16 @@ const texts: Record<Procedure, CommandText> = {
       'rollback redirect on --host api.wakala.com --service maintenance-page --dry-run',
     ],
   },
+  statefulset: {
+    description:
+      'roll a StatefulSet back, with its traffic stopped and its state archived meanwhile',
+    examples: [
+      'rollback statefulset wakala-stateful --reason "loses messages since 2.0.0"',
+      'rollback statefulset wakala-stateful --service wakala-stateful --to-revision 3',
+      'rollback statefulset wakala-stateful --restore previous',
+      'rollback statefulset wakala-stateful --skip-backup',
+    ],
+  },
   services: {
     description: 'roll several Deployments back at once, in one plan with one approval',
     examples: [

@@ -59,6 +59,29 @@ const checks = z.strictObject({
 /** IANA service name, as ports of a Service have it. */
 const portName = z.string().regex(/^[a-z0-9]([-a-z0-9]{0,13}[a-z0-9])?$/, 'is not a port');
 
+/** Absolute, and without the `:` that lists of paths have between them. */
+const folder = z
+  .string()
+  .regex(/^\/[^:\p{Cc}]*$/u, 'is not an absolute path without a colon')
+  .transform((path) => path.replace(/(.)\/+$/, '$1'));
+
+/** Archives lie in the container itself: on a volume, or they are lost when the pod is replaced. */
+export const state = z
+  .strictObject({
+    /** Container with the state; default: the pod's first. */
+    container: z.string().min(1).optional(),
+    /** Folders that are archived. */
+    data: z.array(folder).min(1).default(['/data']),
+    /** Folder of the archives. */
+    backup: folder.default('/backup'),
+    /** Value of the label `version` that the Service selects while traffic is stopped. */
+    maintenance: labelValue.default('maintenance'),
+  })
+  .refine(
+    ({ data, backup }) => !data.some((path) => `${backup}/`.startsWith(`${path}/`)),
+    'keeps its archives in a folder that is archived itself: name another as backup',
+  );
+
 const service = z
   .strictObject({
     namespace: namespaceName.optional(),
@@ -86,6 +109,8 @@ const service = z
         soak: duration.default(0),
       })
       .optional(),
+    /** Where the pods of its StatefulSet keep their state, and the archives of it. */
+    state: state.optional(),
     /** Connections that each pod opens to `database`; a faster pace needs room for twice the pods. */
     connectionsPerPod: z.int().min(1).optional(),
     /** Address of the PostgreSQL database that the pods use, from the environment. */
@@ -199,6 +224,7 @@ export const settingsSchema = z.strictObject({
 
 export type Settings = z.output<typeof settingsSchema>;
 export type Service = z.output<typeof service>;
+export type State = z.output<typeof state>;
 export type ErrorRate = NonNullable<Service['errorRate']>;
 export type HealthCheck = z.output<typeof healthCheck>;
 export type LogsCheck = z.output<typeof logsCheck>;

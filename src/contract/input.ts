@@ -11,6 +11,7 @@ import { release } from './input/release.ts';
 import { circuitBreaker } from './input/circuit-breaker.ts';
 import { redirect } from './input/redirect.ts';
 import { services } from './input/services.ts';
+import { statefulSet } from './input/stateful-set.ts';
 
 export {
   hostName,
@@ -30,6 +31,7 @@ export const procedures = {
   release,
   'circuit-breaker': circuitBreaker,
   redirect,
+  statefulset: statefulSet,
 } as const;
 export type Procedure = keyof typeof procedures;
 export type InputOf<P extends Procedure> = z.output<(typeof procedures)[P]['input']>;

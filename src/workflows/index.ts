@@ -7,3 +7,4 @@ export { rollbackServices } from './rollback-services.ts';
 export { rollbackBlueGreen } from './rollback-blue-green.ts';
 export { openCircuitBreaker } from './open-circuit-breaker.ts';
 export { redirectTraffic } from './redirect-traffic.ts';
+export { rollbackStatefulSet } from './rollback-stateful-set.ts';

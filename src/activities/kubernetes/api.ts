@@ -6,7 +6,7 @@
 import type { AgentOptions, RequestOptions } from 'node:https';
 import { KubeConfig, type V1Preconditions } from '@kubernetes/client-node';
 import { HttpMethod, RequestContext } from '@kubernetes/client-node/dist/gen/http/http.js';
-import { Agent, fetch, type Dispatcher, type RequestInit, type Response } from 'undici';
+import { Agent, type Dispatcher, fetch, type RequestInit, type Response, WebSocket } from 'undici';
 
 /** An object of the client's types as it looks on the wire: times are strings. */
 export type Wire<T> = T extends Date
@@ -50,7 +50,8 @@ export interface WatchEvent<Item> {
   object: Item;
 }
 
-type Query = Record<string, string | number | boolean | undefined>;
+/** A list stands in the address once for each of its items. */
+export type Query = Record<string, string | number | boolean | readonly string[] | undefined>;
 
 /** Name under which the API server records what this project changes. */
 export const fieldManager = 'rollback-workflows';
@@ -69,7 +70,8 @@ export class Cluster {
   readonly server: string;
   private readonly config: KubeConfig;
   private readonly versions = new Map<string, { at: number; version: string }>();
-  private dispatcher: { made: number; it: Dispatcher | undefined } | undefined;
+  private dispatchers:
+    { made: number; forRequests: Dispatcher | undefined; forSockets: Dispatcher } | undefined;
 
   constructor(config: KubeConfig) {
     const cluster = config.getCurrentCluster();
@@ -178,25 +180,48 @@ export class Cluster {
     }
   }
 
+  /** A WebSocket that speaks one of `protocols`, still to be opened by the server. */
+  async socket(path: string, query: Query, protocols: string[]): Promise<WebSocket> {
+    const url = this.address(path, query);
+    const authentication = await this.authenticate(url);
+    const { forSockets } = await this.currentDispatchers(authentication);
+    return new WebSocket(url.toString().replace(/^http/, 'ws'), {
+      ...{ protocols, headers: authentication.getHeaders(), dispatcher: forSockets },
+    });
+  }
+
+  private address(path: string, query: Query): URL {
+    const url = new URL(this.server + path);
+    for (const [key, value] of Object.entries(query)) {
+      const values = Array.isArray(value) ? value : [value];
+      for (const each of values) {
+        if (each !== undefined) url.searchParams.append(key, String(each));
+      }
+    }
+    return url;
+  }
+
+  private async authenticate(url: URL): Promise<RequestContext> {
+    const authentication = new RequestContext(url.toString(), HttpMethod.GET);
+    await this.config.applySecurityAuthentication(authentication);
+    return authentication;
+  }
+
   private async send(
     path: string,
     query: Query,
     init: RequestInit,
     signal?: AbortSignal,
   ): Promise<Response> {
-    const url = new URL(this.server + (await this.served(path)));
-    for (const [key, value] of Object.entries(query)) {
-      if (value !== undefined) url.searchParams.set(key, String(value));
-    }
-    const authentication = new RequestContext(url.toString(), HttpMethod.GET);
-    await this.config.applySecurityAuthentication(authentication);
-    const dispatcher = await this.currentDispatcher(authentication);
+    const url = this.address(await this.served(path), query);
+    const authentication = await this.authenticate(url);
+    const { forRequests } = await this.currentDispatchers(authentication);
     let response: Response;
     try {
       response = await fetch(url, {
         ...init,
         headers: { ...authentication.getHeaders(), ...(init.headers as Record<string, string>) },
-        dispatcher,
+        dispatcher: forRequests,
         signal: signal ?? AbortSignal.timeout(requestTimeoutMs),
       });
     } catch (error) {
@@ -242,27 +267,32 @@ export class Cluster {
   }
 
   /**
-   * One HTTP/2 connection for all requests and watches. The client library makes a dispatcher for
-   * every request, each with a TLS handshake of its own; it is taken only where there is a proxy.
+   * One HTTP/2 connection for all requests and watches, and one of HTTP/1.1 for each WebSocket, which
+   * API servers do not take over HTTP/2. The client library makes a dispatcher for every request, each
+   * with a TLS handshake of its own; it is taken only where there is a proxy.
    */
-  private async currentDispatcher(authentication: RequestContext): Promise<Dispatcher | undefined> {
+  private async currentDispatchers(authentication: RequestContext) {
     const now = Date.now();
-    if (this.dispatcher && now - this.dispatcher.made < dispatcherLifeMs) return this.dispatcher.it;
+    if (this.dispatchers && now - this.dispatchers.made < dispatcherLifeMs) return this.dispatchers;
     const tls: AgentOptions & RequestOptions = {};
     await this.config.applyToHTTPSOptions(tls);
     const options = this.config.createDispatcherOptions(this.config.getCurrentCluster(), tls);
-    const it =
+    const connect = options.type === 'agent' ? options.connect : undefined;
+    const viaProxy = authentication.getDispatcher();
+    const forRequests =
       options.type === 'agent'
         ? new Agent({
-            connect: { ...options.connect, preferH2: true },
+            connect: { ...connect, preferH2: true },
             allowH2: true,
             connections: 1,
             pipelining: 100,
             keepAliveTimeout: keepAliveMs,
           })
-        : authentication.getDispatcher();
-    this.dispatcher = { made: now, it };
-    return it;
+        : viaProxy;
+    const forSockets =
+      options.type === 'agent' || !viaProxy ? new Agent({ connect, allowH2: false }) : viaProxy;
+    this.dispatchers = { made: now, forRequests, forSockets };
+    return this.dispatchers;
   }
 }
 

@@ -30,6 +30,17 @@ import { restoreTemplate } from './deployment/restore-template.ts';
 import { driveEndpoints } from './service/drive-endpoints.ts';
 import type { SelectorMandate } from './service/service.ts';
 import { switchSelector } from './service/switch-selector.ts';
+import { backUpState } from './stateful-set/back-up-state.ts';
+import { compareStatefulSet } from './stateful-set/compare-stateful-set.ts';
+import { driveStatefulSet } from './stateful-set/drive-stateful-set.ts';
+import { handBackStatefulSet } from './stateful-set/hand-back-stateful-set.ts';
+import { restoreStatefulSet } from './stateful-set/restore-stateful-set.ts';
+import { compareState, restoreState } from './stateful-set/restore-state.ts';
+import type {
+  BackupMandate,
+  StateMandate,
+  TemplateMandate,
+} from './stateful-set/stateful-set-change.ts';
 
 export function kubernetesActivities(parts: PlanningParts) {
   const { clusters, settings } = parts;
@@ -64,6 +75,15 @@ export function kubernetesActivities(parts: PlanningParts) {
     scaleCanary: (mandate: CanaryReplicasMandate) =>
       scaleCanary(clusters, mandate, activityProgress()),
     deleteCanary: (mandate: CanaryDeletionMandate) => deleteCanary(clusters, mandate),
+    planStatefulSetRollback: planning(parts, 'statefulset'),
+    compareStatefulSet: (mandate: TemplateMandate) => compareStatefulSet(clusters, mandate),
+    compareState: (mandate: StateMandate) => compareState(clusters, mandate),
+    backUpState: (mandate: BackupMandate) => backUpState(clusters, mandate, activityProgress()),
+    restoreStatefulSet: (mandate: TemplateMandate) => restoreStatefulSet(clusters, mandate),
+    driveStatefulSet: (mandate: TemplateMandate) =>
+      driveStatefulSet(clusters, mandate, activityProgress()),
+    restoreState: (mandate: StateMandate) => restoreState(clusters, mandate, activityProgress()),
+    handBackStatefulSet: (mandate: TemplateMandate) => handBackStatefulSet(clusters, mandate),
   };
 }
 export type KubernetesActivities = ReturnType<typeof kubernetesActivities>;

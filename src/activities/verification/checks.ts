@@ -6,6 +6,8 @@ import type { Change } from '../../contract/plan.ts';
 import { podTemplateHash, readHistory } from '../kubernetes/deployment/revisions.ts';
 import { type KubernetesObject, markOf, objectPath } from '../kubernetes/objects.ts';
 import { podsPath, readySince, type Pod } from '../kubernetes/pods.ts';
+import { revisionLabel } from '../kubernetes/stateful-set/pods.ts';
+import { readStatefulSetHistory } from '../kubernetes/stateful-set/revisions.ts';
 import { readService, selectorText } from '../kubernetes/service/service.ts';
 
 export interface Measurement {
@@ -81,6 +83,10 @@ async function measuredPods(
     const service = await readService(cluster, namespace, name);
     const selector = selectorText(service?.spec?.selector);
     return { selector, since: service && markOf(service)?.at };
+  }
+  if (kind === 'statefulset') {
+    const current = (await readStatefulSetHistory(cluster, namespace, name))?.current;
+    return { selector: `${revisionLabel}=${current?.name ?? ''}` };
   }
   if (changeKind !== 'deployment/template') {
     // Nothing was released, so it is measured by all pods of the check's own selector.

@@ -37,6 +37,14 @@ const permissions = [
   ...['resourcequotas', 'limitranges', 'events'].map((kind) => inNamespace('list', '', kind)),
 ];
 
+/** What the rollback of a StatefulSet asks for beside that. */
+const statefulSetPermissions = [
+  ...['get', 'list', 'watch', 'patch'].map((verb) => inNamespace(verb, 'apps', 'statefulsets')),
+  inNamespace('list', 'apps', 'controllerrevisions'),
+  inNamespace('delete', '', 'pods'),
+  ...['get', 'create'].map((verb) => inNamespace(verb, '', 'pods', 'exec')),
+];
+
 function inNamespace(verb: string, group: string, resource: string, subresource?: string) {
   return { verb, group, resource, subresource };
 }
@@ -152,7 +160,12 @@ async function checkCluster(
   ]);
   for (const namespace of namespaces) {
     await look(findings, 'permissions', async () => {
-      const refused = await refusedIn(cluster, namespace);
+      const hasState = services.some(
+        (service) =>
+          service.statefulSet !== undefined &&
+          (service.namespace ?? settings.kubernetes.namespace) === namespace,
+      );
+      const refused = await refusedIn(cluster, namespace, hasState);
       if (refused.length === 0) return [true, `all that is needed in namespace ${namespace}`];
       throw new CliError(
         `missing in namespace ${namespace}: ${refused.join(', ')}; apply deploy/kubernetes-role.yaml`,
@@ -163,9 +176,14 @@ async function checkCluster(
   await checkOwners(findings, settings);
 }
 
-async function refusedIn(cluster: Cluster, namespace: string): Promise<string[]> {
+async function refusedIn(
+  cluster: Cluster,
+  namespace: string,
+  hasState: boolean,
+): Promise<string[]> {
+  const needed = [...permissions, ...(hasState ? statefulSetPermissions : [])];
   const reviews = await Promise.all(
-    permissions.map(async (attributes) => {
+    needed.map(async (attributes) => {
       const review = await cluster.create<{ status?: { allowed?: boolean } }>(
         '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews',
         { spec: { resourceAttributes: { namespace, ...attributes } } },

@@ -8,8 +8,10 @@ import { fieldPatch } from '../../activities/kubernetes/fields.ts';
 import type { ExtraChange } from '../../activities/kubernetes/ingress/extra-ingress.ts';
 import { backendOf, type BackendsChange } from '../../activities/kubernetes/ingress/ingress.ts';
 import { labelsOf, type SelectorChange } from '../../activities/kubernetes/service/service.ts';
-import { type Change, type Plan, type Target, targetName } from '../../contract/plan.ts';
+import { type Change, type Plan, targetName } from '../../contract/plan.ts';
 import { printable } from '../../contract/printable.ts';
+import { kubectlFor, quote } from './shell.ts';
+import { statefulSetCommands } from './stateful-set-commands.ts';
 
 /**
  * The plan as shell commands for the night when Temporal itself is down. Each change stands behind
@@ -25,12 +27,14 @@ export function lastResortCommands(plan: Plan): string[] {
     ...plan.needs.map(({ count, roles, rule, why }) =>
       comment(`Ask ${count} ${roles.join(' or ')} before you run this (${rule}): ${why}.`),
     ),
-    ...plan.changes.flatMap((change) => commandsFor[change.kind]?.(change) ?? byRunOnly(change)),
+    ...plan.changes.flatMap(
+      (change) => commandsFor[change.kind]?.(change, plan) ?? byRunOnly(change),
+    ),
   ];
 }
 
 /** How each kind of change is made by hand. */
-const commandsFor: Record<string, (change: Change) => string[]> = {
+const commandsFor: Record<string, (change: Change, plan: Plan) => string[]> = {
   'deployment/template': (change) => deploymentCommands(change as DeploymentChange),
   'deployment/replicas': (change) => replicasCommands(change as ReplicasChange),
   'deployment/delete': (change) =>
@@ -47,6 +51,8 @@ const commandsFor: Record<string, (change: Change) => string[]> = {
   'ingress/extra': (change) => extraCommands(change as ExtraChange),
   'deployment/restart': restartCommands,
   'statefulset/restart': restartCommands,
+  'service/resume': (change) => selectorCommands(change as SelectorChange),
+  ...statefulSetCommands,
 };
 
 /** For what no command does safely. */
@@ -218,10 +224,6 @@ function restartCommands({ target }: Change): string[] {
   ];
 }
 
-function kubectlFor({ context, namespace }: Target): string {
-  return `kubectl --context ${quote(context)} -n ${quote(namespace)}`;
-}
-
 function deploymentCommands({ target, before, after }: DeploymentChange): string[] {
   const { name, uid } = target;
   const kubectl = kubectlFor(target);
@@ -242,9 +244,4 @@ function deploymentCommands({ target, before, after }: DeploymentChange): string
     `${kubectl} rollout status deployment/${quote(name)} --timeout=10m`,
   ];
   return lines;
-}
-
-/** Names are validated before; quoting keeps the commands right for contexts with odd characters. */
-function quote(word: string): string {
-  return /^[\w./:@-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 }

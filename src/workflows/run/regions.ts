@@ -132,6 +132,10 @@ class RegionalRun implements Run {
     return this.whole.change(regionalId(this.region.name, id));
   }
 
+  changes<C extends Change>(name: string): ChangeMandate<C>[] {
+    return this.whole.changes(regionalId(this.region.name, name));
+  }
+
   step(title: string, { do: action, undo, undoOnlyIf, ...step }: Step): Promise<void> {
     const there =
       <T>(act: () => Promise<T>) =>

@@ -62,6 +62,8 @@ export interface Run {
   readonly isAborted: boolean;
   /** Mandate for the plan's change with this id, as activities that change something take it. */
   change<C extends Change>(id: string): ChangeMandate<C>;
+  /** Mandates for the plan's changes with this name: its id, or what stands before the `/` of their ids. */
+  changes<C extends Change>(name: string): ChangeMandate<C>[];
   /**
    * Takes a step, again and again where somebody says so; throws where the run is to go back or to
    * plan again.
@@ -124,6 +126,11 @@ export class WholeRun implements Run {
       authority: this.authority,
     });
     return { ...mandate(false), inverse: mandate(true) };
+  }
+
+  changes<C extends Change>(name: string): ChangeMandate<C>[] {
+    const found = this.plan.changes.filter(({ id }) => id.split('/')[0] === name);
+    return found.map(({ id }) => this.change<C>(id));
   }
 
   get isAborted(): boolean {

@@ -57,7 +57,15 @@ export function restoredRollback(deployment: KubernetesObject): Restored | undef
  * that was gone back to and is deployed anew later has another revision, and was not put there by it.
  */
 export function standingRollback({ deployment, current }: RevisionHistory): Restored | undefined {
-  const restored = restoredRollback(deployment);
+  return standingRollbackOf(deployment, current);
+}
+
+/** As `standingRollback`, of any workload with its current revision. */
+export function standingRollbackOf(
+  workload: KubernetesObject,
+  current: { revision: number; template: string } | undefined,
+): Restored | undefined {
+  const restored = restoredRollback(workload);
   const isStanding =
     current !== undefined &&
     restored?.to?.template === current.template &&

@@ -77,8 +77,14 @@ export function podTemplateHash(replicaSet: ReplicaSet): string {
   return replicaSet.metadata?.labels?.[templateHashLabel] ?? '';
 }
 
-/** The label selector of a Deployment, or of a StatefulSet, in the form of a query. */
-export function selectorOf({ spec }: { spec?: { selector?: Wire<V1LabelSelector> } }): string {
+/** Whatever has pods that a label selector finds. */
+interface Workload {
+  metadata?: unknown;
+  spec?: { selector?: Wire<V1LabelSelector> };
+}
+
+/** The label selector of a workload's pods in the form of a query. */
+export function selectorOf({ spec }: Workload): string {
   const { matchLabels = {}, matchExpressions = [] } = spec?.selector ?? {};
   const equals = Object.entries(matchLabels).map(([key, value]) => `${key}=${value}`);
   const expressions = matchExpressions.map(({ key, operator, values = [] }) => {

@@ -14,7 +14,7 @@ const patienceMs = 30_000;
 
 /**
  * Waits until a Service's EndpointSlices have followed its selector, by watch: every endpoint is a pod
- * that the selector matches, and at least one is ready; none at all where traffic was to be stopped.
+ * that the selector matches, and at least one is ready, but where traffic was to be stopped.
  * @throws RolloutBlocked where that takes longer than 30 s.
  */
 export async function driveEndpoints(
@@ -55,11 +55,10 @@ export async function driveEndpoints(
       const { ready, notReady } = endpointsIn([...slices.values()]);
       const all = [...ready, ...notReady];
       const others = all.filter((endpoint) => !pods.has(endpoint));
-      const text = stops
-        ? `Service ${name} has ${all.length} endpoints`
-        : `Service ${name} has ${ready.length} ready endpoints with ${to}, ${notReady.length} that are not ready and ${others.length} others`;
+      const served = `Service ${name} has ${ready.length} ready endpoints with ${to}, ${notReady.length} that are not ready and ${others.length} others`;
+      const text = stops && all.length === 0 ? `Service ${name} has no endpoints` : served;
       progress.report(text);
-      const done = stops ? all.length === 0 : others.length === 0 && ready.length > 0;
+      const done = others.length === 0 && (stops || ready.length > 0);
       if (done) return { changed: true, text: `${text}.` };
       if (Date.now() < giveUp) return undefined;
       throw ApplicationFailure.nonRetryable(

@@ -1,0 +1,177 @@
+import { ApplicationFailure } from '@temporalio/common';
+import { failureTypes } from '../../../contract/failures.ts';
+import type { Effect } from '../../../contract/plan.ts';
+import { stale } from '../../failures.ts';
+import type { Progress } from '../../progress.ts';
+import { type Cluster, type Clusters, KubernetesError } from '../api.ts';
+import { selectorOf } from '../deployment/revisions.ts';
+import { follow } from '../follow.ts';
+import { followUntil } from '../follow-until.ts';
+import { scaleUpIsOnItsWay } from '../node-scale-up.ts';
+import { annotationPointer, inWords, objectPath } from '../objects.ts';
+import { Patience } from '../patience.ts';
+import { type Pod, podsPath } from '../pods.ts';
+import { imagesOf } from '../templates.ts';
+import { handBackStatefulSet } from './hand-back-stateful-set.ts';
+import { findStatefulSetObstacle } from './obstacles.ts';
+import { ownPods, replacementOf } from './pods.ts';
+import { digestOf, type StatefulSet } from './revisions.ts';
+import { nextToDelete, rolloutOf } from './rollout-state.ts';
+import { readTargetHistory, templateEnds, type TemplateMandate } from './stateful-set-change.ts';
+
+const wokenAnnotation = 'rollback-workflows/woken';
+
+/**
+ * Sees the rollout to the planned revision through to its end, by watch: complete as `kubectl rollout
+ * status` says it. On the way it deletes the pods of other revisions that the controller waits for in
+ * vain or, with OnDelete, does not replace: from the highest ordinal, one after the other, and each
+ * only as it was seen. Pods below the partition are left alone.
+ * @throws RolloutBlocked with the pod's own reason where it cannot finish.
+ * @throws PlanStale where somebody else changes the template meanwhile.
+ */
+export async function driveStatefulSet(
+  clusters: Clusters,
+  mandate: TemplateMandate,
+  progress: Progress,
+): Promise<Effect> {
+  const { target } = mandate.change;
+  const { context, namespace, name } = target;
+  const cluster = clusters.of(context);
+  const { statefulSet: found } = await readTargetHistory(cluster, mandate);
+  const sets = new Map<string, StatefulSet>();
+  const pods = new Map<string, Pod>();
+  const deleted = new Set<string>();
+  const patience = new Patience();
+  const ready = new LastProgress();
+  const listed = { sets: false, pods: false };
+
+  return followUntil(
+    progress,
+    [
+      (changed, signal) =>
+        follow(
+          ...[
+            cluster,
+            objectPath(target.kind, namespace),
+            { fieldSelector: `metadata.name=${name}` },
+            sets,
+          ],
+          () => {
+            listed.sets = true;
+            changed();
+          },
+          signal,
+        ),
+      (changed, signal) =>
+        follow(
+          ...[cluster, podsPath(namespace), { labelSelector: selectorOf(found) }, pods],
+          () => {
+            listed.pods = true;
+            changed();
+          },
+          signal,
+        ),
+    ],
+    look,
+  );
+
+  async function look(): Promise<Effect | undefined> {
+    // Before the first lists, what is not there is not known to be gone.
+    if (!listed.sets || !listed.pods) return undefined;
+    const statefulSet = sets.get(name);
+    assertStillOurs(statefulSet, mandate);
+    const own = ownPods(statefulSet, pods.values());
+    const replacement = replacementOf(statefulSet);
+    const revision = statefulSet.status?.updateRevision ?? '';
+    const state = rolloutOf(statefulSet, own, replacement, revision);
+    progress.report(state.text, state.ready, state.wanted);
+    if (state.complete) {
+      const { text } = await handBackStatefulSet(clusters, mandate);
+      return {
+        changed: true,
+        text: `${wordsOf(state.wanted, replacement)}${ended(deleted)} ${text}`,
+      };
+    }
+    if (!state.observed) return undefined;
+    const stuck = nextToDelete(statefulSet, own, replacement, revision);
+    if (stuck) {
+      if (await deletePod(cluster, stuck)) deleted.add(stuck.metadata?.name ?? '');
+      return undefined;
+    }
+    const sinceMs = ready.msWithout(state.ready);
+    const obstacle = await findStatefulSetObstacle(cluster, statefulSet, own, replacement, sinceMs);
+    patience.see(obstacle, state.ready);
+    if (!obstacle) return undefined;
+    progress.report(`${state.text}; ${obstacle.text}`, state.ready, state.wanted);
+    if (obstacle.kind === 'capacity' && patience.mayWake()) await wake(cluster, statefulSet);
+    if (!patience.isSpent(obstacle)) return undefined;
+    if (obstacle.kind === 'capacity' && (await scaleUpIsOnItsWay(cluster, namespace, obstacle))) {
+      patience.restart();
+      return undefined;
+    }
+    throw ApplicationFailure.nonRetryable(
+      `The rollout of ${name} in ${namespace} cannot finish (${state.text}): ${obstacle.text}.`,
+      failureTypes.rolloutBlocked,
+    );
+  }
+}
+
+/** How long it is since one more pod got ready. */
+class LastProgress {
+  private ready = -1;
+  private at = Date.now();
+  msWithout(ready: number): number {
+    if (ready > this.ready) this.at = Date.now();
+    this.ready = ready;
+    return Date.now() - this.at;
+  }
+}
+
+function wordsOf(
+  wanted: number,
+  { replicas, fromOrdinal, start }: ReturnType<typeof replacementOf>,
+): string {
+  const kept = fromOrdinal - start;
+  if (kept <= 0) return `All ${replicas} pods are ready.`;
+  return `${wanted} of ${replicas} pods are replaced and all are ready; the ${Math.min(kept, replicas)} below ordinal ${fromOrdinal} keep their version (partition).`;
+}
+
+function ended(deleted: ReadonlySet<string>): string {
+  return deleted.size > 0 ? ` Deleted to get on: ${[...deleted].join(', ')}.` : '';
+}
+
+function assertStillOurs(
+  statefulSet: StatefulSet | undefined,
+  mandate: TemplateMandate,
+): asserts statefulSet is StatefulSet {
+  const { target } = mandate.change;
+  if (!statefulSet || statefulSet.metadata?.uid !== target.uid) {
+    throw stale(`${inWords(target)} was deleted while it rolled out.`);
+  }
+  if (digestOf(statefulSet.spec?.template) !== templateEnds(mandate).to.template) {
+    throw stale(
+      `Somebody else changed ${inWords(target)} while it rolled out (it now asks for ${imagesOf(statefulSet.spec?.template).join(', ')}): their change stays; find out whose it is before you start again.`,
+    );
+  }
+}
+
+/** Deletes exactly this pod; false where it is gone or another one has its name. */
+async function deletePod(cluster: Cluster, { metadata }: Pod): Promise<boolean> {
+  try {
+    await cluster.delete(`${podsPath(metadata?.namespace ?? '')}/${metadata?.name}`, {
+      uid: metadata?.uid,
+    });
+    return true;
+  } catch (error) {
+    if (error instanceof KubernetesError && [404, 409].includes(error.status)) return false;
+    throw error;
+  }
+}
+
+/** A controller that was refused pods backs off for minutes; a change of its object wakes it at once. */
+async function wake(cluster: Cluster, { metadata }: StatefulSet): Promise<void> {
+  const { namespace = '', name } = metadata ?? {};
+  await cluster.patch(objectPath('statefulset', namespace, name), [
+    { op: 'add', path: annotationPointer(wokenAnnotation), value: new Date().toISOString() },
+  ]);
+}

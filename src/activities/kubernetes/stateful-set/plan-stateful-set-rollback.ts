@@ -1,0 +1,309 @@
+import type { LoadedSettings } from '../../../config/settings.ts';
+import { findService } from '../../../config/services.ts';
+import { digestPlan } from '../../../contract/digest.ts';
+import type { InputOf } from '../../../contract/input.ts';
+import type { Change, Plan } from '../../../contract/plan.ts';
+import { refused } from '../../failures.ts';
+import { plannedChecks } from '../../verification/planned-checks.ts';
+import type { Cluster, Clusters, ListOf } from '../api.ts';
+import { configMapWarnings } from '../config-maps.ts';
+import { standingRollbackOf } from '../deployment/annotations.ts';
+import { objectPath, targetOf } from '../objects.ts';
+import { type Pod, readySince, secondsSince } from '../pods.ts';
+import { templateDifferences } from '../template-differences.ts';
+import { imagesOf } from '../templates.ts';
+import { planState } from './plan-state.ts';
+import { planStop } from './plan-stop.ts';
+import { isReady, ordinalOf, readOwnPods, type Replacement, replacementOf } from './pods.ts';
+import {
+  readStatefulSetHistory,
+  type StatefulSet,
+  type StatefulSetHistory,
+  type StatefulSetRevision,
+  templateOf,
+} from './revisions.ts';
+import { rolloutOf } from './rollout-state.ts';
+import type { TemplateChange } from './stateful-set-change.ts';
+
+/** A controller that has not seen the newest template yet needs a moment; more is said as a refusal. */
+const observedWithinMs = 5000;
+
+/**
+ * Plans R9: which revision a StatefulSet goes back to, by ControllerRevision and template hash, which
+ * Service gets no traffic meanwhile, what is archived and what is restored. Reads only, in pods as
+ * well; needs no Temporal.
+ * @throws Refused where it must not be done, with what to do instead.
+ */
+export async function planStatefulSetRollback(
+  clusters: Clusters,
+  { settings }: LoadedSettings,
+  input: InputOf<'statefulset'>,
+): Promise<Plan> {
+  const cluster = clusters.of(input.context);
+  const namespace = input.namespace ?? settings.kubernetes.namespace;
+  const name = input.statefulSet;
+  const history = await readObserved(cluster, namespace, name);
+  const { statefulSet, current } = history;
+  const wanted = chooseRevision(history, input.toRevision);
+  const pods = await readOwnPods(cluster, statefulSet);
+  const replacement = replacementOf(statefulSet);
+  const isThere = wanted.template === history.template;
+  const rest = isThere ? unfinished(history, pods, replacement) : undefined;
+  const target = targetOf('statefulset', cluster, statefulSet);
+  if (isThere && !rest && input.restore === undefined) {
+    return digestPlan({
+      ...{ procedure: 'statefulset', targets: [], changes: [] },
+      summary: `${standsThere(history)}.`,
+      ...{ differences: [], warnings: [], checks: [], estimateSeconds: 0 },
+    });
+  }
+  if (!isThere) assertReplaces(statefulSet, replacement);
+
+  const template = templateOf(wanted.controllerRevision);
+  const [serviceName, service] = findService(settings, { kind: 'statefulset', namespace, name });
+  const stopped = {
+    service: input.service ?? service?.service,
+    value: input.maintenance ?? service?.state?.maintenance ?? 'maintenance',
+  };
+  const { skipBackup, restore } = input;
+  const [stop, state, configWarnings] = await Promise.all([
+    planStop(cluster, statefulSet, template, pods, stopped),
+    planState(cluster, target, pods, { skipBackup, restore, settings: service?.state }),
+    configMapWarnings(cluster, namespace, {
+      metadata: wanted.controllerRevision.metadata,
+      spec: { selector: {}, template },
+    }),
+  ]);
+  const templates: TemplateChange[] =
+    isThere && !rest
+      ? []
+      : [
+          {
+            ...{ id: 'template', kind: 'statefulset/template', target },
+            before: referenceTo(current, history.template),
+            after: {
+              ...referenceTo(wanted, wanted.template),
+              fromOrdinal: replacement.fromOrdinal,
+              onDelete: replacement.by === 'run',
+            },
+          },
+        ];
+  const changes: Change[] = [
+    ...(stop.changes ? [stop.changes.stop] : []),
+    ...state.backups,
+    ...templates,
+    ...state.restores,
+    ...(stop.changes ? [stop.changes.resume] : []),
+  ];
+  const measured = templates[0] ?? state.restores[0];
+  const checks = plannedChecks(serviceName, service, measured?.id);
+  return digestPlan({
+    ...{ procedure: 'statefulset', changes, checks },
+    targets: [target, ...(stop.changes ? [stop.changes.stop.target] : [])],
+    summary: `${[isThere ? standsThere(history, rest ?? '') : goesBack(history, wanted), ...state.words].join('; ')}${stop.words}.`,
+    differences: templateDifferences(statefulSet.spec?.template ?? {}, template),
+    warnings: [
+      ...ownerWarnings(statefulSet),
+      ...stop.warnings,
+      ...(stop.changes && service?.checks.health
+        ? [
+            `The checks measure while Service ${stop.changes.stop.target.name} gets no traffic: ${service.checks.health.url} must reach the pods by another way.`,
+          ]
+        : []),
+      ...state.warnings,
+      ...(templates.length > 0 ? statements(history, pods, replacement) : []),
+      ...(isThere ? [] : [...ages(history, pods), ...configWarnings]),
+    ],
+    estimateSeconds: estimate(statefulSet, pods, templates.length > 0 ? replacement : undefined),
+  });
+}
+
+function referenceTo(entry: StatefulSetRevision | undefined, template: string) {
+  return {
+    revision: entry?.revision ?? null,
+    name: entry?.name ?? null,
+    controllerRevision: entry?.controllerRevision.metadata?.uid ?? null,
+    template,
+  };
+}
+
+function goesBack(
+  { statefulSet, current }: StatefulSetHistory,
+  wanted: StatefulSetRevision,
+): string {
+  const { metadata, spec } = statefulSet;
+  const from = current ? `revision ${current.revision}` : 'its unreleased template';
+  const images = [spec?.template, templateOf(wanted.controllerRevision)]
+    .map((template) => imagesOf(template).join(', '))
+    .join(' -> ');
+  return `StatefulSet ${metadata?.name} in ${metadata?.namespace} goes from ${from} back to revision ${wanted.revision}: ${images}, ${spec?.replicas ?? 1} replicas`;
+}
+
+/** What an earlier run left to do though the template is right; undefined where it left nothing. */
+function unfinished(
+  { statefulSet, current }: StatefulSetHistory,
+  pods: readonly Pod[],
+  replacement: Replacement,
+): string | undefined {
+  const earlier = standingRollbackOf(statefulSet, current);
+  if (!earlier || !current) return undefined;
+  return rolloutOf(statefulSet, pods, replacement, current.name).complete
+    ? undefined
+    : `the rollout that run ${earlier.run} began is seen through`;
+}
+
+/** @param rest what is done all the same; empty for what another part of the summary says */
+function standsThere({ statefulSet, current }: StatefulSetHistory, rest?: string): string {
+  const { name, namespace } = statefulSet.metadata ?? {};
+  const earlier = standingRollbackOf(statefulSet, current);
+  const done = earlier
+    ? `: run ${earlier.run} rolled it back from revision ${earlier.from.revision ?? 'unknown'} at ${earlier.at}; name a revision to go elsewhere`
+    : ': nothing to do';
+  const images = imagesOf(statefulSet.spec?.template).join(', ');
+  const more = rest === undefined ? done : rest && `; ${rest}`;
+  return `StatefulSet ${name} in ${namespace} is already at revision ${current?.revision} (${images})${more}`;
+}
+
+/** Reads the history once the controller has seen the newest template. */
+async function readObserved(
+  cluster: Cluster,
+  namespace: string,
+  name: string,
+): Promise<StatefulSetHistory> {
+  const giveUp = Date.now() + observedWithinMs;
+  for (;;) {
+    const history = await readStatefulSetHistory(cluster, namespace, name);
+    if (!history) throw refused(await missing(cluster, namespace, name));
+    const { metadata, status } = history.statefulSet;
+    const observed = (status?.observedGeneration ?? 0) >= (metadata?.generation ?? 0);
+    if (observed && history.current) return history;
+    if (Date.now() > giveUp) {
+      throw refused(
+        `The StatefulSet controller has not seen the newest template of ${name} in ${namespace} within ${observedWithinMs / 1000} s, so its revisions cannot be told apart: check the controller manager, then start again.`,
+      );
+    }
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+
+async function missing(cluster: Cluster, namespace: string, name: string): Promise<string> {
+  if (!(await cluster.find(`/api/v1/namespaces/${namespace}`))) {
+    return `There is no namespace ${namespace} in context ${cluster.context}: name another with --namespace.`;
+  }
+  const path = objectPath('statefulset', namespace);
+  const { items } = await cluster.get<ListOf<StatefulSet>>(path, { limit: 10 });
+  const names = items.map(({ metadata }) => metadata?.name).join(', ');
+  return `There is no StatefulSet ${name} in namespace ${namespace}${names ? `: it has ${names}` : ', nor any other'}.`;
+}
+
+function chooseRevision(
+  history: StatefulSetHistory,
+  toRevision: number | undefined,
+): StatefulSetRevision {
+  const { name, namespace } = history.statefulSet.metadata ?? {};
+  const numbers = history.revisions.map(({ revision }) => revision).reverse();
+  const known = `known revisions: ${numbers.join(', ') || 'none'}`;
+  if (toRevision !== undefined) {
+    const found = history.revisions.find(({ revision }) => revision === toRevision);
+    if (found) return found;
+    throw refused(
+      `StatefulSet ${name} in ${namespace} has no revision ${toRevision} (${known}): see rollback history statefulset/${name} -n ${namespace}.`,
+    );
+  }
+  // Going back twice must not bring the bad version back, as kubectl's "previous revision" would.
+  const isThere = standingRollbackOf(history.statefulSet, history.current) !== undefined;
+  if (history.current && isThere) return history.current;
+  const previous = history.revisions.find((entry) => entry !== history.current);
+  if (previous) return previous;
+  throw refused(
+    `StatefulSet ${name} in ${namespace} has no earlier revision to go back to (${known}): deploy a good version, or raise revisionHistoryLimit for the next time.`,
+  );
+}
+
+/** @throws Refused where no pod would be replaced: a rollback that replaces nothing is none. */
+function assertReplaces(
+  { metadata }: StatefulSet,
+  { fromOrdinal, start, replicas }: Replacement,
+): void {
+  if (replicas === 0 || fromOrdinal < start + replicas) return;
+  throw refused(
+    `The partition of StatefulSet ${metadata?.name} in ${metadata?.namespace} is ${fromOrdinal - start}, and it has ${replicas} pods, so none would be replaced: lower spec.updateStrategy.rollingUpdate.partition first.`,
+  );
+}
+
+function ownerWarnings({ metadata }: StatefulSet): string[] {
+  const owner = metadata?.ownerReferences?.find(({ controller }) => controller);
+  if (!owner) return [];
+  return [
+    `${owner.kind} ${owner.name} owns this StatefulSet and may put its own version back: change it there as well.`,
+  ];
+}
+
+/** How its pods are replaced, and what the rollback does not do. */
+function statements(
+  { statefulSet, revisions }: StatefulSetHistory,
+  pods: readonly Pod[],
+  { by, fromOrdinal, start, replicas }: Replacement,
+): string[] {
+  const lines: string[] = [];
+  const { podManagementPolicy, revisionHistoryLimit = 10 } = statefulSet.spec ?? {};
+  const stuck = pods.filter((pod) => ordinalOf(pod) >= fromOrdinal && !isReady(pod));
+  if (fromOrdinal > start) {
+    lines.push(
+      `Its partition is ${fromOrdinal - start}: pods below ordinal ${fromOrdinal} keep the version that they have, ${start + replicas - fromOrdinal} of ${replicas} go back.`,
+    );
+  }
+  if (by === 'run') {
+    lines.push(
+      'Its update strategy is OnDelete, so its controller replaces no pod: the run deletes them, from the highest ordinal, each when all others are ready.',
+    );
+  } else if (stuck.length > 0) {
+    lines.push(
+      `The controller would wait for ${stuck.map(({ metadata }) => metadata?.name).join(', ')}, not ready now, however long that takes: the run deletes what does not get ready, from the highest ordinal.`,
+    );
+  }
+  if (podManagementPolicy === 'Parallel' && by === 'controller') {
+    lines.push('Its pods are managed in parallel, and replaced one after the other all the same.');
+  }
+  if (revisionHistoryLimit < 2 && revisions.length > revisionHistoryLimit) {
+    lines.push(
+      `revisionHistoryLimit is ${revisionHistoryLimit}: the version that is left may be gone from the history afterwards.`,
+    );
+  }
+  if (statefulSet.metadata?.annotations?.['kubectl.kubernetes.io/last-applied-configuration']) {
+    lines.push(
+      'The manifest of the last kubectl apply stays recorded: applying it again brings the version back that is rolled back now.',
+    );
+  }
+  lines.push(
+    'What is on its volumes is not rolled back with the version; ConfigMaps, Secrets and the number of replicas stay as they are.',
+  );
+  return lines;
+}
+
+/** How old what runs now is: a rollback of something that has run well for days is likely a mistake. */
+function ages({ statefulSet, current }: StatefulSetHistory, pods: readonly Pod[]): string[] {
+  const age = secondsSince(current?.controllerRevision.metadata?.creationTimestamp);
+  const wanted = statefulSet.spec?.replicas ?? 1;
+  if (age === undefined || age < 24 * 3600 || pods.filter(isReady).length < wanted) return [];
+  return [
+    `What runs now was made ${Math.floor(age / 86_400)} days ago and all ${wanted} replicas are ready: make sure that it is the version to leave.`,
+  ];
+}
+
+/** Expected seconds: the median start of today's pods for each that is replaced, one after the other. */
+function estimate(
+  { spec }: StatefulSet,
+  pods: readonly Pod[],
+  replacement: Replacement | undefined,
+): number {
+  const starts = pods
+    .flatMap((pod) => {
+      const [ready, created] = [readySince(pod), pod.metadata?.creationTimestamp];
+      return ready && created ? [(Date.parse(ready) - Date.parse(created)) / 1000] : [];
+    })
+    .sort((one, other) => one - other);
+  const start = (starts[Math.floor(starts.length / 2)] ?? 10) + (spec?.minReadySeconds ?? 0);
+  const { start: first = 0, replicas = 0, fromOrdinal = 0 } = replacement ?? {};
+  return Math.max(1, Math.round(start * Math.max(0, first + replicas - fromOrdinal) + 2));
+}
