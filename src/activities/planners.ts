@@ -1,6 +1,7 @@
 import type { LoadedSettings } from '../config/settings.ts';
 import type { InputOf, Procedure } from '../contract/input.ts';
 import type { Plan } from '../contract/plan.ts';
+import { planReleaseRollback } from './helm/plan-release-rollback.ts';
 import type { Clusters } from './kubernetes/api.ts';
 import { planDeploymentRollback } from './kubernetes/deployment/plan-deployment-rollback.ts';
 
@@ -16,6 +17,7 @@ export type Planner<P extends Procedure> = (
 
 const planners: { [P in Procedure]: Planner<P> } = {
   deployment: planDeploymentRollback,
+  helm: planReleaseRollback,
 };
 
 /** The planner of a procedure. */

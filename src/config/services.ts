@@ -4,6 +4,7 @@ import type { Service, Settings } from './schema.ts';
 /** Where a service's settings name what it consists of. */
 const fieldOf: Partial<Record<TargetKind, 'deployment' | 'statefulSet' | 'service' | 'release'>> = {
   deployment: 'deployment',
+  'helm-release': 'release',
 };
 
 /** The service that a target belongs to, with its name; an empty name where it has none. */

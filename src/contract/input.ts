@@ -5,11 +5,12 @@
 import type { z } from 'zod';
 import { deployment } from './input/deployment.ts';
 import { common } from './input/fields.ts';
+import { helm } from './input/helm.ts';
 
 export { namespaceName, objectName } from './input/fields.ts';
 
 /** Every procedure, by its name in the CLI. */
-export const procedures = { deployment } as const;
+export const procedures = { deployment, helm } as const;
 export type Procedure = keyof typeof procedures;
 export type InputOf<P extends Procedure> = z.output<(typeof procedures)[P]['input']>;
 export type CommonInput = Pick<InputOf<'deployment'>, keyof typeof common>;

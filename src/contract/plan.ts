@@ -6,7 +6,7 @@
 import type { Assessment, KnownKey, Need, StartAuthority, WaitSettings } from './authority.ts';
 
 /** Kinds of what runs change; those of Kubernetes are found in its API by `objectPath`. */
-export type TargetKind = 'deployment';
+export type TargetKind = 'deployment' | 'helm-release';
 
 /** Something that a run changes, under the identity that its system gave it. */
 export interface Target {

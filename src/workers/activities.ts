@@ -1,4 +1,5 @@
 import { authorityActivities } from '../activities/authority/index.ts';
+import { helmActivities } from '../activities/helm/index.ts';
 import { kubernetesActivities } from '../activities/kubernetes/index.ts';
 import type { Clusters } from '../activities/kubernetes/api.ts';
 import { lockActivities } from '../activities/lock/index.ts';
@@ -29,6 +30,7 @@ export function allActivities(
 ): Record<string, Activity> {
   const systems: Record<string, Record<string, Activity>> = {
     kubernetes: kubernetesActivities(clusters, settings, authority),
+    helm: helmActivities(clusters, settings, authority),
     verification: verificationActivities(clusters, settings),
     lock: lockActivities(locks),
     authority: authorityActivities(authority),

@@ -55,6 +55,12 @@ type Query = Record<string, string | number | boolean | undefined>;
 /** Name under which the API server records what this project changes. */
 export const fieldManager = 'rollback-workflows';
 
+/** Representations that leave the contents out, so that they never reach this process. */
+export const metadataOnly = {
+  object: 'application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io',
+  list: 'application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io',
+} as const;
+
 /** A server that is there answers far sooner; a request that hangs must not outlive its activity. */
 const requestTimeoutMs = 10_000;
 /** Connections are kept this long before certificates and proxies are read anew. */
@@ -122,6 +128,22 @@ export class Cluster {
       },
     );
     return (await response.json()) as T;
+  }
+
+  /** DELETE of exactly the object that was read; status 409 where it has changed since. */
+  async delete(
+    path: string,
+    preconditions: { uid?: string; resourceVersion?: string },
+  ): Promise<void> {
+    await this.send(
+      path,
+      {},
+      {
+        method: 'DELETE',
+        headers: { 'content-type': 'application/json', accept: 'application/json' },
+        body: JSON.stringify({ preconditions, propagationPolicy: 'Background' }),
+      },
+    );
   }
 
   /**

@@ -20,6 +20,8 @@ interface Kind {
 /** Where objects of each kind of target are. */
 const kinds: Record<TargetKind, Kind> = {
   deployment: { name: 'Deployment', api: '/apis/apps/v1', plural: 'deployments' },
+  // Of many Secrets, one a revision: see src/activities/helm/releases.ts.
+  'helm-release': { name: 'Helm release', api: '/api/v1', plural: 'secrets' },
 };
 
 /** Path of all objects of a kind in a namespace, or of one of them. */

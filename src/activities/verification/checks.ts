@@ -5,6 +5,7 @@ import type { Cluster, ListOf } from '../kubernetes/api.ts';
 import type { Target } from '../../contract/plan.ts';
 import { podTemplateHash, readHistory } from '../kubernetes/deployment/revisions.ts';
 import { podsPath, readySince, type Pod } from '../kubernetes/pods.ts';
+import { killGroup } from '../kill-group.ts';
 
 export interface Measurement {
   green: boolean;
@@ -43,14 +44,14 @@ export async function measureHealth(check: HealthCheck, signal: AbortSignal): Pr
 export async function measureLogs(
   check: LogsCheck,
   cluster: Cluster,
-  { namespace, name }: Target,
+  target: Target,
 ): Promise<Measurement> {
-  const current = (await readHistory(cluster, namespace, name))?.current;
-  const hash = current ? podTemplateHash(current.replicaSet) : '';
-  const labelSelector = `${check.selector},pod-template-hash=${hash}`;
+  const { namespace } = target;
+  const labelSelector = await newPodsSelector(check, cluster, target);
   const pods = await cluster.get<ListOf<Pod>>(podsPath(namespace), { labelSelector });
   const counts = await Promise.all(
     pods.items.map(async (pod) => {
+      if (pod.metadata?.deletionTimestamp) return 0;
       const sinceTime = readySince(pod);
       if (!sinceTime) return 0;
       const log = await cluster.text(`${podsPath(namespace)}/${pod.metadata?.name}/log`, {
@@ -66,6 +67,17 @@ export async function measureLogs(
     green: found <= check.max,
     text: `logs: ${found} lines with ${check.contains} in the last ${check.lines} of ${counts.length} new pods, at most ${check.max} may be`,
   };
+}
+
+/** Selects the restored revision's pods; when a release has come up, no others are left of it. */
+async function newPodsSelector(
+  { selector }: LogsCheck,
+  cluster: Cluster,
+  { kind, namespace, name }: Target,
+): Promise<string> {
+  if (kind === 'helm-release') return selector;
+  const current = (await readHistory(cluster, namespace, name))?.current;
+  return `${selector},pod-template-hash=${current ? podTemplateHash(current.replicaSet) : ''}`;
 }
 
 /**
@@ -108,13 +120,5 @@ export async function measureSmoke(
     return { green: false, text: `smoke: ${program}: ${why}${last ? ` (${last})` : ''}` };
   } finally {
     over.removeEventListener('abort', endGroup);
-  }
-}
-
-function killGroup(pid: number | undefined): void {
-  try {
-    if (pid !== undefined) process.kill(-pid, 'SIGKILL');
-  } catch {
-    // It has ended by itself.
   }
 }

@@ -34,6 +34,9 @@ export const namespaceName = z
     'is not a Kubernetes namespace (lower-case letters, digits and -)',
   );
 
+/** Helm's own rule for names of releases. */
+export const releaseName = objectName.max(53, 'is longer than 53 characters');
+
 /** A revision number of a history. */
 export const revision = z.int().min(1, 'must be 1 or more');
 

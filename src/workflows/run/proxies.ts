@@ -11,6 +11,7 @@ import {
   scheduleLocalActivity,
 } from '@temporalio/workflow';
 import type { AuthorityActivities } from '../../activities/authority/index.ts';
+import type { HelmActivities } from '../../activities/helm/index.ts';
 import type { KubernetesActivities } from '../../activities/kubernetes/index.ts';
 import type { LockActivities } from '../../activities/lock/index.ts';
 import type { PeopleActivities } from '../../activities/people/index.ts';
@@ -74,6 +75,7 @@ function activitiesOf<A extends Activities>(system: string): A {
 }
 
 export const kubernetes = activitiesOf<KubernetesActivities>('kubernetes');
+export const helm = activitiesOf<HelmActivities>('helm');
 export const verification = activitiesOf<VerificationActivities>('verification');
 export const authority = activitiesOf<AuthorityActivities>('authority');
 export const people = activitiesOf<PeopleActivities>('people');
