@@ -1,4 +1,4 @@
-import { makerOf, notesOf, type RollbackNote } from './notes.ts';
+import { makerOf, notesOf } from './notes.ts';
 import type { Release, ReleaseHistory } from './releases.ts';
 
 const goodStatuses = ['deployed', 'superseded'];
@@ -7,7 +7,7 @@ const goodStatuses = ['deployed', 'superseded'];
 export type Choice =
   | { kind: 'to'; release: Release }
   /** A rollback has put there what stands there, so that going back once more would undo it. */
-  | { kind: 'standing'; note: RollbackNote | undefined }
+  | { kind: 'standing' }
   | { kind: 'none' };
 
 /** Whether Helm ever called it done: one that failed or was interrupted is nowhere to go. */
@@ -25,25 +25,19 @@ export async function lastGood(history: ReleaseHistory): Promise<Choice> {
   const [newest, ...earlier] = history.records;
   const current = newest && (await history.revision(newest.revision));
   if (!current) return { kind: 'none' };
-  const notes = notesOf(history.records);
-  const note = makerOf(notes, current);
-  const wasRolledBack = current.rolledBackTo !== undefined || note !== undefined;
-  if (wasRolledBack && !note?.undo && current.status === 'deployed') {
-    return { kind: 'standing', note };
+  const note = makerOf(notesOf(history.records), current);
+  if (current.isRollback && !note?.undo && current.status === 'deployed') {
+    return { kind: 'standing' };
   }
   let successor: Release | undefined = current;
   for (const record of earlier) {
     const release: Release | undefined = await history.revision(record.revision);
     if (!release) continue;
-    const isInterrupted = wasRolledBack && !note?.undo && release.content === current.content;
-    const wasLeft = successor !== undefined && isRollback(successor, notes);
+    const isInterrupted = current.isRollback && !note?.undo && release.content === current.content;
+    const wasLeft = successor?.isRollback === true;
     const isSame = release.content === current.content && current.status === 'deployed';
     if (isGood(release) && (isInterrupted || (!wasLeft && !isSame))) return { kind: 'to', release };
     successor = release;
   }
   return { kind: 'none' };
-}
-
-function isRollback(release: Release, notes: readonly RollbackNote[]): boolean {
-  return release.rolledBackTo !== undefined || makerOf(notes, release) !== undefined;
 }

@@ -44,9 +44,9 @@ export function notesOf(records: readonly RevisionRecord[]): RollbackNote[] {
 /** The note of the run that made this revision; undefined where none is known to have made it. */
 export function makerOf(
   notes: readonly RollbackNote[],
-  { revision, content }: Pick<Release, 'revision' | 'content'>,
+  { revision, content, isRollback }: Release,
 ): RollbackNote | undefined {
-  return notes.find((note) => revision > note.from && content === note.content);
+  return notes.find((note) => isRollback && revision > note.from && content === note.content);
 }
 
 export function isOf(note: RollbackNote, { workflowId, firstRunId }: RunIdentity): boolean {

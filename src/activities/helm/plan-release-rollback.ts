@@ -160,7 +160,7 @@ function standsThere(
   const note = makerOf(notesOf(records), current);
   const by = note
     ? `run ${note.workflowId} rolled it back from revision ${note.from} at ${note.at}; name a revision to go elsewhere`
-    : current.rolledBackTo !== undefined
+    : current.isRollback
       ? `helm rolled it back to revision ${current.rolledBackTo} at ${current.updated}; name a revision to go elsewhere`
       : 'nothing to do';
   const unready = workloads.some(({ complete }) => !complete)

@@ -37,7 +37,8 @@ export interface Release {
   /** ISO 8601. */
   updated: string;
   description: string;
-  /** The revision that a rollback went to; undefined where no rollback made this one. */
+  /** Whether `helm rollback` made it, and to which revision where it says so. */
+  isRollback: boolean;
   rolledBackTo: number | undefined;
   /** SHA-256 of chart, values, manifest and hooks: a rollback makes a new revision with the same. */
   content: string;
@@ -157,7 +158,10 @@ function releaseOf(
   } = decode(secret.data?.release, name, revision);
   const { name: chartName = '', version = '', appVersion = '' } = chart?.metadata ?? {};
   const files = (chart?.files ?? []).filter((file) => file.name?.startsWith('crds/'));
-  const found = /^Rollback to (\d+)$/.exec(info?.description ?? '')?.[1];
+  const { status = '', description = '', rollback_revision: named } = info ?? {};
+  const rolledBackTo = named || Number(/^Rollback to (\d+)$/.exec(description)?.[1]) || undefined;
+  // Helm 3 puts the reason of a failure in place of the words "Rollback to".
+  const isFailedRollback = status === 'failed' && /^(Rollback|Release) "/.test(description);
   const own = { name: chartName, version, appVersion };
   const kept = (hooks ?? []).map(
     ({ name: hook = '', kind = '', manifest: text = '', events = [] }): Hook => ({
@@ -166,15 +170,16 @@ function releaseOf(
   );
   return {
     revision,
-    status: info?.status ?? '',
+    status,
     record: secret.metadata?.uid ?? '',
     chart: own,
     crds: files.length > 0 ? hashOf(files) : undefined,
     manifest,
     hooks: kept,
     updated: info?.last_deployed ?? secret.metadata?.creationTimestamp ?? '',
-    description: info?.description ?? '',
-    rolledBackTo: info?.rollback_revision || (found === undefined ? undefined : Number(found)),
+    description,
+    isRollback: rolledBackTo !== undefined || status === 'pending-rollback' || isFailedRollback,
+    rolledBackTo,
     content: hashOf({ chart: own, values: config ?? {}, manifest, hooks: kept }),
   };
 }

@@ -11,7 +11,7 @@ import { forgetUnfinished, removeLeftovers } from './finish-rollback.ts';
 import { assertHelm, type HelmSettings } from './helm-process.ts';
 import { isRunning, readHookJobs } from './hooks.ts';
 import { parseManifest } from './manifest.ts';
-import { isOf, notesOf, type RollbackNote, writeNote } from './notes.ts';
+import { isOf, makerOf, notesOf, type RollbackNote, writeNote } from './notes.ts';
 import { ends, type ReleaseMandate } from './release-change.ts';
 import { type Release, ReleaseHistory, type RevisionRecord } from './releases.ts';
 import { superviseHelm } from './supervise-helm.ts';
@@ -88,9 +88,7 @@ async function assertExpected(history: ReleaseHistory, mandate: ReleaseMandate):
   }
   const all = notesOf(history.records).filter((note) => isOf(note, mandate.run));
   const notes = all.filter(({ undo }) => undo === mandate.undo);
-  const isMadeBy = ({ from: left, content }: RollbackNote) =>
-    release.revision > left && content === release.content;
-  const isOurs = notes.some(isMadeBy);
+  const isOurs = makerOf(notes, release) !== undefined;
   const standing = { release, isOurs, notes, all };
   const isWanted = release.content === to.content;
   if (isWanted && isOurs) return { ...standing, isThere: release.status === 'deployed' };
@@ -103,7 +101,7 @@ async function assertExpected(history: ReleaseHistory, mandate: ReleaseMandate):
       return { ...standing, isThere: true };
     }
     const isUndoing = all.some((note) => note.undo && note.from === release.revision);
-    if (isUndoing || all.some((note) => !note.undo && isMadeBy(note))) {
+    if (isUndoing || makerOf(all, release)) {
       return { ...standing, isThere: false };
     }
     throw stale(

@@ -27,10 +27,30 @@ export interface WorkloadState {
   findObstacle: () => Promise<Obstacle | undefined>;
 }
 
-const plurals: Record<string, string> = {
-  Deployment: 'deployments',
-  StatefulSet: 'statefulsets',
-  DaemonSet: 'daemonsets',
+interface RolloutState {
+  /** Whether the status speaks of the newest spec. */
+  observed: boolean;
+  complete: boolean;
+  available: number;
+  wanted: number;
+  text: string;
+}
+
+interface WorkloadKind {
+  plural: string;
+  stateOf: (object: never) => RolloutState;
+  obstacleTo: (cluster: Cluster, object: never) => Promise<Obstacle | undefined>;
+}
+
+const kinds: Record<string, WorkloadKind> = {
+  Deployment: {
+    plural: 'deployments',
+    stateOf: rolloutState,
+    obstacleTo: async (cluster: Cluster, deployment: Deployment) =>
+      findObstacle(deployment, await newPods(cluster, deployment)),
+  },
+  StatefulSet: { plural: 'statefulsets', stateOf: statefulSetState, obstacleTo: stuckPod },
+  DaemonSet: { plural: 'daemonsets', stateOf: daemonSetState, obstacleTo: stuckPod },
 };
 
 /**
@@ -44,51 +64,44 @@ export async function readWorkloads(
 ): Promise<WorkloadState[]> {
   const workloads = [...manifest.values()].filter(
     ({ apiVersion, kind, spec }) =>
-      apiVersion.startsWith('apps/') && kind in plurals && spec?.paused !== true,
+      apiVersion.startsWith('apps/') && kind in kinds && spec?.paused !== true,
   );
   return Promise.all(
     workloads.map(({ kind, metadata }) =>
-      readWorkload(cluster, kind, metadata.namespace ?? releaseNamespace, metadata.name),
+      readWorkload(
+        cluster,
+        kinds[kind] as WorkloadKind,
+        metadata.namespace ?? releaseNamespace,
+        `${kind} ${metadata.name}`,
+      ),
     ),
   );
 }
 
 async function readWorkload(
   cluster: Cluster,
-  kind: string,
+  { plural, stateOf, obstacleTo }: WorkloadKind,
   namespace: string,
   name: string,
 ): Promise<WorkloadState> {
-  const path = `/apis/apps/v1/namespaces/${namespace}/${plurals[kind]}/${name}`;
-  const found = await cluster.find<Deployment | StatefulSet | DaemonSet>(path);
-  const what = `${kind} ${name}`;
+  const path = `/apis/apps/v1/namespaces/${namespace}/${plural}/${name.split(' ')[1]}`;
+  const found = await cluster.find(path);
   if (!found) {
-    const text = `${what} is not there`;
     return {
-      ...{ name: what, complete: false, available: 0, wanted: 1, text },
+      ...{ name, complete: false, available: 0, wanted: 1, text: `${name} is not there` },
       findObstacle: () => Promise.resolve(undefined),
     };
   }
-  const state =
-    kind === 'Deployment'
-      ? rolloutState(found)
-      : kind === 'StatefulSet'
-        ? statefulSetState(found as StatefulSet)
-        : daemonSetState(found as DaemonSet);
+  const { observed, complete, available, wanted, text } = stateOf(found as never);
   return {
-    ...{ name: what, complete: state.complete, available: state.available, wanted: state.wanted },
-    text: `${what}: ${state.text}`,
-    findObstacle: async () =>
-      // Conditions of a status that does not speak of the newest spec are about the version before.
-      kind === 'Deployment' && !state.observed
-        ? undefined
-        : kind === 'Deployment'
-          ? findObstacle(found, await newPods(cluster, namespace, name))
-          : podObstacle(cluster, namespace, found as StatefulSet | DaemonSet),
+    ...{ name, complete, available, wanted, text: `${name}: ${text}` },
+    // A status that does not speak of the newest spec is about the version before.
+    findObstacle: () =>
+      observed ? obstacleTo(cluster, found as never) : Promise.resolve(undefined),
   };
 }
 
-function statefulSetState({ metadata, spec, status }: StatefulSet) {
+function statefulSetState({ metadata, spec, status }: StatefulSet): RolloutState {
   const wanted = spec?.replicas ?? 1;
   const { partition = 0 } = spec?.updateStrategy?.rollingUpdate ?? {};
   const onDelete = spec?.updateStrategy?.type === 'OnDelete';
@@ -102,7 +115,7 @@ function statefulSetState({ metadata, spec, status }: StatefulSet) {
   };
 }
 
-function daemonSetState({ metadata, spec, status }: DaemonSet) {
+function daemonSetState({ metadata, spec, status }: DaemonSet): RolloutState {
   const wanted = status?.desiredNumberScheduled ?? 0;
   const onDelete = spec?.updateStrategy?.type === 'OnDelete';
   const observed = (metadata?.generation ?? 0) <= (status?.observedGeneration ?? 0);
@@ -116,7 +129,8 @@ function daemonSetState({ metadata, spec, status }: DaemonSet) {
 }
 
 /** Pods of the revision that a Deployment rolls out; those of earlier ones are not in its way. */
-async function newPods(cluster: Cluster, namespace: string, name: string): Promise<Pod[]> {
+async function newPods(cluster: Cluster, { metadata }: Deployment): Promise<Pod[]> {
+  const { namespace = '', name = '' } = metadata ?? {};
   const history = await readHistory(cluster, namespace, name);
   if (!history?.current) return [];
   const hash = podTemplateHash(history.current.replicaSet);
@@ -129,11 +143,11 @@ async function newPods(cluster: Cluster, namespace: string, name: string): Promi
  * StatefulSet up as well, since its controller waits for each pod before it replaces the next
  * (kubernetes#67250).
  */
-async function podObstacle(
+async function stuckPod(
   cluster: Cluster,
-  namespace: string,
   workload: StatefulSet | DaemonSet,
 ): Promise<Obstacle | undefined> {
+  const namespace = workload.metadata?.namespace ?? '';
   const { items } = await cluster.get<ListOf<Pod>>(podsPath(namespace), {
     labelSelector: selectorOf(workload),
   });
