@@ -58,13 +58,13 @@ export class TestReleases {
     await this.helm('upgrade', name, chart, ...args).catch(() => undefined);
   }
 
-  /** An upgrade whose helm is killed while it waits for the pods; the release is left pending. */
+  /** An upgrade or install whose helm is killed while it waits; the release is left pending. */
   async interruptedUpgrade(name: string, image: string): Promise<void> {
-    const args = ['upgrade', name, chart, '--wait', ...flags({ image })];
+    const args = ['upgrade', '--install', name, chart, '--wait', ...flags({ image })];
     const running: ResultPromise = execa(helmCommand, [...args, '-n', this.cluster.namespace], {
       reject: false,
     });
-    await eventually(`${name} has ${image}`, async () => (await this.image(name)) === image);
+    await eventually(`${name} has ${image}`, async () => (await this.deployed(name)) === image);
     running.kill('SIGKILL');
     await running;
   }
@@ -82,6 +82,12 @@ export class TestReleases {
 
   async image(name: string): Promise<string | undefined> {
     return this.cluster.image(name);
+  }
+
+  /** As `image`, of a Deployment that may not be there yet. */
+  private async deployed(name: string): Promise<string> {
+    const path = 'jsonpath={.spec.template.spec.containers[0].image}';
+    return this.cluster.kubectl('get', 'deployment', name, '--ignore-not-found', '-o', path);
   }
 
   /** Names of the Deployments of a release. */
