@@ -4,5 +4,6 @@
  */
 import type { Scenario } from './scenario.ts';
 import { deploymentScenarios } from './scenarios/deployment.ts';
+import { helmScenarios } from './scenarios/helm.ts';
 
-export const scenarios: readonly Scenario[] = [...deploymentScenarios];
+export const scenarios: readonly Scenario[] = [...deploymentScenarios, ...helmScenarios];

@@ -7,7 +7,7 @@ import { deployment } from './input/deployment.ts';
 import { common } from './input/fields.ts';
 import { helm } from './input/helm.ts';
 
-export { namespaceName, objectName } from './input/fields.ts';
+export { namespaceName, objectName, releaseName } from './input/fields.ts';
 
 /** Every procedure, by its name in the CLI. */
 export const procedures = { deployment, helm } as const;

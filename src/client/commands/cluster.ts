@@ -13,6 +13,7 @@ import { loadSettings } from '../../config/settings.ts';
 import { namespaceName, objectName } from '../../contract/input.ts';
 import { CliError } from '../errors.ts';
 import { age, paint, printJson, printLine, table } from '../output.ts';
+import { helmHistory } from './helm-history.ts';
 
 export interface ClusterOptions {
   namespace?: string;
@@ -20,8 +21,10 @@ export interface ClusterOptions {
   json?: boolean;
 }
 
-/** Prints a Deployment's revisions, newest first. */
+/** Prints the revisions of a Deployment or a Helm release, newest first. */
 export async function history(target: string, options: ClusterOptions): Promise<number> {
+  const [, release] = /^(?:helm|release)\/(.*)$/.exec(target) ?? [];
+  if (release !== undefined) return helmHistory(release, options);
   const name = target.replace(/^deployment\//, '');
   const { found } = await findDeployment(name, options);
   const revisions = found.revisions.map(({ revision, replicaSet }) => ({

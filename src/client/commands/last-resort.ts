@@ -1,4 +1,6 @@
 import type { DeploymentChange } from '../../activities/kubernetes/deployment/deployment-change.ts';
+import type { ReleaseChange } from '../../activities/helm/release-change.ts';
+import { secretName } from '../../activities/helm/releases.ts';
 import { revisionAnnotation } from '../../activities/kubernetes/deployment/revisions.ts';
 import { type Change, type Plan, targetName } from '../../contract/plan.ts';
 import { printable } from '../../contract/printable.ts';
@@ -24,6 +26,10 @@ export function lastResortCommands(plan: Plan): string[] {
 /** How each kind of change is made by hand. */
 const commandsFor: Record<string, (change: Change) => string[]> = {
   'deployment/template': (change) => deploymentCommands(change as DeploymentChange),
+  'helm/release': (change) => helmCommands(change as ReleaseChange),
+  'helm/migration': ({ after }) => [
+    `# Hooks that change data run with it: ${printable(after.hooks)}`,
+  ],
 };
 
 /** For what no command does safely. */
@@ -51,6 +57,26 @@ function deploymentCommands({ target, before, after }: DeploymentChange): string
     `${kubectl} rollout status deployment/${quote(name)} --timeout=10m`,
   ];
   return lines;
+}
+
+/** The newest revision by number, and the Secret that keeps it: a release may be installed anew. */
+function helmCommands({ target, before, after }: ReleaseChange): string[] {
+  const { context, namespace, name } = target;
+  const kubectl = `kubectl --context ${quote(context)} -n ${quote(namespace)}`;
+  const helm = `helm --kube-context ${quote(context)} -n ${quote(namespace)}`;
+  const numbers = `{range .items[*]}{.metadata.labels.version}{"\\n"}{end}`;
+  const newest = `${kubectl} get secrets -l owner=helm,name=${quote(name)} -o jsonpath='${numbers}' | sort -n | tail -n 1`;
+  const uidOf = (revision: number) =>
+    `${kubectl} get secret ${secretName(name, revision)} -o jsonpath='{.metadata.uid}'`;
+  const seen = `$(${newest}) $(${uidOf(before.revision)}) $(${uidOf(after.revision)})`;
+  return [
+    `if [ "${seen}" = '${before.revision} ${before.record} ${after.record}' ]; then`,
+    `  ${helm} rollback ${quote(name)} ${after.revision} --wait --history-max 0`,
+    'else',
+    `  echo 'Release ${name} is no longer at revision ${before.revision}: nothing is changed.' >&2`,
+    'fi',
+    `${helm} status ${quote(name)}`,
+  ];
 }
 
 /** Names are validated before; quoting keeps the commands right for contexts with odd characters. */
