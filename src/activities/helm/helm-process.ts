@@ -86,7 +86,7 @@ export class HelmProcess {
     const { failed, code, exitCode, signal } = await running;
     if (!failed) return undefined;
     if (exitCode === undefined && signal === undefined) throw notThere(command, code);
-    const words = reason.join('; ') || `helm ended with ${exitCode ?? signal}`;
+    const words = reason.map(withoutValues).join('; ') || `helm ended with ${exitCode ?? signal}`;
     return printable(words).slice(0, longestReason);
   }
 
@@ -98,10 +98,25 @@ export class HelmProcess {
   }
 }
 
-/** Words of a failure that passes by itself: helm had no answer, or somebody wrote at the same time. */
+/** The API server may answer with a whole pod, and what is in its environment may be secret. */
+function withoutValues(line: string): string {
+  return line.replace(
+    /Invalid value: (?!"[^"\\]{0,60}"|\d+:).*?(?=: field is immutable|$)/g,
+    'Invalid value (not shown)',
+  );
+}
+
+/**
+ * Whether a failure passes by itself: a request of helm's had no answer (Go names it with its address
+ * then), the API server could not answer, or somebody wrote at the same time.
+ */
 export function isPassing(failure: string): boolean {
-  return /connection refused|connection reset|broken pipe|\bEOF\b|i\/o timeout|TLS handshake|no such host|cluster unreachable|cluster reachability|Client\.Timeout|client connection lost|server is currently unable|etcdserver|too many requests|the object has been modified|already exists|please try again|ended with SIG/i.test(
-    failure,
+  const hasNoAnswer = /\b(Get|Post|Put|Patch|Delete) \\?"https?:[^"]+": (?!.*x509)/.test(failure);
+  return (
+    hasNoAnswer ||
+    /cluster unreachable|client connection lost|unexpected EOF|server is currently unable|etcdserver|too many requests|the object has been modified|already exists|please try again|ended with SIG/i.test(
+      failure,
+    )
   );
 }
 

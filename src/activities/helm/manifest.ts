@@ -13,6 +13,7 @@ export interface ManifestObject {
 }
 
 const mostDifferences = 30;
+const mostImages = 5;
 /** Fields of containers whose values may be shown, and no key of that name anywhere else. */
 const shownValues = /ontainers\[[^\]]+\]\.(image|resources\.(requests|limits)\.[^.]+)$/;
 
@@ -56,10 +57,10 @@ export function manifestDifferences(
   return bounded(lines, mostDifferences);
 }
 
-/** Images of all pods of a manifest, once each. */
-export function imagesIn(manifest: ReadonlyMap<string, ManifestObject>): string[] {
+/** Images of the pods of a manifest in words, once each and at most five. */
+export function imagesIn(manifest: ReadonlyMap<string, ManifestObject>): string {
   const images = [...manifest.values()].flatMap(({ spec }) =>
     (spec?.template?.spec?.containers ?? []).map(({ image }) => image ?? '(none)'),
   );
-  return [...new Set(images)];
+  return bounded([...new Set(images)], mostImages).join(', ') || 'no pods';
 }

@@ -50,7 +50,7 @@ export async function planReleaseRollback(
   const target: Target = { kind: 'helm-release', context: cluster.context, namespace, name, uid };
   const already = wanted.content === current.content && current.status === 'deployed';
   const changes = already ? [] : changesOf(target, current, wanted, settings.helm.migrations);
-  const images = [old, now].map((manifest) => imagesIn(manifest).join(', ') || 'no pods');
+  const images = [old, now].map(imagesIn);
   return digestPlan({
     procedure: 'helm',
     targets: [target],

@@ -84,7 +84,7 @@ export class Cluster {
   /** GET of one object or list. `accept` asks for another representation, such as metadata only. */
   async get<T>(path: string, query: Query = {}, accept = 'application/json'): Promise<T> {
     const response = await this.send(path, query, { method: 'GET', headers: { accept } });
-    return (await response.json()) as T;
+    return this.read<T>(response);
   }
 
   /** GET of an object that may be missing; also undefined where its kind is not installed. */
@@ -99,7 +99,8 @@ export class Cluster {
 
   /** GET of plain text, such as a pod's log. */
   async text(path: string, query: Query = {}): Promise<string> {
-    return (await this.send(path, query, { method: 'GET' })).text();
+    const response = await this.send(path, query, { method: 'GET' });
+    return this.whole(() => response.text());
   }
 
   /** Applies a JSON patch; its `test` operations make it refuse on a changed world (status 422). */
@@ -113,7 +114,7 @@ export class Cluster {
         body: JSON.stringify(operations),
       },
     );
-    return (await response.json()) as T;
+    return this.read<T>(response);
   }
 
   /** POST of an object, for example an access review. */
@@ -127,7 +128,7 @@ export class Cluster {
         body: JSON.stringify(object),
       },
     );
-    return (await response.json()) as T;
+    return this.read<T>(response);
   }
 
   /** DELETE of exactly the object that was read; status 409 where it has changed since. */
@@ -135,7 +136,7 @@ export class Cluster {
     path: string,
     preconditions: { uid?: string; resourceVersion?: string },
   ): Promise<void> {
-    await this.send(
+    const response = await this.send(
       path,
       {},
       {
@@ -144,6 +145,7 @@ export class Cluster {
         body: JSON.stringify({ preconditions, propagationPolicy: 'Background' }),
       },
     );
+    await this.whole(() => response.text());
   }
 
   /**
@@ -201,14 +203,31 @@ export class Cluster {
       });
     } catch (error) {
       if (signal?.aborted) throw error;
-      const cause = (error as { cause?: { code?: string; message?: string } }).cause;
-      throw new KubernetesUnreachable(
-        `Kubernetes (context ${this.context}, ${this.server}) does not answer: ${cause?.code ?? cause?.message ?? String(error)}.`,
-        { cause: error },
-      );
+      throw this.unreachable(error);
     }
     if (response.ok) return response;
-    throw await errorOf(response);
+    throw await this.whole(() => errorOf(response));
+  }
+
+  private read<T>(response: Response): Promise<T> {
+    return this.whole(async () => (await response.json()) as T);
+  }
+
+  /** Reads an answer to its end; one that is cut off on its way is none. */
+  private async whole<T>(reading: () => Promise<T>): Promise<T> {
+    try {
+      return await reading();
+    } catch (error) {
+      throw this.unreachable(error);
+    }
+  }
+
+  private unreachable(error: unknown): KubernetesUnreachable {
+    const cause = (error as { cause?: { code?: string; message?: string } }).cause;
+    return new KubernetesUnreachable(
+      `Kubernetes (context ${this.context}, ${this.server}) does not answer: ${cause?.code ?? cause?.message ?? String(error)}.`,
+      { cause: error },
+    );
   }
 
   /**
