@@ -8,7 +8,7 @@ const env = useRollbackEnvironment(
   { helm: { command: helmCommand, timeout: '20s' } },
   { procedure: 'helm' },
 );
-const releases = new TestReleases(() => env);
+const releases = new TestReleases(() => env.cluster);
 
 describe('nothing is changed', () => {
   test.concurrent(
@@ -81,7 +81,7 @@ describe('nothing is changed', () => {
   test.concurrent('where somebody else has upgraded since the plan', async () => {
     await releases.versions('overtaken', v1, v2);
 
-    const id = await releases.startInterrupted('overtaken', () =>
+    const id = await releases.startInterrupted(env, 'overtaken', () =>
       releases.release('overtaken', { image: v3 }),
     );
 
@@ -95,7 +95,7 @@ describe('nothing is changed', () => {
   test.concurrent('where the revision to go to was pruned since the plan', async () => {
     await releases.versions('pruned', v1, v2);
 
-    const id = await releases.startInterrupted('pruned', () =>
+    const id = await releases.startInterrupted(env, 'pruned', () =>
       env.cluster.kubectl('delete', 'secret', 'sh.helm.release.v1.pruned.v1'),
     );
 

@@ -24,7 +24,7 @@ const env = useRollbackEnvironment(
   { helm: { command: helmCommand, timeout: '20s', migrations: ['none'] } },
   { procedure: 'helm' },
 );
-const releases = new TestReleases(() => env);
+const releases = new TestReleases(() => env.cluster);
 const admin = process.env.KUBECONFIG;
 
 beforeAll(async () => {

@@ -7,7 +7,7 @@ import { useRollbackEnvironment } from './support/rollback-environment.ts';
 const [v1, v2, v3] = ['wakala/api:1.0.0', 'wakala/api:2.0.0-bad', 'wakala/api:3.0.0'];
 const helm = { command: helmCommand, timeout: '20s', abandonedAfter: '2s', migrations: ['none'] };
 const env = useRollbackEnvironment({ helm }, { procedure: 'helm' });
-const releases = new TestReleases(() => env);
+const releases = new TestReleases(() => env.cluster);
 
 /** Versions of a release whose good one counts as available only some seconds after it is ready. */
 async function slow(name: string, minReadySeconds: number): Promise<void> {

@@ -8,7 +8,7 @@ const env = useRollbackEnvironment(
   { helm: { command: helmCommand, timeout: '20s' } },
   { procedure: 'helm' },
 );
-const releases = new TestReleases(() => env);
+const releases = new TestReleases(() => env.cluster);
 
 describe('a release goes back', () => {
   test.concurrent('to what helm would restore, object by object, in one new revision', async () => {

@@ -21,14 +21,15 @@ export interface HistoryLine {
 type Values = Record<string, string | number | boolean>;
 
 export class TestReleases {
-  private readonly environment: () => RollbackEnvironment;
+  private readonly place: () => TestCluster;
 
-  constructor(environment: () => RollbackEnvironment) {
-    this.environment = environment;
+  /** @param place where the releases are, once the tests begin */
+  constructor(place: () => TestCluster) {
+    this.place = place;
   }
 
   private get cluster(): TestCluster {
-    return this.environment().cluster;
+    return this.place();
   }
 
   /** stdout of helm in this namespace. */
@@ -101,8 +102,11 @@ export class TestReleases {
    * Starts a run, and does `meanwhile` when it has made its plan and before it changes anything.
    * Answers the run's id.
    */
-  async startInterrupted(release: string, meanwhile: () => Promise<unknown>): Promise<string> {
-    const environment = this.environment();
+  async startInterrupted(
+    environment: RollbackEnvironment,
+    release: string,
+    meanwhile: () => Promise<unknown>,
+  ): Promise<string> {
     const owner = await FakeOwner.of(environment.client, await this.target(release));
     const id = await environment.start({ release, wait: '30s' });
     await environment.untilPlanned(id);
