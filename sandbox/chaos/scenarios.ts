@@ -6,6 +6,7 @@ import type { Scenario } from './scenario.ts';
 import { blueGreenScenarios } from './scenarios/blue-green.ts';
 import { canaryScenarios } from './scenarios/canary.ts';
 import { deploymentScenarios } from './scenarios/deployment.ts';
+import { helmScenarios } from './scenarios/helm.ts';
 import { servicesScenarios } from './scenarios/services.ts';
 
 export const scenarios: readonly Scenario[] = [
@@ -13,4 +14,5 @@ export const scenarios: readonly Scenario[] = [
   ...servicesScenarios,
   ...blueGreenScenarios,
   ...canaryScenarios,
+  ...helmScenarios,
 ];

@@ -50,12 +50,18 @@ function kubernetesFailure(error: KubernetesError): ApplicationFailure {
     return final(
       failureTypes.forbidden,
       error,
-      `${said}. Give the worker the role in deploy/kubernetes-role.yaml.`,
+      `${said}. Give the worker the role in ${roleFor(error)}.`,
     );
   }
   // Conflicts, throttling and a server that starts or changes its leader pass by themselves.
   if ([409, 429].includes(error.status) || error.status >= 500) return retried(error, said);
   return final(failureTypes.rejectedBySystem, error, said);
+}
+
+/** Helm alone has to do with Secrets, and needs a role of its own. */
+function roleFor({ message }: KubernetesError): string {
+  const isHelm = message.includes('resource "secrets"');
+  return isHelm ? 'deploy/kubernetes-role-helm.yaml' : 'deploy/kubernetes-role.yaml';
 }
 
 function retried(error: Error, message = error.message): ApplicationFailure {

@@ -2,6 +2,7 @@ import { settingsIn } from '../config/services.ts';
 import type { LoadedSettings } from '../config/settings.ts';
 import type { InputOf, Procedure } from '../contract/input.ts';
 import type { Plan } from '../contract/plan.ts';
+import { planReleaseRollback } from './helm/plan-release-rollback.ts';
 import type { Clusters } from './kubernetes/api.ts';
 import { planBlueGreenRollback } from './kubernetes/blue-green/plan-blue-green-rollback.ts';
 import { planCanaryRollback } from './kubernetes/canary/plan-canary-rollback.ts';
@@ -33,6 +34,7 @@ const planners: { [P in Procedure]: Planner<P> } = {
   services: planServicesRollback,
   canary: withOwners(planCanaryRollback),
   statefulset: withOwners(planStatefulSetRollback),
+  helm: planReleaseRollback,
 };
 
 /** The planner of a procedure. */

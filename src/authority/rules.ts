@@ -1,5 +1,6 @@
 /** From the rules of the settings to what one plan needs. */
 import type { Need, Scope } from '../contract/authority.ts';
+import { matches } from '../contract/pattern.ts';
 import { targetName, type Plan } from '../contract/plan.ts';
 import type { AuthoritySettings, Rule } from '../config/authority.ts';
 
@@ -42,11 +43,4 @@ function whyItApplies({ when }: Rule, { changes, regions }: Scope): string | und
   const names = [...new Set(hit.map(({ target }) => target))];
   const shown = names.length > 3 ? [...names.slice(0, 3), `${names.length - 3} more`] : names;
   return `it changes ${shown.join(', ')} (${[...new Set(hit.map(({ kind }) => kind))].join(', ')})`;
-}
-
-function matches(text: string, patterns: string[]): boolean {
-  return patterns.some((pattern) => {
-    const parts = pattern.split('*').map((part) => part.replace(/[\\^$.|?+()[\]{}]/g, '\\$&'));
-    return new RegExp(`^${parts.join('.*')}$`).test(text);
-  });
 }

@@ -80,6 +80,14 @@ const texts: Record<Procedure, CommandText> = {
       'rollback canary wakala --canary v2 --stable v1 --dry-run',
     ],
   },
+  helm: {
+    description: 'roll a Helm release back to its last good or a given revision',
+    examples: [
+      'rollback helm wakala --reason "errors since 2.0.0"',
+      'rollback helm wakala -n production --to-revision 3',
+      'rollback helm wakala --dry-run',
+    ],
+  },
 };
 
 /** Adds the commands that start runs, and `plan` with one below it for each. */

@@ -203,6 +203,21 @@ export const settingsSchema = z.strictObject({
         }),
     })
     .prefault({}),
+  helm: z
+    .strictObject({
+      /** Program to run, found on the worker's PATH or by its path; Helm 3 and 4 both do. */
+      command: z.string().min(1).default('helm'),
+      /** How long helm waits for the pods, and for each hook. */
+      timeout: duration.default(300_000),
+      /** An operation that Helm calls pending is taken for dead once it is this old. */
+      abandonedAfter: duration.default(600_000),
+      /**
+       * Hooks that change data, by name (`*` stands for anything), so that a rollback which runs them
+       * needs the approval for database changes; where left out, every hook that is a Job or a Pod.
+       */
+      migrations: z.array(z.string().min(1)).optional(),
+    })
+    .prefault({}),
   authority: authoritySchema.prefault({}),
   /** Words that the CLI takes in place of a longer command. */
   aliases: z.record(z.string().regex(/^[a-z][a-z0-9-]*$/), z.array(z.string().min(1))).default({}),

@@ -6,6 +6,7 @@ const fieldOf: Partial<Record<TargetKind, 'deployment' | 'statefulSet' | 'servic
   deployment: 'deployment',
   statefulset: 'statefulSet',
   service: 'service',
+  'helm-release': 'release',
 };
 
 /** The service that a target belongs to, with its name; an empty name where it has none. */

@@ -7,6 +7,7 @@ import { blueGreen } from './input/blue-green.ts';
 import { canary } from './input/canary.ts';
 import { deployment } from './input/deployment.ts';
 import { common } from './input/fields.ts';
+import { helm } from './input/helm.ts';
 import { release } from './input/release.ts';
 import { circuitBreaker } from './input/circuit-breaker.ts';
 import { redirect } from './input/redirect.ts';
@@ -20,6 +21,7 @@ export {
   namespaceName,
   objectName,
   portNumber,
+  releaseName,
 } from './input/fields.ts';
 
 /** Every procedure, by its name in the CLI. */
@@ -32,6 +34,7 @@ export const procedures = {
   'circuit-breaker': circuitBreaker,
   redirect,
   statefulset: statefulSet,
+  helm,
 } as const;
 export type Procedure = keyof typeof procedures;
 export type InputOf<P extends Procedure> = z.output<(typeof procedures)[P]['input']>;

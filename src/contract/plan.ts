@@ -15,6 +15,7 @@ export type TargetKind =
   | 'virtualservice'
   | 'destinationrule'
   | 'httproute'
+  | 'helm-release'
   | OwnerKind;
 
 /**

@@ -2,6 +2,7 @@ import { argoRolloutsActivities } from '../activities/argo-rollouts/index.ts';
 import { authorityActivities } from '../activities/authority/index.ts';
 import { gatewayApiActivities } from '../activities/gateway-api/index.ts';
 import { istioActivities } from '../activities/istio/index.ts';
+import { helmActivities } from '../activities/helm/index.ts';
 import { kubernetesActivities } from '../activities/kubernetes/index.ts';
 import type { Clusters } from '../activities/kubernetes/api.ts';
 import { lockActivities } from '../activities/lock/index.ts';
@@ -37,6 +38,7 @@ export function allActivities(
     owners: ownersActivities({ clusters, settings, authority }),
     istio: istioActivities(clusters),
     gatewayApi: gatewayApiActivities(clusters),
+    helm: helmActivities({ clusters, settings, authority }),
     verification: verificationActivities(clusters, settings),
     lock: lockActivities(locks),
     authority: authorityActivities(authority, settings),

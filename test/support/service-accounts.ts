@@ -29,11 +29,11 @@ export interface Missing {
   resource: string;
 }
 
-const roleFile = resolve(import.meta.dirname, '../../deploy/kubernetes-role.yaml');
+const deploy = resolve(import.meta.dirname, '../../deploy');
 
-/** Manifests of deploy/kubernetes-role.yaml, for another namespace and under another name. */
-function manifests(namespace: string, name: string, missing?: Missing): Manifest[] {
-  const text = readFileSync(roleFile, 'utf8')
+/** Manifests of a file of deploy/, for another namespace and under another name. */
+function manifests(file: string, namespace: string, name: string, missing?: Missing): Manifest[] {
+  const text = readFileSync(join(deploy, file), 'utf8')
     .replaceAll('namespace: production', `namespace: ${namespace}`)
     .replaceAll('name: rollback-worker', `name: ${name}`);
   return parseAllDocuments(text).map((document) => {
@@ -52,17 +52,22 @@ function manifests(namespace: string, name: string, missing?: Missing): Manifest
 }
 
 /**
- * Makes a service account for each entry, with the role of deploy/ without what is missing, and
+ * Makes a service account for each entry, with the roles of deploy/ without what is missing, and
  * answers a kubeconfig with a context for each under the entry's name, beside the tests' own.
  */
 export async function makeServiceAccounts(
   cluster: TestCluster,
   wanted: Record<string, Missing | undefined>,
+  files: string[] = ['kubernetes-role.yaml'],
 ): Promise<string> {
   const { namespace } = cluster;
   const names = Object.keys(wanted);
   const account = (name: string) => `${namespace}-${name}`;
-  await cluster.apply(names.flatMap((name) => manifests(namespace, account(name), wanted[name])));
+  await cluster.apply(
+    names.flatMap((name) =>
+      files.flatMap((file) => manifests(file, namespace, account(name), wanted[name])),
+    ),
+  );
   const config = parse(readFileSync(process.env.KUBECONFIG ?? '', 'utf8')) as Kubeconfig;
   const [own] = config.contexts;
   for (const name of names) {

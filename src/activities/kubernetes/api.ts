@@ -56,6 +56,12 @@ export type Query = Record<string, string | number | boolean | readonly string[]
 /** Name under which the API server records what this project changes. */
 export const fieldManager = 'rollback-workflows';
 
+/** Representations that leave the contents out, so that they never reach this process. */
+export const metadataOnly = {
+  object: 'application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io',
+  list: 'application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io',
+} as const;
+
 /** A server that is there answers far sooner; a request that hangs must not outlive its activity. */
 const requestTimeoutMs = 10_000;
 /** Which versions of a kind are served changes when somebody installs a tool anew. */
@@ -83,7 +89,7 @@ export class Cluster {
   /** GET of one object or list. `accept` asks for another representation, such as metadata only. */
   async get<T>(path: string, query: Query = {}, accept = 'application/json'): Promise<T> {
     const response = await this.send(path, query, { method: 'GET', headers: { accept } });
-    return (await response.json()) as T;
+    return this.read<T>(response);
   }
 
   /** GET of an object that may be missing; also undefined where its kind is not installed. */
@@ -98,7 +104,8 @@ export class Cluster {
 
   /** GET of plain text, such as a pod's log. */
   async text(path: string, query: Query = {}): Promise<string> {
-    return (await this.send(path, query, { method: 'GET' })).text();
+    const response = await this.send(path, query, { method: 'GET' });
+    return this.whole(() => response.text());
   }
 
   /** Applies a JSON patch; its `test` operations make it refuse on a changed world (status 422). */
@@ -112,7 +119,7 @@ export class Cluster {
         body: JSON.stringify(operations),
       },
     );
-    return (await response.json()) as T;
+    return this.read<T>(response);
   }
 
   /** POST of an object, for example an access review. */
@@ -126,7 +133,7 @@ export class Cluster {
         body: JSON.stringify(object),
       },
     );
-    return (await response.json()) as T;
+    return this.read<T>(response);
   }
 
   /**
@@ -226,14 +233,31 @@ export class Cluster {
       });
     } catch (error) {
       if (signal?.aborted) throw error;
-      const cause = (error as { cause?: { code?: string; message?: string } }).cause;
-      throw new KubernetesUnreachable(
-        `Kubernetes (context ${this.context}, ${this.server}) does not answer: ${cause?.code ?? cause?.message ?? String(error)}.`,
-        { cause: error },
-      );
+      throw this.unreachable(error);
     }
     if (response.ok) return response;
-    throw await errorOf(response);
+    throw await this.whole(() => errorOf(response));
+  }
+
+  private read<T>(response: Response): Promise<T> {
+    return this.whole(async () => (await response.json()) as T);
+  }
+
+  /** Reads an answer to its end; one that is cut off on its way is none. */
+  private async whole<T>(reading: () => Promise<T>): Promise<T> {
+    try {
+      return await reading();
+    } catch (error) {
+      throw this.unreachable(error);
+    }
+  }
+
+  private unreachable(error: unknown): KubernetesUnreachable {
+    const cause = (error as { cause?: { code?: string; message?: string } }).cause;
+    return new KubernetesUnreachable(
+      `Kubernetes (context ${this.context}, ${this.server}) does not answer: ${cause?.code ?? cause?.message ?? String(error)}.`,
+      { cause: error },
+    );
   }
 
   /**

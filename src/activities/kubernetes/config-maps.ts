@@ -1,10 +1,7 @@
 import type { V1ObjectMeta } from '@kubernetes/client-node';
-import { KubernetesError, type Cluster, type Wire } from './api.ts';
+import { KubernetesError, metadataOnly, type Cluster, type Wire } from './api.ts';
 import type { ReplicaSet } from './deployment/revisions.ts';
 import { configMapsOf } from './config-map/references.ts';
-
-/** Asks the API server for metadata alone: the contents never reach this process. */
-const metadataOnly = 'application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io';
 
 /**
  * ConfigMaps that the revision uses and that were changed after it was made, or are gone: a
@@ -22,7 +19,7 @@ export async function configMapWarnings(
         const { metadata } = await cluster.get<{ metadata: Wire<V1ObjectMeta> }>(
           `/api/v1/namespaces/${namespace}/configmaps/${name}`,
           {},
-          metadataOnly,
+          metadataOnly.object,
         );
         const times = (metadata.managedFields ?? []).map(({ time }) => time ?? '');
         const changed = times.sort().at(-1) ?? metadata.creationTimestamp ?? '';

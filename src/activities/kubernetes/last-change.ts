@@ -1,5 +1,7 @@
 /** What runs have noted on objects: the one trace that nobody can make who may only write to Temporal. */
 import type { RunIdentity, Target } from '../../contract/plan.ts';
+import { isOf, notesOf } from '../helm/notes.ts';
+import { readRecords } from '../helm/releases.ts';
 import type { Cluster } from './api.ts';
 import { restoredRollback, wasRestoredBy } from './deployment/annotations.ts';
 import { changesBy, type KubernetesObject, markOf, objectPath } from './objects.ts';
@@ -10,6 +12,10 @@ export async function hasChanged(
   { kind, namespace, name }: Target,
   run: RunIdentity,
 ): Promise<boolean> {
+  if (kind === 'helm-release') {
+    const notes = notesOf(await readRecords(cluster, namespace, name));
+    return notes.some((note) => isOf(note, run));
+  }
   const object = await cluster.find<KubernetesObject>(objectPath(kind, namespace, name));
   return object !== undefined && (changesBy(object, run).length > 0 || wasRestoredBy(object, run));
 }
@@ -19,6 +25,10 @@ export async function lastChangeAt(
   cluster: Cluster,
   { kind, namespace, name }: Target,
 ): Promise<string | undefined> {
+  if (kind === 'helm-release') {
+    const [latest] = notesOf(await readRecords(cluster, namespace, name));
+    return latest?.at;
+  }
   const object = await cluster.find<KubernetesObject>(objectPath(kind, namespace, name));
   if (!object) return undefined;
   const times = [markOf(object)?.at, restoredRollback(object)?.at].filter(

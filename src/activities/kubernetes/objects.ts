@@ -59,6 +59,8 @@ const kinds: Record<TargetKind, Kind> = {
     api: '/apis/gateway.networking.k8s.io/served',
     plural: 'httproutes',
   },
+  // Of many Secrets, one a revision: see src/activities/helm/releases.ts.
+  'helm-release': { name: 'Helm release', api: '/api/v1', plural: 'secrets' },
 };
 
 function argo(name: string, plural: string): Kind {

@@ -9,6 +9,7 @@ import { podsPath, readySince, type Pod } from '../kubernetes/pods.ts';
 import { revisionLabel } from '../kubernetes/stateful-set/pods.ts';
 import { readStatefulSetHistory } from '../kubernetes/stateful-set/revisions.ts';
 import { readService, selectorText } from '../kubernetes/service/service.ts';
+import { killGroup } from '../kill-group.ts';
 
 export interface Measurement {
   green: boolean;
@@ -56,6 +57,7 @@ export async function measureLogs(
   const pods = await cluster.get<ListOf<Pod>>(podsPath(namespace), { labelSelector });
   const counts = await Promise.all(
     pods.items.map(async (pod) => {
+      if (pod.metadata?.deletionTimestamp) return 0;
       const ready = readySince(pod);
       if (!ready) return 0;
       const sinceTime = ready > since ? ready : since;
@@ -84,6 +86,8 @@ async function measuredPods(
     const selector = selectorText(service?.spec?.selector);
     return { selector, since: service && markOf(service)?.at };
   }
+  // When a release has come up, no other pods are left of it.
+  if (kind === 'helm-release') return { selector: '' };
   if (kind === 'statefulset') {
     const current = (await readStatefulSetHistory(cluster, namespace, name))?.current;
     return { selector: `${revisionLabel}=${current?.name ?? ''}` };
@@ -137,13 +141,5 @@ export async function measureSmoke(
     return { green: false, text: `smoke: ${program}: ${why}${last ? ` (${last})` : ''}` };
   } finally {
     over.removeEventListener('abort', endGroup);
-  }
-}
-
-function killGroup(pid: number | undefined): void {
-  try {
-    if (pid !== undefined) process.kill(-pid, 'SIGKILL');
-  } catch {
-    // It has ended by itself.
   }
 }

@@ -13,6 +13,7 @@ import { loadSettings } from '../../config/settings.ts';
 import { namespaceName, objectName } from '../../contract/input.ts';
 import { CliError } from '../errors.ts';
 import { age, paint, printJson, printLine, table } from '../output.ts';
+import { helmHistory } from './helm-history.ts';
 import { statefulSetHistory } from './stateful-set-history.ts';
 
 export interface ClusterOptions {
@@ -21,8 +22,10 @@ export interface ClusterOptions {
   json?: boolean;
 }
 
-/** Prints the revisions of a Deployment or a StatefulSet, newest first. */
+/** Prints the revisions of a Deployment, a StatefulSet or a Helm release, newest first. */
 export async function history(target: string, options: ClusterOptions): Promise<number> {
+  const [, release] = /^(?:helm|release)\/(.*)$/.exec(target) ?? [];
+  if (release !== undefined) return helmHistory(release, options);
   const [, statefulSet] = /^(?:statefulset|sts)\/(.*)$/.exec(target) ?? [];
   if (statefulSet !== undefined) return statefulSetHistory(statefulSet, options);
   const name = target.replace(/^deployment\//, '');

@@ -3,6 +3,8 @@ import type { BreakerChange } from '../../activities/kubernetes/config-map/break
 import type { DeletionChange } from '../../activities/kubernetes/deployment/delete-deployment.ts';
 import type { DeploymentChange } from '../../activities/kubernetes/deployment/deployment-change.ts';
 import type { ReplicasChange } from '../../activities/kubernetes/deployment/replicas.ts';
+import type { ReleaseChange } from '../../activities/helm/release-change.ts';
+import { secretName } from '../../activities/helm/releases.ts';
 import { revisionAnnotation } from '../../activities/kubernetes/deployment/revisions.ts';
 import { fieldPatch } from '../../activities/kubernetes/fields.ts';
 import type { ExtraChange } from '../../activities/kubernetes/ingress/extra-ingress.ts';
@@ -53,6 +55,10 @@ const commandsFor: Record<string, (change: Change, plan: Plan) => string[]> = {
   'statefulset/restart': restartCommands,
   'service/resume': (change) => selectorCommands(change as SelectorChange),
   ...statefulSetCommands,
+  'helm/release': (change) => helmCommands(change as ReleaseChange),
+  'helm/migration': ({ after }) => [
+    `# Hooks that change data run with it: ${printable(after.hooks)}`,
+  ],
 };
 
 /** For what no command does safely. */
@@ -244,4 +250,24 @@ function deploymentCommands({ target, before, after }: DeploymentChange): string
     `${kubectl} rollout status deployment/${quote(name)} --timeout=10m`,
   ];
   return lines;
+}
+
+/** The newest revision by number, and the Secret that keeps it: a release may be installed anew. */
+function helmCommands({ target, before, after }: ReleaseChange): string[] {
+  const { context, namespace, name } = target;
+  const kubectl = kubectlFor(target);
+  const helm = `helm --kube-context ${quote(context)} -n ${quote(namespace)}`;
+  const numbers = `{range .items[*]}{.metadata.labels.version}{"\\n"}{end}`;
+  const newest = `${kubectl} get secrets -l owner=helm,name=${quote(name)} -o jsonpath='${numbers}' | sort -n | tail -n 1`;
+  const uidOf = (revision: number) =>
+    `${kubectl} get secret ${secretName(name, revision)} -o jsonpath='{.metadata.uid}'`;
+  const seen = `$(${newest}) $(${uidOf(before.revision)}) $(${uidOf(after.revision)})`;
+  return [
+    `if [ "${seen}" = '${before.revision} ${before.record} ${after.record}' ]; then`,
+    `  ${helm} rollback ${quote(name)} ${after.revision} --wait --history-max 0`,
+    'else',
+    `  echo 'Release ${name} is no longer at revision ${before.revision}: nothing is changed.' >&2`,
+    'fi',
+    `${helm} status ${quote(name)}`,
+  ];
 }

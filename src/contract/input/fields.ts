@@ -62,6 +62,9 @@ export const labelValue = z
   .string()
   .regex(/^[A-Za-z0-9]([-\w.]{0,61}[A-Za-z0-9])?$/, 'is not the value of a Kubernetes label');
 
+/** Helm's own rule for names of releases. */
+export const releaseName = objectName.max(53, 'is longer than 53 characters');
+
 /** A revision number of a history. */
 export const revision = z.int().min(1, 'must be 1 or more');
 

@@ -14,6 +14,7 @@ import type { ArgoRolloutsActivities } from '../../activities/argo-rollouts/inde
 import type { AuthorityActivities } from '../../activities/authority/index.ts';
 import type { GatewayApiActivities } from '../../activities/gateway-api/index.ts';
 import type { IstioActivities } from '../../activities/istio/index.ts';
+import type { HelmActivities } from '../../activities/helm/index.ts';
 import type { KubernetesActivities } from '../../activities/kubernetes/index.ts';
 import type { LockActivities } from '../../activities/lock/index.ts';
 import type { OwnersActivities } from '../../activities/owners/index.ts';
@@ -93,6 +94,7 @@ export const owners = activitiesOf<OwnersActivities>('owners');
 export const argoRollouts = activitiesOf<ArgoRolloutsActivities>('argoRollouts');
 export const istio = activitiesOf<IstioActivities>('istio');
 export const gatewayApi = activitiesOf<GatewayApiActivities>('gatewayApi');
+export const helm = activitiesOf<HelmActivities>('helm');
 export const verification = activitiesOf<VerificationActivities>('verification');
 export const authority = activitiesOf<AuthorityActivities>('authority');
 export const people = activitiesOf<PeopleActivities>('people');
