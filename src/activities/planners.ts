@@ -7,6 +7,7 @@ import { planBlueGreenRollback } from './kubernetes/blue-green/plan-blue-green-r
 import { planCanaryRollback } from './kubernetes/canary/plan-canary-rollback.ts';
 import { planDeploymentRollback } from './kubernetes/deployment/plan-deployment-rollback.ts';
 import { inRegion, regionOf } from './region-plans.ts';
+import { planRelease } from './owners/plan-release.ts';
 import { planServicesRollback } from './kubernetes/deployment/plan-services-rollback.ts';
 
 /**
@@ -22,6 +23,7 @@ export type Planner<P extends Procedure> = (
 const planners: { [P in Procedure]: Planner<P> } = {
   deployment: planDeploymentRollback,
   'blue-green': planBlueGreenRollback,
+  release: planRelease,
   services: planServicesRollback,
   canary: planCanaryRollback,
 };

@@ -41,4 +41,9 @@ export class Authority {
     const notice = await noticeOf(this.parts, execution, asking);
     if (notice) await this.parts.tell(notice);
   }
+  /** Tells the first contact something that nobody need decide about. */
+  async tellContact(workflowId: string, text: string): Promise<void> {
+    const [first = ''] = this.parts.source.current().settings.contacts;
+    await this.parts.tell({ workflowId, roles: [first], urgent: false, text });
+  }
 }

@@ -10,7 +10,7 @@ import { ApplicationFailure, type Client, WorkflowNotFoundError } from '@tempora
 import { KubeconfigError, KubernetesError, type Clusters } from '../activities/kubernetes/api.ts';
 import { lastChangeAt } from '../activities/kubernetes/last-change.ts';
 import { failureTypes } from '../contract/failures.ts';
-import { targetName, type Target } from '../contract/plan.ts';
+import { isOwner, targetName, type Target } from '../contract/plan.ts';
 
 const remembered = '1 hour';
 const rememberedMs = 3_600_000;
@@ -43,7 +43,8 @@ export class Regions {
    * Regions of the targets, and those where the same services were changed within the last hour.
    * @throws Refused for a cluster that is no region where there are several: it could not be counted.
    */
-  async of(targets: readonly Target[]): Promise<string[]> {
+  async of(all: readonly Target[]): Promise<string[]> {
+    const targets = all.filter((target) => !isOwner(target));
     const own = targets.map((target) => this.nameOf(target));
     const known = [...this.contexts.keys()];
     const stranger = own.find((region) => !known.includes(region));
@@ -68,7 +69,7 @@ export class Regions {
    * others, so that it matters.
    */
   async mark(target: Target): Promise<boolean> {
-    if (this.contexts.size < 2) return false;
+    if (this.contexts.size < 2 || isOwner(target)) return false;
     const region = this.nameOf(target);
     await this.client.workflow.start(markWorkflowType, {
       workflowId: markId(region, target),

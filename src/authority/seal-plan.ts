@@ -35,7 +35,7 @@ export async function sealPlan(
   const { settings } = register;
   const [origin, touched] = await Promise.all([
     originOf(client, execution),
-    regions.of(made.targets),
+    regions.of(made.changes.map(({ target }) => target)),
   ]);
   const aud = audienceOf(namespace, execution.workflowId);
   const found = await authorityOfStart(register, { ...origin, aud, input: rawInput }, input, () =>

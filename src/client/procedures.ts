@@ -46,6 +46,14 @@ const texts: Record<Procedure, CommandText> = {
       'rollback canary wakala --canary v2 --stable v1 --dry-run',
     ],
   },
+  release: {
+    description: 'let GitOps or progressive delivery act by itself again after a rollback',
+    examples: [
+      'rollback release application/shop',
+      'rollback release kustomization/apps -n flux-system',
+      'rollback holds                       # what is held, since when and why',
+    ],
+  },
 };
 
 /** Adds the commands that start runs, and `plan` with one below it for each. */

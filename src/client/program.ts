@@ -26,6 +26,7 @@ Examples:
   $ rollback list --waiting
   $ rollback approve ID                                  # shows the plan, asks, and signs
   $ rollback watch ID
+  $ rollback holds                                       # what a rollback has left held
 
 Exit codes: 0 rolled back or nothing to do, 1 failed or gone back, 2 wrong use or refused,
 3 rejected or expired, 4 another run holds the target, 5 Temporal, cluster or worker not reachable.
@@ -187,6 +188,24 @@ function addCluster(cli: Command, ended: (exitCode: number) => void): void {
     .action(async (target: string, flags: Flags) => {
       const { history } = await import('./commands/cluster.ts');
       ended(await history(target, flags));
+    });
+  placed(cli.command('holds'))
+    .description(
+      'list what runs hold (Argo CD, Flux, Flagger), since when and why; needs no Temporal',
+    )
+    .addHelpText(
+      'after',
+      `
+A rollback holds whoever would bring the bad version back, and leaves that so: revert in their source, then
+release them.
+
+Examples:
+  $ rollback holds
+  $ rollback release application/shop`,
+    )
+    .action(async (flags: Flags) => {
+      const { holds } = await import('./commands/holds.ts');
+      ended(await holds(flags));
     });
   placed(cli.command('pods'))
     .argument('<name>', 'name of the Deployment')

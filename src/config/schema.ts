@@ -121,6 +121,23 @@ export const settingsSchema = z.strictObject({
     )
     .default({}),
   services: z.record(z.string(), service).default({}).check(assertOrder),
+  /** GitOps and progressive delivery, which are held while what they own is rolled back. */
+  owners: z
+    .strictObject({
+      argoCd: z
+        .strictObject({
+          /** Where Argo CD is installed; its applications may also stand beside what they deploy. */
+          namespace: namespaceName.default('argocd'),
+          /** Context of its cluster, where that is another one than it deploys to. */
+          context: z.string().min(1).optional(),
+        })
+        .prefault({}),
+      /** Where the Flux objects are that stand beside nothing of what they apply. */
+      flux: z.strictObject({ namespace: namespaceName.default('flux-system') }).prefault({}),
+      /** How often the contacts are told again of what is held. */
+      remindEvery: duration.default(3_600_000),
+    })
+    .prefault({}),
   authority: authoritySchema.prefault({}),
   /** Words that the CLI takes in place of a longer command. */
   aliases: z.record(z.string().regex(/^[a-z][a-z0-9-]*$/), z.array(z.string().min(1))).default({}),

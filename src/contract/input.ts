@@ -7,12 +7,19 @@ import { blueGreen } from './input/blue-green.ts';
 import { canary } from './input/canary.ts';
 import { deployment } from './input/deployment.ts';
 import { common } from './input/fields.ts';
+import { release } from './input/release.ts';
 import { services } from './input/services.ts';
 
 export { labelKey, labelValue, namespaceName, objectName } from './input/fields.ts';
 
 /** Every procedure, by its name in the CLI. */
-export const procedures = { deployment, services, 'blue-green': blueGreen, canary } as const;
+export const procedures = {
+  deployment,
+  services,
+  'blue-green': blueGreen,
+  canary,
+  release,
+} as const;
 export type Procedure = keyof typeof procedures;
 export type InputOf<P extends Procedure> = z.output<(typeof procedures)[P]['input']>;
 export type CommonInput = Pick<InputOf<'deployment'>, keyof typeof common>;
@@ -30,7 +37,8 @@ export function defaultWorkflowId(procedure: Procedure, subject: string, now: Da
     .toISOString()
     .replace(/\.(\d{3})Z$/, '-$1Z')
     .replaceAll(':', '-');
-  return ['rollback', procedure, subject.slice(0, 200), time].filter(Boolean).join('-');
+  const words = subject.slice(0, 200).replaceAll('/', '-');
+  return ['rollback', procedure, words, time].filter(Boolean).join('-');
 }
 
 /** An input that fails its schema; the message is one sentence that names the field. */

@@ -7,7 +7,22 @@ import type { Assessment, KnownKey, Need, StartAuthority, WaitSettings } from '.
 
 /** Kinds of what runs change; those of Kubernetes are found in its API by `objectPath`. */
 export type TargetKind =
-  'deployment' | 'service' | 'virtualservice' | 'destinationrule' | 'httproute';
+  'deployment' | 'service' | 'virtualservice' | 'destinationrule' | 'httproute' | OwnerKind;
+
+/**
+ * Kinds of what itself changes other objects: GitOps and progressive delivery. Several runs may hold
+ * one at a time, each with a reason of its own, so none is locked; and where one stands says nothing
+ * of the region that is changed, since Argo CD may be in a cluster of its own.
+ */
+export const ownerKinds = [
+  'application',
+  'applicationset',
+  'kustomization',
+  'helmrelease',
+  'canary',
+  'rollout',
+] as const;
+export type OwnerKind = (typeof ownerKinds)[number];
 
 /** Something that a run changes, under the identity that its system gave it. */
 export interface Target {
@@ -131,6 +146,10 @@ export interface Effect {
 /** Id that a change of one region's plan has in the plan of all. */
 export function regionalId(region: string, id: string): string {
   return `${region}:${id}`;
+}
+
+export function isOwner({ kind }: Pick<Target, 'kind'>): boolean {
+  return ownerKinds.some((owner) => owner === kind);
 }
 
 /** A target as people name it: `deployment/production/wakala-api`. */

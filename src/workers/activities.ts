@@ -1,3 +1,4 @@
+import { argoRolloutsActivities } from '../activities/argo-rollouts/index.ts';
 import { authorityActivities } from '../activities/authority/index.ts';
 import { gatewayApiActivities } from '../activities/gateway-api/index.ts';
 import { istioActivities } from '../activities/istio/index.ts';
@@ -5,6 +6,7 @@ import { kubernetesActivities } from '../activities/kubernetes/index.ts';
 import type { Clusters } from '../activities/kubernetes/api.ts';
 import { lockActivities } from '../activities/lock/index.ts';
 import type { Locks } from '../activities/lock/locks.ts';
+import { ownersActivities } from '../activities/owners/index.ts';
 import { peopleActivities } from '../activities/people/index.ts';
 import { verificationActivities } from '../activities/verification/index.ts';
 import type { Authority } from '../authority/authority.ts';
@@ -33,6 +35,8 @@ export function allActivities(
     kubernetes: kubernetesActivities({ clusters, settings, authority }),
     istio: istioActivities(clusters),
     gatewayApi: gatewayApiActivities(clusters),
+    argoRollouts: argoRolloutsActivities(clusters),
+    owners: ownersActivities({ clusters, settings, authority }),
     verification: verificationActivities(clusters, settings),
     lock: lockActivities(locks),
     authority: authorityActivities(authority, settings),

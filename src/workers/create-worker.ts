@@ -10,6 +10,7 @@ import { Regions } from '../authority/regions.ts';
 import type { RegisterSource } from '../authority/register.ts';
 import { findService } from '../config/services.ts';
 import { type LoadedSettings, SettingsError } from '../config/settings.ts';
+import { isOwner } from '../contract/plan.ts';
 import { taskQueue } from '../contract/run.ts';
 import { allActivities } from './activities.ts';
 import { activityInterceptors } from './interceptors.ts';
@@ -55,8 +56,13 @@ export function createWorker({
   const authority = new Authority({
     ...{ source: register, key, client, namespace, clusters, tell },
     regions: new Regions(client, clusters, () => register.settings.regions),
-    measureErrorRate: ({ targets }, limit) => {
-      const found = targets.map((target) => findService(register.settings, target));
+    measureErrorRate: ({ targets, changes }, limit) => {
+      // Owners, and copies that go back with what they are of, have no rate of their own.
+      const copies = changes.filter(({ after }) => after.copyOf !== undefined);
+      const own = targets.filter(
+        (target) => !isOwner(target) && !copies.some((copy) => copy.target.uid === target.uid),
+      );
+      const found = own.map((target) => findService(register.settings, target));
       return isErrorRateAbove(found, limit);
     },
   });

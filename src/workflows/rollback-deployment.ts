@@ -1,8 +1,9 @@
+import type { RolloutChange } from '../activities/argo-rollouts/rollout-change.ts';
 import type { DeploymentChange } from '../activities/kubernetes/deployment/deployment-change.ts';
-import type { Plan } from '../contract/plan.ts';
-import { kubernetes } from './run/proxies.ts';
+import type { Change, Plan } from '../contract/plan.ts';
+import { argoRollouts, kubernetes } from './run/proxies.ts';
 import { runbook } from './run/runbook.ts';
-import type { Run } from './run/steps.ts';
+import type { ChangeMandate, Run } from './run/steps.ts';
 
 /**
  * R3: `kubectl rollout undo deployment/NAME [--to-revision=N]` and `kubectl rollout status`, with
@@ -15,9 +16,22 @@ export const rollbackDeployment = runbook('deployment', {
   byHand: lookByHand,
 });
 
-/** The steps for one Deployment, `of` which the titles speak where there are several. */
+/**
+ * The steps for one Deployment, `of` which the titles speak where there are several. Where Flagger's
+ * copy of it serves production, that goes first.
+ */
 export async function restoreDeployment(run: Run, id: string, of = ''): Promise<void> {
-  const change = run.change<DeploymentChange>(id);
+  const copy = find<DeploymentChange>(run, `${id}:primary`);
+  if (copy) await restoreOne(run, copy, ` of ${copy.change.target.name}`);
+  await restoreOne(run, run.change<DeploymentChange>(id), of, find(run, `${id}:rollout`));
+}
+
+async function restoreOne(
+  run: Run,
+  change: ChangeMandate<DeploymentChange>,
+  of: string,
+  rollout?: ChangeMandate<RolloutChange>,
+): Promise<void> {
   run.ifCutShort(`Hand the Deployment back${of}`, () =>
     kubernetes.handBackDeployment(change.inverse),
   );
@@ -25,18 +39,28 @@ export async function restoreDeployment(run: Run, id: string, of = ''): Promise<
     do: () => kubernetes.restoreTemplate(change),
     undo: async () => {
       await kubernetes.restoreTemplate(change.inverse);
-      return kubernetes.driveRollout(change.inverse);
+      const effect = await kubernetes.driveRollout(change.inverse);
+      return rollout ? argoRollouts.driveRollout(rollout.inverse) : effect;
     },
     undoOnlyIf: () => kubernetes.compareRevisions(change),
   });
   await run.step(`Wait for every replica${of}`, {
     do: () => kubernetes.driveRollout(change),
   });
+  if (!rollout) return;
+  await run.step(`Wait for Argo Rollouts${of}`, {
+    do: () => argoRollouts.driveRollout(rollout),
+  });
+}
+
+function find<C extends Change>(run: Run, id: string): ChangeMandate<C> | undefined {
+  return run.plan.changes.some((change) => change.id === id) ? run.change<C>(id) : undefined;
 }
 
 /** Commands that show what stands there. */
 export function lookByHand({ targets }: Plan): string[] {
-  return targets.flatMap(({ context, namespace, name }) => [
+  const deployments = targets.filter(({ kind }) => kind === 'deployment');
+  return deployments.flatMap(({ context, namespace, name }) => [
     `See what stands there: rollback history deployment/${name} -n ${namespace} --context ${context}`,
     `See its pods: rollback pods ${name} -n ${namespace} --context ${context}`,
   ]);

@@ -1,4 +1,5 @@
 import type { DeploymentChange } from '../activities/kubernetes/deployment/deployment-change.ts';
+import type { Change } from '../contract/plan.ts';
 import { lookByHand, restoreDeployment } from './rollback-deployment.ts';
 import { kubernetes } from './run/proxies.ts';
 import { runbook } from './run/runbook.ts';
@@ -12,7 +13,7 @@ export const rollbackServices = runbook('services', {
   plan: (...request) => kubernetes.planServicesRollback(...request),
 
   async steps(run) {
-    const changes = run.plan.changes as DeploymentChange[];
+    const changes = run.plan.changes.filter(isOfDeployment);
     const turns = [...new Set(changes.map(({ after }) => after.turn ?? 0))].sort((a, b) => a - b);
     for (const turn of turns) {
       await run.together(
@@ -29,3 +30,8 @@ export const rollbackServices = runbook('services', {
 
   byHand: lookByHand,
 });
+
+/** Those that have a turn of their own; what serves in their stead goes with them. */
+function isOfDeployment(change: Change): change is DeploymentChange {
+  return change.kind === 'deployment/template' && change.after.copyOf === undefined;
+}

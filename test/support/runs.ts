@@ -52,8 +52,9 @@ export abstract class Runs {
     person: PersonName | 'nobody',
     input: unknown,
     workflowId = newId(),
+    procedure = this.procedure,
   ): Promise<string> {
-    const { workflowType } = procedures[this.procedure];
+    const { workflowType } = procedures[procedure];
     const run = { namespace: 'default', workflowId, workflowType, input };
     const memo =
       person === 'nobody' ? {} : { [startMemo]: await signStart(await keyOf(person), run) };
@@ -85,6 +86,12 @@ export abstract class Runs {
   /** Starts a run and waits for its end. */
   async run(input: Input): Promise<RunResult> {
     return this.result(await this.start(input));
+  }
+
+  /** Releases an owner of this file's namespace, and waits until that is done. */
+  async release(owner: string): Promise<RunResult> {
+    const input = { owner, namespace: this.cluster.namespace };
+    return this.result(await this.startAs('on-call', input, newId(), 'release'));
   }
 
   async status(workflowId: string): Promise<RunStatus> {

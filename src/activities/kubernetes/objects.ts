@@ -6,6 +6,9 @@ import type { Cluster, Wire } from './api.ts';
 
 /** Any object, as far as all of them are alike. */
 export interface KubernetesObject {
+  /** Both are missing on the items of lists. */
+  apiVersion?: string;
+  kind?: string;
   metadata?: Wire<V1ObjectMeta>;
 }
 
@@ -39,7 +42,30 @@ const kinds: Record<TargetKind, Kind> = {
     api: '/apis/gateway.networking.k8s.io/served',
     plural: 'httproutes',
   },
+  application: argo('Argo CD application', 'applications'),
+  applicationset: argo('Argo CD ApplicationSet', 'applicationsets'),
+  rollout: argo('Argo Rollout', 'rollouts'),
+  kustomization: {
+    name: 'Flux Kustomization',
+    api: '/apis/kustomize.toolkit.fluxcd.io/v1',
+    plural: 'kustomizations',
+  },
+  helmrelease: {
+    name: 'Flux HelmRelease',
+    api: '/apis/helm.toolkit.fluxcd.io/v2',
+    plural: 'helmreleases',
+  },
+  canary: { name: 'Flagger canary', api: '/apis/flagger.app/v1beta1', plural: 'canaries' },
 };
+
+function argo(name: string, plural: string): Kind {
+  return { name, api: '/apis/argoproj.io/v1alpha1', plural };
+}
+
+/** Whether the kind, as somebody has written it, is one that is known. */
+export function isKnownKind(kind: string): kind is TargetKind {
+  return Object.hasOwn(kinds, kind);
+}
 
 /** Path of all objects of a kind in a namespace, or of one of them. */
 export function objectPath(kind: TargetKind, namespace: string, name?: string): string {
@@ -81,7 +107,7 @@ export async function readTarget<T extends KubernetesObject>(
   );
 }
 
-const markAnnotation = 'rollback-workflows/changed-by';
+export const markAnnotation = 'rollback-workflows/changed-by';
 
 /**
  * What a run notes on every object that it changes: that it has begun, and which of its changes it

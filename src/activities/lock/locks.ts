@@ -12,7 +12,13 @@ import {
 import { lastActivityMayLiveMs } from '../../contract/activities.ts';
 import { failureTypes } from '../../contract/failures.ts';
 import { shellWord } from '../../contract/printable.ts';
-import { targetKey, targetName, type RunIdentity, type Target } from '../../contract/plan.ts';
+import {
+  isOwner,
+  targetKey,
+  targetName,
+  type RunIdentity,
+  type Target,
+} from '../../contract/plan.ts';
 
 const lockWorkflowType = 'targetLock';
 const lockQueue = 'rollback-locks';
@@ -48,7 +54,9 @@ export class Locks {
    * @throws TargetBusy naming the run that holds the first that is not free.
    */
   async takeAll(targets: readonly Target[], owner: RunIdentity): Promise<void> {
-    const inOrder = targets.toSorted((one, other) => (targetKey(one) < targetKey(other) ? -1 : 1));
+    const inOrder = lockable(targets).toSorted((one, other) =>
+      targetKey(one) < targetKey(other) ? -1 : 1,
+    );
     const started = await Promise.all(inOrder.map((target) => this.tryToStart(target, owner)));
     await this.assertOpen(owner, started);
     const held = await Promise.allSettled(
@@ -70,8 +78,13 @@ export class Locks {
    * that has ended once its last activity must have stopped.
    * @throws TargetBusy naming the run that holds it.
    * @throws TargetSettling, to be tried again, until the last activity must have stopped.
+   * @throws NotMandated where the run has ended, for targets that several runs hold at a time.
    */
   async hold(target: Target, owner: RunIdentity): Promise<void> {
+    if (isOwner(target)) {
+      if ((await this.closedAt(owner)) === undefined) return;
+      throw hasEnded(owner);
+    }
     for (;;) {
       const held = await this.find(target);
       if (!held) {
@@ -167,10 +180,7 @@ export class Locks {
         this.end(target, { owner, lockRunId }, 'its run has ended'),
       ),
     );
-    throw ApplicationFailure.nonRetryable(
-      `Run ${owner.workflowId} has ended, and changes nothing any more.`,
-      failureTypes.notMandated,
-    );
+    throw hasEnded(owner);
   }
 
   private async find(target: Target): Promise<Held | undefined> {
@@ -209,6 +219,18 @@ export class Locks {
       if (!(error instanceof WorkflowNotFoundError)) throw error;
     }
   }
+}
+
+/** Targets but for owners, which several runs hold at a time. */
+export function lockable(targets: readonly Target[]): Target[] {
+  return targets.filter((target) => !isOwner(target));
+}
+
+function hasEnded({ workflowId }: RunIdentity): ApplicationFailure {
+  return ApplicationFailure.nonRetryable(
+    `Run ${workflowId} has ended, and changes nothing any more.`,
+    failureTypes.notMandated,
+  );
 }
 
 function isSame(one: RunIdentity, other: RunIdentity): boolean {

@@ -11,6 +11,7 @@ import type { RunIdentity } from '../../contract/plan.ts';
 import { taskQueue } from '../../contract/run.ts';
 import { searchAttributes } from '../../contract/search-attributes.ts';
 import { checkAuthority } from '../check-authority.ts';
+import { checkOwners } from '../check-owners.ts';
 import { CliError } from '../errors.ts';
 import { type Finding, look } from '../findings.ts';
 import { paint, printJson, printLine } from '../output.ts';
@@ -159,6 +160,7 @@ async function checkCluster(
     });
     await look(findings, 'left behind', () => leftBehind(cluster, namespace, temporal, mend));
   }
+  await checkOwners(findings, settings);
 }
 
 async function refusedIn(cluster: Cluster, namespace: string): Promise<string[]> {

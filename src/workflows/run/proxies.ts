@@ -10,11 +10,13 @@ import {
   scheduleActivity,
   scheduleLocalActivity,
 } from '@temporalio/workflow';
+import type { ArgoRolloutsActivities } from '../../activities/argo-rollouts/index.ts';
 import type { AuthorityActivities } from '../../activities/authority/index.ts';
 import type { GatewayApiActivities } from '../../activities/gateway-api/index.ts';
 import type { IstioActivities } from '../../activities/istio/index.ts';
 import type { KubernetesActivities } from '../../activities/kubernetes/index.ts';
 import type { LockActivities } from '../../activities/lock/index.ts';
+import type { OwnersActivities } from '../../activities/owners/index.ts';
 import type { PeopleActivities } from '../../activities/people/index.ts';
 import type { VerificationActivities } from '../../activities/verification/index.ts';
 import { type ActivityClass, classOf, heartbeatTimeoutMs } from '../../contract/activities.ts';
@@ -89,6 +91,8 @@ function activitiesOf<A extends Activities>(system: string): A {
 export const kubernetes = activitiesOf<KubernetesActivities>('kubernetes');
 export const istio = activitiesOf<IstioActivities>('istio');
 export const gatewayApi = activitiesOf<GatewayApiActivities>('gatewayApi');
+export const owners = activitiesOf<OwnersActivities>('owners');
+export const argoRollouts = activitiesOf<ArgoRolloutsActivities>('argoRollouts');
 export const verification = activitiesOf<VerificationActivities>('verification');
 export const authority = activitiesOf<AuthorityActivities>('authority');
 export const people = activitiesOf<PeopleActivities>('people');

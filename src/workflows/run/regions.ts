@@ -67,6 +67,11 @@ function isUnreachable(error: unknown): boolean {
   return error instanceof Error && error.cause instanceof TimeoutFailure;
 }
 
+/** Title of a step as the whole run has it. */
+export function titleIn(region: string | undefined, title: string): string {
+  return region === undefined ? title : `${title} in ${region}`;
+}
+
 /** What is to be done about regions that could not be reached, a sentence each. */
 export function missedRegions({ regions = [] }: Plan): string[] {
   return regions.flatMap(({ name, unreachable }) =>
@@ -127,12 +132,13 @@ class RegionalRun implements Run {
     return this.whole.change(regionalId(this.region.name, id));
   }
 
-  step(title: string, { do: action, undo, undoOnlyIf }: Step): Promise<void> {
+  step(title: string, { do: action, undo, undoOnlyIf, ...step }: Step): Promise<void> {
     const there =
       <T>(act: () => Promise<T>) =>
       () =>
         this.there(act);
-    return this.whole.step(this.titled(title), {
+    return this.whole.step(titleIn(this.region.name, title), {
+      ...step,
       do: there(action),
       undo: undo && there(undo),
       undoOnlyIf: undoOnlyIf && there(undoOnlyIf),
@@ -152,15 +158,11 @@ class RegionalRun implements Run {
   }
 
   leaveOpen(text: string): void {
-    this.whole.leaveOpen(this.titled(text));
+    this.whole.leaveOpen(titleIn(this.region.name, text));
   }
 
   ifCutShort(title: string, action: Step['do']): void {
-    this.whole.ifCutShort(this.titled(title), () => this.there(action));
-  }
-
-  private titled(title: string): string {
-    return `${title} in ${this.region.name}`;
+    this.whole.ifCutShort(titleIn(this.region.name, title), () => this.there(action));
   }
 
   private there<T>(action: () => Promise<T>): Promise<T> {

@@ -22,6 +22,7 @@ import {
   outcomeBeforeAnyChange,
   typedCause,
 } from './outcome.ts';
+import { holdOwners, leftHeld } from './owners.ts';
 import { lock, stepTitle } from './proxies.ts';
 import { StatusBoard } from './status.ts';
 import { missedRegions, planEverywhere, takeStepsEverywhere } from './regions.ts';
@@ -152,9 +153,13 @@ async function carryOut<P extends Procedure>(
   try {
     board.enter('executing', plan.summary);
     for (const missed of missedRegions(plan)) board.addGap(missed);
-    await takeStepsEverywhere(run, input, (there) => definition.steps(there, input));
+    await takeStepsEverywhere(run, input, async (there) => {
+      await holdOwners(there);
+      await definition.steps(there, input);
+    });
     await run.verify();
-    result = board.end('rolled-back', plan.summary, missedRegions(plan));
+    const next = [...missedRegions(plan), ...leftHeld(plan, board.status.steps)];
+    result = board.end('rolled-back', plan.summary, next);
   } catch (error) {
     if (!isOutcome(error)) throw error;
     if (!run.changedAnything && isPlanVoid(error) && (await leavesNothing(run))) {
@@ -174,7 +179,7 @@ async function carryOut<P extends Procedure>(
 async function leavesNothing(run: WholeRun): Promise<boolean> {
   try {
     await run.cutShort(false);
-    return true;
+    return await run.takeBackAsides();
   } catch (error) {
     if (!isOutcome(error)) throw error;
     // Who is not allowed to begin has left nothing.
@@ -245,5 +250,6 @@ async function goBack<P extends Procedure>(
   const left = await run.compensate();
   left.push(...(await run.cutShort(true)));
   if (left.length === 0) return board.end(asked ? 'aborted' : 'compensated', cause, left);
-  return board.end('failed', cause, [...left, ...definition.byHand(run.plan)]);
+  const held = leftHeld(run.plan, board.status.steps);
+  return board.end('failed', cause, [...left, ...definition.byHand(run.plan), ...held]);
 }

@@ -28,6 +28,8 @@ type StepResult = Effect | string | void;
 
 export interface Step {
   do: () => Promise<StepResult>;
+  /** Changes nothing that the plan is about, so that a plan that does not hold is made anew after it. */
+  isAside?: boolean;
   /**
    * Takes the step back. It is registered before `do` starts, because a step that failed or timed
    * out may have had its effect all the same.
@@ -44,6 +46,7 @@ interface Registered {
   status: StepStatus;
   undo: NonNullable<Step['undo']>;
   undoOnlyIf: Step['undoOnlyIf'];
+  isAside: boolean;
 }
 
 /** A mandate for a change, with the one that takes it back. */
@@ -134,11 +137,11 @@ export class WholeRun implements Run {
       this.board.enter('executing', title);
     }
     const status = this.board.addStep(title);
-    const { undo, undoOnlyIf } = step;
-    if (undo) this.compensations.unshift({ status, undo, undoOnlyIf });
+    const { undo, undoOnlyIf, isAside = false } = step;
+    if (undo) this.compensations.unshift({ status, undo, undoOnlyIf, isAside });
     for (;;) {
       try {
-        return await this.attempt(status, step.do);
+        return await this.attempt(status, step.do, isAside);
       } catch (error) {
         if (!(await this.isHeld(error))) throw error;
         // Somebody else's work stands there now, which must not wait in a state that is this run's.
@@ -227,9 +230,18 @@ export class WholeRun implements Run {
    * @returns what could not be undone and why; empty where all was.
    */
   async compensate(): Promise<string[]> {
+    return this.undo(this.compensations);
+  }
+
+  /** Takes back what was done aside of the plan's own changes; false where that cannot be done. */
+  async takeBackAsides(): Promise<boolean> {
+    return (await this.undo(this.compensations.filter(({ isAside }) => isAside))).length === 0;
+  }
+
+  private async undo(registered: readonly Registered[]): Promise<string[]> {
     return CancellationScope.nonCancellable(async () => {
       const left: string[] = [];
-      for (const { status, undo, undoOnlyIf } of this.compensations) {
+      for (const { status, undo, undoOnlyIf } of registered) {
         const { kept, nothing } =
           left.length > 0 ? { kept: 'a later step still stands' } : await this.mayUndo(undoOnlyIf);
         if (nothing !== undefined) {
@@ -290,10 +302,10 @@ export class WholeRun implements Run {
     status.state = 'undone';
   }
 
-  private async attempt(status: StepStatus, action: Step['do']): Promise<void> {
+  private async attempt(status: StepStatus, action: Step['do'], isAside = false): Promise<void> {
     try {
       const result = await stepTitle.run(status.title, action);
-      if (typeof result === 'object' && result.changed) this.changedAnything = true;
+      if (typeof result === 'object' && result.changed && !isAside) this.changedAnything = true;
       status.text = wordsOf(result);
       status.state = 'done';
     } catch (error) {

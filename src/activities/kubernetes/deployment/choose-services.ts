@@ -64,11 +64,16 @@ async function chooseAll(
     const history = sets.items.filter((set) =>
       set.metadata?.ownerReferences?.some((owner) => owner.uid === uid),
     );
+    const controller = metadata?.ownerReferences?.find((owner) => owner.controller);
     const newest = Math.min(
       ...history.map((set) => secondsSince(set.metadata?.creationTimestamp) ?? Infinity),
     );
     if (labels[workerLabel] !== undefined || runsHere(name)) {
       leftOut.push(`Left out: ${name}, the rollback's own worker.`);
+    } else if (controller?.kind === 'Canary') {
+      leftOut.push(
+        `Left out: ${name}, which Flagger copies and which goes back with what it copies.`,
+      );
     } else if (history.length < 2) {
       leftOut.push(`Left out: ${name}, which has no earlier revision.`);
     } else if (input.since && newest * 1000 > durationMs(input.since)) {

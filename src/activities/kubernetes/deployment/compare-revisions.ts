@@ -30,6 +30,10 @@ export async function compareRevisions(
 
 /** As `compareRevisions`, of a history that was read. */
 export function healthOf(history: RevisionHistory, mandate: DeploymentMandate): Comparison {
+  if (mandate.change.after.idle) {
+    const text = 'it has no pods of either version: its copy serves';
+    return { beforeIsHealthier: true, nothingToUndo: false, text };
+  }
   const availableOf = (template: string) =>
     history.revisions.find((entry) => entry.template === template)?.replicaSet.status
       ?.availableReplicas ?? 0;

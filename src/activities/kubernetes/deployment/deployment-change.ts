@@ -20,6 +20,10 @@ export type DeploymentChange = Change<
     surge: boolean;
     /** Where several go back in order: the number of its turn, from 0. */
     turn?: number;
+    /** Of Flagger's copy: the Deployment that it is a copy of. */
+    copyOf?: string;
+    /** Of a Deployment without pods, for which Flagger's copy serves: it may go either way. */
+    idle?: boolean;
   }
 >;
 export type DeploymentMandate = Mandate<DeploymentChange>;

@@ -4,14 +4,18 @@ import type { Settings } from '../../../config/schema.ts';
 import { turnOf } from '../../../config/order.ts';
 import { digestPlan } from '../../../contract/digest.ts';
 import type { InputOf } from '../../../contract/input.ts';
-import type { Plan } from '../../../contract/plan.ts';
+import type { Change, Plan } from '../../../contract/plan.ts';
 import { failureTypes } from '../../../contract/failures.ts';
 import { ApplicationFailure } from '@temporalio/common';
 import { refused } from '../../failures.ts';
+import { mergeOwners } from '../../owners/merge-owners.ts';
 import type { Clusters } from '../api.ts';
 import { chooseServices } from './choose-services.ts';
-import { draftDeploymentRollback, type DeploymentDraft } from './plan-deployment-rollback.ts';
-import { Room } from './room.ts';
+import {
+  type DeploymentDraft,
+  draftDeploymentRollback,
+  surroundingsOf,
+} from './plan-deployment-rollback.ts';
 
 /** As many differences are shown of all Deployments together. */
 const mostDifferences = 60;
@@ -27,12 +31,11 @@ export async function planServicesRollback(
   { settings }: LoadedSettings,
   input: InputOf<'services'>,
 ): Promise<Plan> {
-  const cluster = clusters.of(input.context);
-  const { chosen, leftOut } = await chooseServices(cluster, settings, input);
-  const room = new Room(cluster);
+  const around = surroundingsOf(clusters, settings, input.context);
+  const { chosen, leftOut } = await chooseServices(around.cluster, settings, input);
   const drafts = await Promise.allSettled(
     chosen.map(({ namespace, name }) =>
-      draftDeploymentRollback(room, cluster, settings, {
+      draftDeploymentRollback(around, {
         ...{ namespace, name, id: `${namespace}/${name}`, pace: input.pace },
       }),
     ),
@@ -59,16 +62,17 @@ function planOf(drafts: DeploymentDraft[], settings: Settings, leftOut: string[]
   const todo = drafts.filter(({ change }) => change !== undefined);
   const done = drafts.filter(({ change }) => change === undefined);
   const turns = turnsOf(todo, settings);
-  const changes = todo.map(({ change }, index) =>
+  const changes = todo.flatMap(({ change, companions }, index): Change[] =>
     change === undefined
       ? []
-      : [{ ...change, after: { ...change.after, turn: turns[index] ?? 0 } }],
+      : [{ ...change, after: { ...change.after, turn: turns[index] ?? 0 } }, ...companions],
   );
+  const all = [...changes, ...mergeOwners(todo.map(({ owners }) => owners))];
   const each = Math.max(1, Math.floor(mostDifferences / Math.max(1, todo.length)));
   return digestPlan({
     procedure: 'services',
-    targets: todo.map(({ target }) => target),
-    changes: changes.flat(),
+    targets: all.map(({ target }) => target),
+    changes: all,
     summary: summaryOf(todo, done, turns),
     differences: todo.flatMap(({ target, differences }) =>
       shortened(differences, each).map((line) => `${target.name}: ${line}`),
@@ -79,7 +83,7 @@ function planOf(drafts: DeploymentDraft[], settings: Settings, leftOut: string[]
       ...mergeWarnings(todo),
     ],
     checks: todo.flatMap(({ change, checks }) =>
-      checks.map((check) => ({ ...check, change: change?.id })),
+      checks.map((check) => ({ ...check, change: check.change ?? change?.id })),
     ),
     estimateSeconds: estimateOf(todo, turns),
   });

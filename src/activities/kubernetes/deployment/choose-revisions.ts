@@ -1,0 +1,107 @@
+import { stableRevision } from '../../argo-rollouts/plan-rollout.ts';
+import { refused } from '../../failures.ts';
+import { primaryName } from '../../flagger/canary.ts';
+import { choosePair, counterpart } from '../../flagger/primary.ts';
+import type { Owners } from '../../owners/find-owners.ts';
+import type { Cluster } from '../api.ts';
+import { standingRollback } from './annotations.ts';
+import { readHistory, type Revision, type RevisionHistory } from './revisions.ts';
+
+/** Who serves production, besides or in place of a Deployment's own pods. */
+export interface Serving extends Pick<Owners, 'canary' | 'rollout'> {
+  history: RevisionHistory;
+  /** Flagger's copy. */
+  primary: RevisionHistory | undefined;
+}
+
+/** Where a Deployment goes back to, and Flagger's copy of it with it. */
+export interface Chosen {
+  wanted: Revision;
+  copy?: Revision;
+  warnings: string[];
+}
+
+/**
+ * Chooses the revision to go back to: the one that is named; else what served production before what
+ * is left.
+ * @throws Refused where there is none.
+ */
+export async function chooseRevisions(
+  cluster: Cluster,
+  toRevision: number | undefined,
+  { history, primary, canary, rollout }: Serving,
+): Promise<Chosen> {
+  const { name } = history.deployment.metadata ?? {};
+  if (canary && primary) {
+    if (toRevision !== undefined) chooseRevision(history, toRevision);
+    const { wanted, copy } = choosePair(canary, history, primary, toRevision);
+    if (wanted) return { wanted, copy, warnings: [] };
+    return {
+      wanted: assertCurrent(history),
+      copy,
+      warnings: [
+        `Deployment ${name} has no revision with the version that production goes back to, and stays as it is: Flagger leaves it alone until it is released and changed.`,
+      ],
+    };
+  }
+  if (rollout && toRevision === undefined && !standingRollback(history)) {
+    const stable = await stableRevision(cluster, rollout, history);
+    if (stable) return { wanted: stable, warnings: [] };
+  }
+  return { wanted: chooseRevision(history, toRevision), warnings: [] };
+}
+
+/** Flagger's copy of the Deployment; undefined before Flagger has made it. */
+export async function readPrimary(
+  cluster: Cluster,
+  { metadata }: RevisionHistory['deployment'],
+): Promise<RevisionHistory | undefined> {
+  const { namespace = '', name = '' } = metadata ?? {};
+  return readHistory(cluster, namespace, primaryName(name));
+}
+
+/**
+ * What is asked of the Deployment that Flagger watches, by whom its copy is named.
+ * @throws Refused where that has no such revision.
+ */
+export function revisionOfWatched(
+  copy: RevisionHistory,
+  watched: RevisionHistory,
+  toRevision: number | undefined,
+): number | undefined {
+  if (toRevision === undefined) return undefined;
+  const found = counterpart(chooseRevision(copy, toRevision), watched.revisions);
+  if (found) return found.revision;
+  const { name } = watched.deployment.metadata ?? {};
+  throw refused(
+    `Deployment ${name}, which Flagger copies, has no revision any more with the version of revision ${toRevision}: name one of ${name} itself.`,
+  );
+}
+
+function assertCurrent(history: RevisionHistory): Revision {
+  if (history.current) return history.current;
+  const { name, namespace } = history.deployment.metadata ?? {};
+  throw refused(
+    `Deployment ${name} in ${namespace} has a template that no revision has: look at it with rollback history deployment/${name} -n ${namespace}.`,
+  );
+}
+
+function chooseRevision(history: RevisionHistory, toRevision: number | undefined): Revision {
+  const { name, namespace } = history.deployment.metadata ?? {};
+  const numbers = history.revisions.map(({ revision }) => revision).reverse();
+  const known = `known revisions: ${numbers.join(', ') || 'none'}`;
+  if (toRevision !== undefined) {
+    const found = history.revisions.find(({ revision }) => revision === toRevision);
+    if (found) return found;
+    throw refused(
+      `Deployment ${name} in ${namespace} has no revision ${toRevision} (${known}): see rollback history deployment/${name} -n ${namespace}.`,
+    );
+  }
+  // Going back twice must not bring the bad version back, as kubectl's "previous revision" would.
+  if (history.current && standingRollback(history)) return history.current;
+  const previous = history.revisions.find((entry) => entry !== history.current);
+  if (previous) return previous;
+  throw refused(
+    `Deployment ${name} in ${namespace} has no earlier revision to go back to (${known}): deploy a good version, or raise revisionHistoryLimit for the next time.`,
+  );
+}

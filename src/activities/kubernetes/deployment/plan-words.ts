@@ -1,0 +1,72 @@
+/** What a plan says about a Deployment. */
+import { secondsSince } from '../pods.ts';
+import { imagesOf } from '../templates.ts';
+import { isSurged, keptStrategy, standingRollback } from './annotations.ts';
+import type { Revision, RevisionHistory } from './revisions.ts';
+import { rolloutState } from './rollout-state.ts';
+
+/** From which revision to which it goes. */
+export function goesBack({ deployment, current }: RevisionHistory, wanted: Revision): string {
+  const { name, namespace } = deployment.metadata ?? {};
+  const from = current ? `revision ${current.revision}` : 'its unreleased template';
+  const images = [deployment.spec?.template, wanted.replicaSet.spec?.template]
+    .map((template) => imagesOf(template).join(', '))
+    .join(' -> ');
+  return `Deployment ${name} in ${namespace} goes from ${from} back to revision ${wanted.revision}: ${images}, ${deployment.spec?.replicas ?? 1} replicas.`;
+}
+
+/** What an earlier run left to do though the template is right; undefined where it left nothing. */
+export function unfinished(history: RevisionHistory): string | undefined {
+  const { deployment } = history;
+  if (isSurged(deployment) && keptStrategy(deployment)) {
+    return 'the rollout strategy that an earlier run left is put back';
+  }
+  const earlier = standingRollback(history);
+  return earlier && !rolloutState(deployment).complete
+    ? `the rollout that run ${earlier.run} began is seen through`
+    : undefined;
+}
+
+/** That it stands there already, and what is still to do, if anything. */
+export function standsThere(history: RevisionHistory, rest: string | undefined): string {
+  const { deployment, current } = history;
+  const { name, namespace } = deployment.metadata ?? {};
+  const earlier = standingRollback(history);
+  const done = earlier
+    ? `: run ${earlier.run} rolled it back from revision ${earlier.from.revision ?? 'unknown'} at ${earlier.at}; name a revision to go elsewhere`
+    : ': nothing to do';
+  const images = imagesOf(deployment.spec?.template).join(', ');
+  return `Deployment ${name} in ${namespace} is already at revision ${current?.revision} (${images})${rest ? `; ${rest}` : done}.`;
+}
+
+/** How old what runs now is: a rollback of something that has run well for days is likely a mistake. */
+export function ages({ deployment, current }: RevisionHistory): string[] {
+  const age = secondsSince(current?.replicaSet.metadata?.creationTimestamp);
+  const available = deployment.status?.availableReplicas ?? 0;
+  const wanted = deployment.spec?.replicas ?? 1;
+  if (age === undefined || age < 24 * 3600 || available < wanted) return [];
+  return [
+    `What runs now was made ${Math.floor(age / 86400)} days ago and all ${wanted} replicas are available: make sure that it is the version to leave.`,
+  ];
+}
+
+/** What the rollback does not do, and how it rolls. */
+export function statements({ deployment, revisions }: RevisionHistory, pace: string): string[] {
+  const lines = [pace];
+  const { strategy, revisionHistoryLimit = 10 } = deployment.spec ?? {};
+  if (strategy?.type === 'Recreate') {
+    lines.push('The strategy is Recreate: all pods stop before the first new one starts.');
+  }
+  if (revisionHistoryLimit < 2 && revisions.length > revisionHistoryLimit) {
+    lines.push(
+      `revisionHistoryLimit is ${revisionHistoryLimit}: the version that is left may be gone from the history afterwards.`,
+    );
+  }
+  if (deployment.metadata?.annotations?.['kubectl.kubernetes.io/last-applied-configuration']) {
+    lines.push(
+      'The manifest of the last kubectl apply stays recorded: applying it again brings the version back that is rolled back now.',
+    );
+  }
+  lines.push('ConfigMaps, Secrets and the number of replicas stay as they are.');
+  return lines;
+}

@@ -1,0 +1,47 @@
+import { refused } from '../../failures.ts';
+import type { Cluster } from '../api.ts';
+import { objectPath } from '../objects.ts';
+import { readHistory, type RevisionHistory } from './revisions.ts';
+
+/** A controller that has not seen the newest template yet needs a moment; more is said as a refusal. */
+const observedWithinMs = 5000;
+
+/**
+ * Reads the history once the controller has seen the newest template.
+ * @throws Refused where there is no such Deployment, or nobody looks after it.
+ */
+export async function readObserved(
+  cluster: Cluster,
+  namespace: string,
+  name: string,
+): Promise<RevisionHistory> {
+  const giveUp = Date.now() + observedWithinMs;
+  for (;;) {
+    const history = await readHistory(cluster, namespace, name);
+    if (!history) throw refused(await missing(cluster, namespace, name));
+    const { metadata, spec, status } = history.deployment;
+    const observed = (status?.observedGeneration ?? 0) >= (metadata?.generation ?? 0);
+    if (observed && (history.current || spec?.paused)) return history;
+    if (Date.now() > giveUp) {
+      throw refused(
+        `The Deployment controller has not seen the newest template of ${name} in ${namespace} within ${observedWithinMs / 1000} s, so its revisions cannot be told apart: check the controller manager, then start again.`,
+      );
+    }
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+
+async function missing(cluster: Cluster, namespace: string, name: string): Promise<string> {
+  if (!(await cluster.find(`/api/v1/namespaces/${namespace}`))) {
+    return `There is no namespace ${namespace} in context ${cluster.context}: name another with --namespace.`;
+  }
+  if (await cluster.find(objectPath('rollout', namespace, name))) {
+    return `${name} in ${namespace} is a Rollout of Argo Rollouts that follows no Deployment: undo it there, with kubectl argo rollouts undo ${name} -n ${namespace}.`;
+  }
+  const { items } = await cluster.get<{ items: { metadata: { name: string } }[] }>(
+    `/apis/apps/v1/namespaces/${namespace}/deployments`,
+    { limit: 10 },
+  );
+  const names = items.map((item) => item.metadata.name).join(', ');
+  return `There is no Deployment ${name} in namespace ${namespace}${names ? `: it has ${names}` : ', nor any other'}.`;
+}

@@ -1,0 +1,103 @@
+/** What is held, and whether the owners that are there could be. */
+import { type Cluster, Clusters } from '../activities/kubernetes/api.ts';
+import { listHolds } from '../activities/owners/list-holds.ts';
+import type { Settings } from '../config/schema.ts';
+import { age } from './output.ts';
+import { CliError } from './errors.ts';
+import { type Finding, look } from './findings.ts';
+
+/** Where each kind of owner is, and what a hold asks of it. */
+const kinds = [
+  { api: '/apis/argoproj.io/v1alpha1', resource: 'applications', verbs: ['get', 'patch'] },
+  { api: '/apis/argoproj.io/v1alpha1', resource: 'applicationsets', verbs: ['get', 'patch'] },
+  {
+    api: '/apis/kustomize.toolkit.fluxcd.io/v1',
+    resource: 'kustomizations',
+    verbs: ['get', 'patch'],
+  },
+  { api: '/apis/helm.toolkit.fluxcd.io/v2', resource: 'helmreleases', verbs: ['get', 'patch'] },
+  { api: '/apis/flagger.app/v1beta1', resource: 'canaries', verbs: ['get', 'list', 'patch'] },
+  {
+    api: '/apis/argoproj.io/v1alpha1',
+    resource: 'rollouts',
+    verbs: ['get', 'list', 'watch', 'patch'],
+  },
+  {
+    api: '/apis/argoproj.io/v1alpha1',
+    resource: 'rollouts',
+    subresource: 'status',
+    verbs: ['patch'],
+  },
+];
+
+export async function checkOwners(findings: Finding[], settings: Settings): Promise<void> {
+  const clusters = new Clusters(settings.kubernetes.context);
+  await look(findings, 'owners', async () => {
+    const missing = await missingRights(clusters, settings);
+    if (missing.length === 0) return [true, 'those that are installed can be held'];
+    throw new CliError(
+      `those that are installed cannot all be held: missing ${missing.join(', ')}; apply deploy/kubernetes-role.yaml`,
+    );
+  });
+  await look(findings, 'held', async () => {
+    const { held } = await listHolds(clusters, settings, {});
+    if (held.length === 0) return [true, 'nothing'];
+    const names = held.map(
+      ({ owner: { kind, namespace, name }, reasons }) =>
+        `${kind}/${name} in ${namespace} for ${age(reasons[0]?.at)}`,
+    );
+    return [true, `${names.join(', ')}; see rollback holds`];
+  });
+}
+
+async function missingRights(clusters: Clusters, { owners, kubernetes }: Settings) {
+  const own = clusters.of(undefined);
+  const argo = clusters.of(owners.argoCd.context);
+  const installed = new Map<string, Promise<Set<string>>>();
+  const missing = await Promise.all(
+    kinds.map(async ({ api, resource, subresource, verbs }) => {
+      const isArgoCd = resource.startsWith('application');
+      const cluster = isArgoCd ? argo : own;
+      const key = `${cluster.context} ${api}`;
+      const known = installed.get(key) ?? resourcesOf(cluster, api);
+      installed.set(key, known);
+      if (!(await known).has(resource)) return [];
+      const namespace = isArgoCd
+        ? owners.argoCd.namespace
+        : api.includes('toolkit')
+          ? owners.flux.namespace
+          : kubernetes.namespace;
+      return refusedVerbs(
+        cluster,
+        { namespace, group: api.split('/')[2], resource, subresource },
+        verbs,
+      );
+    }),
+  );
+  return missing.flat();
+}
+
+/** Plurals of what is installed of an API group. */
+async function resourcesOf(cluster: Cluster, api: string): Promise<Set<string>> {
+  const found = await cluster.find<{ resources?: { name: string }[] }>(api);
+  return new Set(found?.resources?.map(({ name }) => name));
+}
+
+async function refusedVerbs(
+  cluster: Cluster,
+  attributes: { namespace: string; group?: string; resource: string; subresource?: string },
+  verbs: string[],
+): Promise<string[]> {
+  const answers = await Promise.all(
+    verbs.map(async (verb) => {
+      const { status } = await cluster.create<{ status?: { allowed?: boolean } }>(
+        '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews',
+        { spec: { resourceAttributes: { ...attributes, verb } } },
+      );
+      const { resource, subresource, namespace } = attributes;
+      const kind = [resource, subresource].filter(Boolean).join('/');
+      return status?.allowed ? [] : [`${verb} ${kind} in ${namespace}`];
+    }),
+  );
+  return answers.flat();
+}
