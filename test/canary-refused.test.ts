@@ -283,7 +283,7 @@ describe('it is refused, with what to do instead, and nothing is changed', () =>
 
 describe('what is not the canary’s alone stays', () => {
   test.concurrent(
-    'what Flagger watches and makes, and it is said who brings weights back',
+    'what Flagger watches, and Flagger itself does not bring the weights back',
     async () => {
       await make([
         serviceManifest('flagged', { app: 'flagged-primary' }),
@@ -313,12 +313,11 @@ describe('what is not the canary’s alone stays', () => {
 
       const result = await env.run({ service: 'flagged' });
 
-      expect(result.plan?.warnings.join('\n')).toContain(
-        'Flagger sets these weights (canary flagged)',
-      );
+      expect(result.steps[0]?.title).toBe(`Pause canary ${env.cluster.namespace}/flagged`);
       expect(result.outcome).toBe('rolled-back');
       expect(await weights('flagged')).toEqual([100, 0]);
       expect(await specOf('deployment', 'flagged-canary')).toMatchObject({ replicas: 0 });
+      expect(await specOf('canaries.flagger.app', 'flagged')).toMatchObject({ suspend: true });
     },
   );
 

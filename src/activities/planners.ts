@@ -32,7 +32,7 @@ const planners: { [P in Procedure]: Planner<P> } = {
   'circuit-breaker': withOwners(planCircuitBreaker),
   redirect: withOwners(planRedirect),
   services: planServicesRollback,
-  canary: withOwners(planCanaryRollback),
+  canary: planCanaryRollback,
   statefulset: withOwners(planStatefulSetRollback),
   helm: planReleaseRollback,
 };

@@ -3,7 +3,7 @@ import type { Effect } from '../../contract/plan.ts';
 import { stale } from '../failures.ts';
 import type { Clusters } from '../kubernetes/api.ts';
 import { type RuleDeletionMandate, sidesOf } from '../kubernetes/canary/canary-change.ts';
-import { assertNoTraffic, readMesh } from '../kubernetes/canary/mesh.ts';
+import { assertNoTraffic, readRouters } from '../kubernetes/canary/mesh.ts';
 import { deleteObject } from '../kubernetes/delete-object.ts';
 import { inWords } from '../kubernetes/objects.ts';
 import { type DestinationRule, isOfCanaryAlone } from './destination-rule.ts';
@@ -26,7 +26,7 @@ export async function deleteDestinationRule(
       if (!isOfCanaryAlone(rule, canary)) {
         throw stale(`${inWords(change.target)} is not about the canary alone, and stays.`);
       }
-      assertNoTraffic(await readMesh(cluster, change.target.namespace), canary);
+      assertNoTraffic(await readRouters(cluster, change.target.namespace), canary);
     },
   });
 }

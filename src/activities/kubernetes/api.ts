@@ -65,7 +65,7 @@ export const metadataOnly = {
 /** A server that is there answers far sooner; a request that hangs must not outlive its activity. */
 const requestTimeoutMs = 10_000;
 /** Which versions of a kind are served changes when somebody installs a tool anew. */
-const servedKnownForMs = 60_000;
+const discoveredForMs = 60_000;
 /** Connections are kept this long before certificates and proxies are read anew. */
 const dispatcherLifeMs = 300_000;
 /** A worker that waits for work keeps its connection: a new one costs more than a request. */
@@ -75,7 +75,7 @@ export class Cluster {
   readonly context: string;
   readonly server: string;
   private readonly config: KubeConfig;
-  private readonly versions = new Map<string, { at: number; version: string }>();
+  private readonly discovered = new Map<string, { at: number; answer: Promise<unknown> }>();
   private dispatchers:
     { made: number; forRequests: Dispatcher | undefined; forSockets: Dispatcher } | undefined;
 
@@ -266,28 +266,29 @@ export class Cluster {
    * @throws {KubernetesError} 404 where the kind is not installed.
    */
   private async served(path: string): Promise<string> {
-    const [, start = '', group = '', plural = ''] =
-      /^(\/apis\/([^/]+)\/)served\/namespaces\/[^/]+\/([^/]+)/.exec(path) ?? [];
+    const [, group = '', plural = ''] =
+      /^\/apis\/([^/]+)\/served\/namespaces\/[^/]+\/([^/]+)/.exec(path) ?? [];
     if (!group) return path;
-    const key = `${group}/${plural}`;
-    let known = this.versions.get(key);
-    if (!known || Date.now() - known.at > servedKnownForMs) {
-      known = { at: Date.now(), version: await this.findVersion(group, plural) };
-      this.versions.set(key, known);
-    }
-    return path.replace(`${start}served/`, `${start}${known.version}/`);
-  }
-
-  private async findVersion(group: string, plural: string): Promise<string> {
     // In the order of preference.
-    const { versions } = await this.get<{ versions: { version: string }[] }>(`/apis/${group}`);
+    const { versions } = await this.discover<{ versions: { version: string }[] }>(`/apis/${group}`);
     for (const { version } of versions) {
-      const { resources } = await this.get<{ resources: { name: string }[] }>(
-        `/apis/${group}/${version}`,
-      );
-      if (resources.some(({ name }) => name === plural)) return version;
+      const api = `/apis/${group}/${version}`;
+      const { resources } = await this.discover<{ resources: { name: string }[] }>(api);
+      if (resources.some(({ name }) => name === plural)) {
+        return path.replace(`/apis/${group}/served`, api);
+      }
     }
     throw new KubernetesError(404, 'NotFound', `${plural}.${group} is not installed.`);
+  }
+
+  /** What the server says about itself, remembered for a while. */
+  private discover<T>(path: string): Promise<T> {
+    const known = this.discovered.get(path);
+    if (known && Date.now() - known.at < discoveredForMs) return known.answer as Promise<T>;
+    const answer = this.get<T>(path);
+    this.discovered.set(path, { at: Date.now(), answer });
+    answer.catch(() => this.discovered.delete(path));
+    return answer;
   }
 
   /**

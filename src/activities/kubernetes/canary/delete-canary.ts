@@ -6,7 +6,7 @@ import type { Deployment } from '../deployment/revisions.ts';
 import { inWords } from '../objects.ts';
 import { templateDigest } from '../templates.ts';
 import { type CanaryDeletionMandate, sidesOf } from './canary-change.ts';
-import { assertNoTraffic, readMesh } from './mesh.ts';
+import { assertNoTraffic, readRouters } from './mesh.ts';
 import { blocked } from './sides.ts';
 
 /**
@@ -28,7 +28,7 @@ export async function deleteCanary(
           `${inWords(target)} stays: it has ${replicasOf(deployment)} replicas, and only what is scaled to zero is deleted.`,
         );
       }
-      assertNoTraffic(await readMesh(cluster, target.namespace), sidesOf(mandate.change).canary);
+      assertNoTraffic(await readRouters(cluster, target.namespace), sidesOf(mandate.change).canary);
     },
   });
 }

@@ -16,34 +16,53 @@ export interface Router {
   routes: Route[];
 }
 
-export interface Mesh {
+/** The routers of a namespace. */
+export interface Routers {
   cluster: Cluster;
   namespace: string;
   /** Whether the cluster knows any kind of router. */
   hasRouters: boolean;
   routers: Router[];
+}
+
+export interface Mesh extends Routers {
   rules: DestinationRule[];
   services: Service[];
 }
 
-/** Reads the routes of a namespace; kinds that are not installed are not there. */
-export async function readMesh(cluster: Cluster, namespace: string): Promise<Mesh> {
-  const list = async <T>(kind: Parameters<typeof objectPath>[0]) =>
-    (await cluster.find<ListOf<T>>(objectPath(kind, namespace)))?.items;
-  const [virtualServices, httpRoutes, rules, services] = await Promise.all([
-    list<VirtualService>('virtualservice'),
-    list<HttpRoute>('httproute'),
-    list<DestinationRule>('destinationrule'),
-    list<Service>('service'),
+/** Reads the routers of a namespace; kinds that are not installed are not there. */
+export async function readRouters(cluster: Cluster, namespace: string): Promise<Routers> {
+  const [virtualServices, httpRoutes] = await Promise.all([
+    list<VirtualService>(cluster, 'virtualservice', namespace),
+    list<HttpRoute>(cluster, 'httproute', namespace),
   ]);
   return {
-    ...{ cluster, namespace, rules: rules ?? [], services: services ?? [] },
+    ...{ cluster, namespace },
     hasRouters: virtualServices !== undefined || httpRoutes !== undefined,
     routers: [
       ...routersOf('virtualservice', virtualServices ?? []),
       ...routersOf('httproute', httpRoutes ?? []),
     ],
   };
+}
+
+/** Reads the routers of a namespace with the subsets and Services that they send to. */
+export async function readMesh(cluster: Cluster, namespace: string): Promise<Mesh> {
+  const [routers, rules = [], services = []] = await Promise.all([
+    readRouters(cluster, namespace),
+    list<DestinationRule>(cluster, 'destinationrule', namespace),
+    list<Service>(cluster, 'service', namespace),
+  ]);
+  return { ...routers, rules, services };
+}
+
+/** All of a kind; undefined where it is not installed. */
+async function list<T>(
+  cluster: Cluster,
+  kind: TargetKind,
+  namespace: string,
+): Promise<T[] | undefined> {
+  return (await cluster.find<ListOf<T>>(objectPath(kind, namespace)))?.items;
 }
 
 function routersOf(kind: Router['kind'], objects: KubernetesObject[]): Router[] {
@@ -93,7 +112,7 @@ export function portsOf({ services }: Mesh, destination: Destination): number[] 
 
 /** What is sent to the canary anywhere in the namespace; empty where that is nothing. */
 export function canaryTraffic(
-  { namespace, routers }: Mesh,
+  { namespace, routers }: Routers,
   canary: readonly Destination[],
 ): CanaryTraffic[] {
   return routers.flatMap(({ kind, object, routes }) => {
@@ -108,8 +127,8 @@ export function canaryTraffic(
  * Measures that no route sends anything to the canary.
  * @throws PlanStale naming those that do.
  */
-export function assertNoTraffic(mesh: Mesh, canary: readonly Destination[]): void {
-  const found = canaryTraffic(mesh, canary).map(({ text }) => text);
+export function assertNoTraffic(routers: Routers, canary: readonly Destination[]): void {
+  const found = canaryTraffic(routers, canary).map(({ text }) => text);
   if (found.length === 0) return;
   throw stale(
     `The canary gets traffic, so it stays as it is (${found.join('; ')}): find out who sends it there, take that back, and try again.`,

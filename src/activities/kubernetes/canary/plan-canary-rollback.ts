@@ -5,6 +5,7 @@ import type { InputOf } from '../../../contract/input.ts';
 import type { Change, Plan } from '../../../contract/plan.ts';
 import { refused } from '../../failures.ts';
 import { type DestinationRule, isOfCanaryAlone, subsetsOf } from '../../istio/destination-rule.ts';
+import { OwnerLookup } from '../../owners/lookup.ts';
 import { plannedChecks } from '../../verification/planned-checks.ts';
 import type { Clusters } from '../api.ts';
 import { type Autoscaler, readAutoscalers, replicasOf } from '../deployment/replicas.ts';
@@ -20,7 +21,6 @@ import {
   type RoutesChange,
   type RuleDeletionChange,
 } from './canary-change.ts';
-import { OwnerLookup } from '../../owners/lookup.ts';
 import { findCanaryOwners } from './canary-owners.ts';
 import {
   type Asked,
@@ -89,45 +89,41 @@ export async function planCanaryRollback(
   const { turned, sides } = turnRoutes(mesh, destinations, asked);
   // Without a route to either side nobody can tell how requests get there.
   if (sides.stable.length === 0 && turned.length === 0) withoutCanary(mesh, asked, destinations);
-  const own = deployments.filter((one) => isCanarys(mesh, sides, asked, one));
-  const reasons = await Promise.all(
-    own.map((deployment) => whyCanaryMustStay(cluster, deployment, destinations)),
-  );
-  const canary: Canary = {
-    ...{ mesh, asked, sides, turned, autoscalers },
-    deployments: own.filter((_, index) => reasons[index] === undefined),
-    needed: own.flatMap((deployment, index) =>
-      reasons[index] === undefined
-        ? []
-        : [`${kindAndName('deployment', deployment)} keeps its pods: ${reasons[index]}.`],
-    ),
-    rules: mesh.rules.filter((rule) => names(rule, destinations)),
-  };
-  const owners = await findCanaryOwners(
-    new OwnerLookup(clusters, cluster, settings),
-    mesh,
-    service,
-    autoscalers,
-    turned.map(({ router }) => router),
-    canary.deployments,
-  );
+  const canary = await readCanary({ mesh, asked, sides, turned, autoscalers }, deployments);
+  const owners = await findCanaryOwners(new OwnerLookup(clusters, cluster, settings), namespace, {
+    ...canary,
+    routers: turned.map(({ router }) => router),
+  });
   const changes = changesOf(canary, input.keep, owners.isOwned);
-  const changed = changes.map(({ target }) => target);
-  const targets = changed.filter(
-    ({ uid }, index) => changed.findIndex((other) => other.uid === uid) === index,
-  );
   if (changes.length === 0) return nothingToDo(gone(canary));
   const warning = await assertReady(canary, changes);
+  const all = [...changes, ...owners.changes];
   return digestPlan({
     procedure: 'canary',
-    targets,
-    changes,
+    targets: [...new Map(all.map(({ target }) => [target.uid, target])).values()],
+    changes: all,
     summary: summaryOf(canary, changes),
     differences: differencesOf(canary, changes),
     warnings: [...warning, ...owners.warnings, ...statements(canary, changes, owners.isOwned)],
     checks: plannedChecks(serviceName, settled),
     estimateSeconds: 5,
   });
+}
+
+/** Reads which Deployments and rules belong to a canary whose destinations are known. */
+async function readCanary(
+  known: Pick<Canary, 'mesh' | 'asked' | 'sides' | 'turned' | 'autoscalers'>,
+  all: readonly Deployment[],
+): Promise<Canary> {
+  const { mesh, sides, asked } = known;
+  const canary: Canary = { ...known, deployments: [], needed: [], rules: [] };
+  for (const deployment of all.filter((one) => isCanarys(mesh, sides, asked, one))) {
+    const why = await whyCanaryMustStay(mesh.cluster, deployment, sides.canary);
+    if (why === undefined) canary.deployments.push(deployment);
+    else canary.needed.push(`${kindAndName('deployment', deployment)} keeps its pods: ${why}.`);
+  }
+  canary.rules = mesh.rules.filter((rule) => names(rule, sides.canary));
+  return canary;
 }
 
 function nothingToDo(summary: string): Plan {

@@ -1,6 +1,7 @@
 import { hashOf } from '../../../contract/digest.ts';
 import type { Effect } from '../../../contract/plan.ts';
 import { stale } from '../../failures.ts';
+import { giveUpFields } from '../../owners/give-up-fields.ts';
 import type { Clusters } from '../api.ts';
 import { type Aspect, changeObject } from '../change-object.ts';
 import { fieldOperations, fieldsAt, pointerInWords } from '../fields.ts';
@@ -29,6 +30,12 @@ export async function shiftTraffic(clusters: Clusters, mandate: RoutesMandate): 
   const assertReady = undo ? assertMayReturn : assertAway;
   const note = isDone ? undefined : await assertReady(mesh, mandate);
   const { changed, text } = await changeObject(clusters, mandate, aspect);
+  // Whoever applies the router shall not meet a conflict; GitOps is held where it is found.
+  await giveUpFields(
+    cluster,
+    change.target,
+    await readTarget<KubernetesObject>(cluster, change.target),
+  );
   return { changed, text: [text, note].filter(Boolean).join(' ') };
 }
 
