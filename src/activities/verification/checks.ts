@@ -1,9 +1,11 @@
 /** R5: the checks of the verify phase. Each measures once and says in words what it found. */
 import { execa, ExecaError } from 'execa';
 import type { HealthCheck, LogsCheck, SmokeCheck } from '../../config/schema.ts';
+import { type Rollout, rolloutHashLabel } from '../argo-rollouts/rollout.ts';
 import type { Cluster, ListOf } from '../kubernetes/api.ts';
 import type { Target } from '../../contract/plan.ts';
-import { podTemplateHash, readHistory } from '../kubernetes/deployment/revisions.ts';
+import { podTemplateHash, readHistory, selectorOf } from '../kubernetes/deployment/revisions.ts';
+import { objectPath } from '../kubernetes/objects.ts';
 import { podsPath, readySince, type Pod } from '../kubernetes/pods.ts';
 
 export interface Measurement {
@@ -43,11 +45,10 @@ export async function measureHealth(check: HealthCheck, signal: AbortSignal): Pr
 export async function measureLogs(
   check: LogsCheck,
   cluster: Cluster,
-  { namespace, name }: Target,
+  target: Target,
 ): Promise<Measurement> {
-  const current = (await readHistory(cluster, namespace, name))?.current;
-  const hash = current ? podTemplateHash(current.replicaSet) : '';
-  const labelSelector = `${check.selector},pod-template-hash=${hash}`;
+  const { namespace } = target;
+  const labelSelector = await selectorOfNew(check, cluster, target);
   const pods = await cluster.get<ListOf<Pod>>(podsPath(namespace), { labelSelector });
   const counts = await Promise.all(
     pods.items.map(async (pod) => {
@@ -66,6 +67,25 @@ export async function measureLogs(
     green: found <= check.max,
     text: `logs: ${found} lines with ${check.contains} in the last ${check.lines} of ${counts.length} new pods, at most ${check.max} may be`,
   };
+}
+
+/** Selects the pods of the restored version. */
+async function selectorOfNew(
+  { selector }: LogsCheck,
+  cluster: Cluster,
+  { kind, namespace, name }: Target,
+): Promise<string> {
+  if (kind === 'rollout') {
+    const rollout = await cluster.find<Rollout>(objectPath(kind, namespace, name));
+    return `${selector},${rolloutHashLabel}=${rollout?.status?.currentPodHash ?? ''}`;
+  }
+  const history = await readHistory(cluster, namespace, name);
+  const current = history?.current;
+  const hash = `pod-template-hash=${current ? podTemplateHash(current.replicaSet) : ''}`;
+  const controller = history?.deployment.metadata?.ownerReferences?.find((one) => one.controller);
+  // The pods of Flagger's copy have labels of their own, which the settings do not name.
+  const isCopy = controller?.kind === 'Canary';
+  return `${isCopy ? selectorOf(history?.deployment ?? {}) : selector},${hash}`;
 }
 
 /**
