@@ -3,7 +3,12 @@
  * the contract, which a test demands of them.
  */
 import type { Scenario } from './scenario.ts';
+import { blueGreenScenarios } from './scenarios/blue-green.ts';
 import { deploymentScenarios } from './scenarios/deployment.ts';
 import { servicesScenarios } from './scenarios/services.ts';
 
-export const scenarios: readonly Scenario[] = [...deploymentScenarios, ...servicesScenarios];
+export const scenarios: readonly Scenario[] = [
+  ...deploymentScenarios,
+  ...servicesScenarios,
+  ...blueGreenScenarios,
+];

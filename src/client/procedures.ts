@@ -22,6 +22,15 @@ const texts: Record<Procedure, CommandText> = {
       `echo '{"deployment": "wakala-api"}' | rollback deployment --input - --json`,
     ],
   },
+  'blue-green': {
+    description: 'send the traffic of a Service back to its other colour',
+    examples: [
+      'rollback blue-green wakala --reason "green fails since 2.0.0"',
+      'rollback blue-green wakala -n production --to blue --soak 5m',
+      'rollback blue-green wakala --delete',
+      `echo '{"service": "wakala"}' | rollback blue-green --input - --json`,
+    ],
+  },
   services: {
     description: 'roll several Deployments back at once, in one plan with one approval',
     examples: [

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { namespaceName, objectName } from '../contract/input.ts';
+import { labelKey, labelValue, namespaceName, objectName } from '../contract/input.ts';
 import { authoritySchema } from './authority.ts';
 import { duration } from './duration.ts';
 import { assertOrder } from './order.ts';
@@ -37,6 +37,18 @@ const smokeCheck = z.strictObject({
   ...patience,
 });
 
+const errorRate = z.strictObject({
+  url: z.url({ protocol: /^https?$/, message: 'is not an http or https address' }),
+  field: z.string().min(1).default('error_rate'),
+  timeout: duration.default(3000),
+});
+
+const checks = z.strictObject({
+  health: healthCheck.optional(),
+  logs: logsCheck.optional(),
+  smoke: smokeCheck.optional(),
+});
+
 const service = z
   .strictObject({
     namespace: namespaceName.optional(),
@@ -49,24 +61,34 @@ const service = z
     release: objectName.optional(),
     /** Services that go back before this one, where several do. */
     after: z.array(z.string().min(1)).default([]),
+    /** How the two colours of its Service are told apart, for blue-green. */
+    blueGreen: z
+      .strictObject({
+        /** Label of the pods, and of the Service's selector, whose value is the colour. */
+        label: labelKey.default('version'),
+        /** Colour that a rollback goes to; default: the other one. */
+        to: labelValue.optional(),
+        /** How long the colour that was left keeps its pods after the checks are green. */
+        soak: duration.default(0),
+      })
+      .optional(),
     /** Connections that each pod opens to `database`; a faster pace needs room for twice the pods. */
     connectionsPerPod: z.int().min(1).optional(),
     /** Address of the PostgreSQL database that the pods use, from the environment. */
     database: z.string().min(1).optional(),
     /** Where the share of failed requests, 0 to 1, stands in a JSON document: runs start by it. */
-    errorRate: z
-      .strictObject({
-        url: z.url({ protocol: /^https?$/, message: 'is not an http or https address' }),
-        field: z.string().min(1).default('error_rate'),
-        timeout: duration.default(3000),
-      })
-      .optional(),
-    checks: z
-      .strictObject({
-        health: healthCheck.optional(),
-        logs: logsCheck.optional(),
-        smoke: smokeCheck.optional(),
-      })
+    errorRate: errorRate.optional(),
+    checks: checks.default({}),
+    /** By region, what differs there; a check that is given there is the one that counts there. */
+    regions: z
+      .record(
+        z.string(),
+        z.strictObject({
+          checks: checks.default({}),
+          errorRate: errorRate.optional(),
+          database: z.string().min(1).optional(),
+        }),
+      )
       .default({}),
   })
   .refine(
@@ -84,7 +106,16 @@ export const settingsSchema = z.strictObject({
     })
     .default({ namespace: 'default' }),
   /** Regions by name, each one cluster; a rollback in several of them may need more approvals. */
-  regions: z.record(z.string(), z.strictObject({ context: z.string().min(1) })).default({}),
+  regions: z
+    .record(
+      z.string(),
+      z.strictObject({
+        context: z.string().min(1),
+        /** Queue of a worker in the region, whose `worker.region` names it; default: no own worker. */
+        taskQueue: z.string().min(1).optional(),
+      }),
+    )
+    .default({}),
   services: z.record(z.string(), service).default({}).check(assertOrder),
   /** GitOps and progressive delivery, which are held while what they own is rolled back. */
   owners: z
@@ -113,6 +144,8 @@ export const settingsSchema = z.strictObject({
         .string()
         .regex(/^[^\s:]+:\d{1,5}$/, 'is not an address such as 127.0.0.1:9464')
         .optional(),
+      /** Region whose task queue this worker serves, in place of the main one. */
+      region: z.string().min(1).optional(),
       /** File with the private key with which this worker seals its plans (`rollback keygen`). */
       key: z.string().min(1).optional(),
       logLevel: z.enum(['debug', 'info', 'warn', 'error']).default('info'),

@@ -18,6 +18,10 @@ export const activityClasses = {
   'kubernetes.restoreTemplate': 'mutate',
   'kubernetes.driveRollout': 'drive',
   'kubernetes.handBackDeployment': 'mutate',
+  'kubernetes.planBlueGreenRollback': 'observe',
+  'kubernetes.compareColours': 'observe',
+  'kubernetes.scaleDeployment': 'drive',
+  'kubernetes.deleteDeployment': 'mutate',
   'kubernetes.switchSelector': 'mutate',
   'kubernetes.driveEndpoints': 'drive',
   'argoRollouts.driveRollout': 'drive',
@@ -31,6 +35,8 @@ export const activityClasses = {
   'lock.releaseTargets': 'lock',
   'lock.awaitTargets': 'wait',
   'authority.assessDecision': 'assess',
+  'authority.findRegions': 'assess',
+  'authority.joinRegions': 'observe',
   'people.ask': 'tell',
 } as const;
 

@@ -3,15 +3,16 @@
  * input all come from the schemas in `input/`.
  */
 import type { z } from 'zod';
+import { blueGreen } from './input/blue-green.ts';
 import { deployment } from './input/deployment.ts';
 import { common } from './input/fields.ts';
 import { release } from './input/release.ts';
 import { services } from './input/services.ts';
 
-export { namespaceName, objectName } from './input/fields.ts';
+export { labelKey, labelValue, namespaceName, objectName } from './input/fields.ts';
 
 /** Every procedure, by its name in the CLI. */
-export const procedures = { deployment, services, release } as const;
+export const procedures = { deployment, services, 'blue-green': blueGreen, release } as const;
 export type Procedure = keyof typeof procedures;
 export type InputOf<P extends Procedure> = z.output<(typeof procedures)[P]['input']>;
 export type CommonInput = Pick<InputOf<'deployment'>, keyof typeof common>;

@@ -30,12 +30,12 @@ export function allActivities(
   { clusters, locks, authority }: Connections,
 ): Record<string, Activity> {
   const systems: Record<string, Record<string, Activity>> = {
-    kubernetes: kubernetesActivities(clusters, settings, authority),
+    kubernetes: kubernetesActivities({ clusters, settings, authority }),
     argoRollouts: argoRolloutsActivities(clusters),
-    owners: ownersActivities(clusters, settings, authority),
+    owners: ownersActivities({ clusters, settings, authority }),
     verification: verificationActivities(clusters, settings),
     lock: lockActivities(locks),
-    authority: authorityActivities(authority),
+    authority: authorityActivities(authority, settings),
     people: peopleActivities(authority),
   };
   const activities = Object.fromEntries(

@@ -3,3 +3,4 @@ export { rollbackDeployment } from './rollback-deployment.ts';
 export { releaseOwner } from './release-owner.ts';
 export { remindOfHold } from './remind-of-hold.ts';
 export { rollbackServices } from './rollback-services.ts';
+export { rollbackBlueGreen } from './rollback-blue-green.ts';

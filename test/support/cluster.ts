@@ -58,6 +58,11 @@ export class TestCluster {
     await this.kubectl('patch', 'deployment', name, '--type=merge', '-p', JSON.stringify(fields));
   }
 
+  /** An object as JSON. */
+  async get<T>(kind: string, name: string): Promise<T> {
+    return JSON.parse(await this.kubectl('get', kind, name, '-o', 'json')) as T;
+  }
+
   async deployment(name: string): Promise<Deployment> {
     return JSON.parse(await this.kubectl('get', 'deployment', name, '-o', 'json')) as Deployment;
   }

@@ -18,7 +18,7 @@ import { loadAuthority } from '../../src/authority/load.ts';
 import type { Notice } from '../../src/contract/notice.ts';
 import { loadSettings } from '../../src/config/settings.ts';
 import type { Procedure } from '../../src/contract/input.ts';
-import { type Target, targetKey } from '../../src/contract/plan.ts';
+import { type Target, targetKey, type TargetKind } from '../../src/contract/plan.ts';
 import { createWorker } from '../../src/workers/create-worker.ts';
 import { registerSearchAttributes } from '../../src/workers/register-search-attributes.ts';
 import { workflowBundle } from '../../src/workers/workflow-bundle.ts';
@@ -132,14 +132,15 @@ export class RollbackEnvironment extends Runs {
 
   /**
    * Starts a run, and does `meanwhile` when it has made its plan and before it changes anything:
-   * the Deployment is held until then. Answers the run's id.
+   * what it changes is held until then. Answers the run's id.
    */
   async startInterrupted(
     input: Input,
     meanwhile: () => Promise<unknown>,
     cluster = this.cluster,
+    held = input.deployment ?? '',
   ): Promise<string> {
-    const owner = await this.occupy(input.deployment ?? '', cluster);
+    const owner = await this.occupy(held, cluster);
     const id = await this.start({ wait: '30s', namespace: cluster.namespace, ...input });
     await this.untilPlanned(id);
     await meanwhile();
@@ -159,14 +160,15 @@ export class RollbackEnvironment extends Runs {
   }
 }
 
-async function targetOf(cluster: TestCluster, name: string): Promise<Target> {
-  const { metadata } = await cluster.deployment(name);
+/** @param object `service/web`; a name alone is a Deployment's */
+async function targetOf(cluster: TestCluster, object: string): Promise<Target> {
+  const [name = '', kind = 'deployment'] = object.split('/').reverse();
   return {
-    kind: 'deployment',
+    kind: kind as TargetKind,
     context: 'not part of the key',
     namespace: cluster.namespace,
     name,
-    uid: metadata?.uid ?? '',
+    uid: await cluster.kubectl('get', kind, name, '-o', 'jsonpath={.metadata.uid}'),
   };
 }
 

@@ -1,6 +1,4 @@
 /** The rollback of a Deployment in the situations in which it is disturbed. */
-import { WorkflowNotFoundError } from '@temporalio/client';
-import { targetKey } from '../../../src/contract/plan.ts';
 import { FakeOwner } from '../fake-owner.ts';
 import type { Place } from '../place.ts';
 import type { Scenario } from '../scenario.ts';
@@ -109,26 +107,18 @@ export interface DeploymentWorld {
 
 /** The Deployment as its controller, its owners and people find it. */
 export async function deploymentWorld(
-  { kubectl, client, namespace }: Place,
+  place: Place,
   deploymentName = name,
 ): Promise<DeploymentWorld> {
-  const read = async <T>(...args: string[]) =>
-    JSON.parse(await kubectl('get', ...args, '-o', 'json')) as T;
   const own = ['-l', `app=${deploymentName}`];
-  const deployment = await read<Workload>('deployment', deploymentName, '--show-managed-fields');
-  const sets = await read<{ items: Workload[] }>('replicasets', ...own);
-  const pods = await read<{ items: { spec: { containers: Image[] } }[] }>('pods', ...own);
-  const { metadata, spec } = deployment;
-  const about = { kind: 'deployment', context: '', namespace } as const;
-  const target = { ...about, name: deploymentName, uid: metadata.uid };
-  const lock = client.workflow.getHandle(`lock:${targetKey(target)}`);
-  const isLocked = lock.describe().then(
-    ({ status }) => status.name === 'RUNNING',
-    (error: unknown) => {
-      if (error instanceof WorkflowNotFoundError) return false;
-      throw error;
-    },
+  const deployment = await place.get<Workload>(
+    'deployment',
+    deploymentName,
+    '--show-managed-fields',
   );
+  const sets = await place.get<{ items: Workload[] }>('replicasets', ...own);
+  const pods = await place.get<{ items: { spec: { containers: Image[] } }[] }>('pods', ...own);
+  const { metadata, spec } = deployment;
   return {
     image: imageOf(deployment),
     replicas: spec.replicas,
@@ -148,7 +138,7 @@ export async function deploymentWorld(
       }))
       .sort((one, other) => one.image.localeCompare(other.image)),
     pods: pods.items.map(({ spec: { containers } }) => containers[0]?.image ?? '').sort(),
-    isLocked: await isLocked,
+    isLocked: await place.isLocked('deployment', deploymentName, metadata.uid),
   };
 }
 

@@ -4,7 +4,7 @@
  * itself and takes from @kubernetes/client-node what is hard: kubeconfig, TLS and authentication.
  */
 import type { AgentOptions, RequestOptions } from 'node:https';
-import { KubeConfig } from '@kubernetes/client-node';
+import { KubeConfig, type V1Preconditions } from '@kubernetes/client-node';
 import { HttpMethod, RequestContext } from '@kubernetes/client-node/dist/gen/http/http.js';
 import { Agent, fetch, type Dispatcher, type RequestInit, type Response } from 'undici';
 
@@ -122,6 +122,25 @@ export class Cluster {
       },
     );
     return (await response.json()) as T;
+  }
+
+  /**
+   * Deletes exactly this object, as it was read; what it owns goes after it. Refuses with 409 where it
+   * has changed since, and with 404 where it is gone.
+   */
+  async delete(path: string, { uid, resourceVersion }: V1Preconditions): Promise<void> {
+    await this.send(
+      path,
+      { fieldManager },
+      {
+        method: 'DELETE',
+        headers: { 'content-type': 'application/json', accept: 'application/json' },
+        body: JSON.stringify({
+          preconditions: { uid, resourceVersion },
+          propagationPolicy: 'Background',
+        }),
+      },
+    );
   }
 
   /**

@@ -1,37 +1,34 @@
 /** Activities on Kubernetes, under the names that follow `kubernetes.` in the contract. */
-import type { Authority } from '../../authority/authority.ts';
-import type { LoadedSettings } from '../../config/settings.ts';
-import { planning } from '../planning.ts';
+import { planning, type PlanningParts } from '../planning.ts';
 import { activityProgress } from '../progress.ts';
-import type { Clusters } from './api.ts';
+import { compareColours } from './blue-green/compare-colours.ts';
+import { deleteDeployment, type DeletionMandate } from './deployment/delete-deployment.ts';
+import type { ReplicasMandate } from './deployment/replicas.ts';
+import { scaleDeployment } from './deployment/scale-deployment.ts';
 import { compareRevisions } from './deployment/compare-revisions.ts';
 import type { DeploymentMandate } from './deployment/deployment-change.ts';
 import { driveRollout } from './deployment/drive-rollout.ts';
 import { handBackDeployment } from './deployment/hand-back-deployment.ts';
-import { planDeploymentRollback } from './deployment/plan-deployment-rollback.ts';
-import { planServicesRollback } from './deployment/plan-services-rollback.ts';
 import { restoreTemplate } from './deployment/restore-template.ts';
 import { driveEndpoints } from './service/drive-endpoints.ts';
 import type { SelectorMandate } from './service/service.ts';
 import { switchSelector } from './service/switch-selector.ts';
 
-export function kubernetesActivities(
-  clusters: Clusters,
-  settings: LoadedSettings,
-  authority: Authority,
-) {
+export function kubernetesActivities(parts: PlanningParts) {
+  const { clusters } = parts;
   return {
-    planDeploymentRollback: planning(authority, 'deployment', (input) =>
-      planDeploymentRollback(clusters, settings, input),
-    ),
-    planServicesRollback: planning(authority, 'services', (input) =>
-      planServicesRollback(clusters, settings, input),
-    ),
+    planDeploymentRollback: planning(parts, 'deployment'),
+    planServicesRollback: planning(parts, 'services'),
     compareRevisions: (mandate: DeploymentMandate) => compareRevisions(clusters, mandate),
     restoreTemplate: (mandate: DeploymentMandate) => restoreTemplate(clusters, mandate),
     driveRollout: (mandate: DeploymentMandate) =>
       driveRollout(clusters, mandate, activityProgress()),
     handBackDeployment: (mandate: DeploymentMandate) => handBackDeployment(clusters, mandate),
+    planBlueGreenRollback: planning(parts, 'blue-green'),
+    compareColours: (mandate: SelectorMandate) => compareColours(clusters, mandate),
+    scaleDeployment: (mandate: ReplicasMandate) =>
+      scaleDeployment(clusters, mandate, activityProgress()),
+    deleteDeployment: (mandate: DeletionMandate) => deleteDeployment(clusters, mandate),
     switchSelector: (mandate: SelectorMandate) => switchSelector(clusters, mandate),
     driveEndpoints: (mandate: SelectorMandate) =>
       driveEndpoints(clusters, mandate, activityProgress()),

@@ -23,3 +23,6 @@ export function templateDigest(template: PodTemplate | undefined): string {
 export function imagesOf(template: PodTemplate | undefined): string[] {
   return (template?.spec?.containers ?? []).map(({ image }) => image ?? '(none)');
 }
+
+/** Annotation of a template whose change makes all pods start anew, as `kubectl rollout restart` sets it. */
+export const restartedAnnotation = 'kubectl.kubernetes.io/restartedAt';

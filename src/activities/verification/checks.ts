@@ -5,8 +5,9 @@ import { type Rollout, rolloutHashLabel } from '../argo-rollouts/rollout.ts';
 import type { Cluster, ListOf } from '../kubernetes/api.ts';
 import type { Target } from '../../contract/plan.ts';
 import { podTemplateHash, readHistory, selectorOf } from '../kubernetes/deployment/revisions.ts';
-import { objectPath } from '../kubernetes/objects.ts';
+import { markOf, objectPath } from '../kubernetes/objects.ts';
 import { podsPath, readySince, type Pod } from '../kubernetes/pods.ts';
+import { readService, selectorText } from '../kubernetes/service/service.ts';
 
 export interface Measurement {
   green: boolean;
@@ -39,8 +40,9 @@ export async function measureHealth(check: HealthCheck, signal: AbortSignal): Pr
 
 /**
  * Counts the lines that contain the searched text in the logs of the restored revision's pods,
- * since each became ready: what the bad version wrote is not held against the good one. The lines
- * themselves are not told, since logs may hold what must not leave them.
+ * since each became ready, or of the pods that a Service was switched to, since then: what the bad
+ * version wrote is not held against the good one. The lines themselves are not told, since logs may
+ * hold what must not leave them.
  */
 export async function measureLogs(
   check: LogsCheck,
@@ -48,12 +50,14 @@ export async function measureLogs(
   target: Target,
 ): Promise<Measurement> {
   const { namespace } = target;
-  const labelSelector = await selectorOfNew(check, cluster, target);
+  const { selector, since = '', isWhole = false } = await measuredPods(cluster, target);
+  const labelSelector = isWhole ? selector : `${check.selector},${selector}`;
   const pods = await cluster.get<ListOf<Pod>>(podsPath(namespace), { labelSelector });
   const counts = await Promise.all(
     pods.items.map(async (pod) => {
-      const sinceTime = readySince(pod);
-      if (!sinceTime) return 0;
+      const ready = readySince(pod);
+      if (!ready) return 0;
+      const sinceTime = ready > since ? ready : since;
       const log = await cluster.text(`${podsPath(namespace)}/${pod.metadata?.name}/log`, {
         container: check.container ?? pod.spec?.containers[0]?.name,
         tailLines: check.lines,
@@ -69,23 +73,37 @@ export async function measureLogs(
   };
 }
 
-/** Selects the pods of the restored version. */
-async function selectorOfNew(
-  { selector }: LogsCheck,
+/** Pods that a change is measured by. */
+interface Measured {
+  selector: string;
+  /** Whether the settings' selector does not fit them. */
+  isWhole?: boolean;
+  /** Since when, where they are older than the change. */
+  since?: string;
+}
+
+async function measuredPods(
   cluster: Cluster,
   { kind, namespace, name }: Target,
-): Promise<string> {
+): Promise<Measured> {
+  if (kind === 'service') {
+    const service = await readService(cluster, namespace, name);
+    const selector = selectorText(service?.spec?.selector);
+    return { selector, since: service && markOf(service)?.at };
+  }
   if (kind === 'rollout') {
     const rollout = await cluster.find<Rollout>(objectPath(kind, namespace, name));
-    return `${selector},${rolloutHashLabel}=${rollout?.status?.currentPodHash ?? ''}`;
+    return { selector: `${rolloutHashLabel}=${rollout?.status?.currentPodHash ?? ''}` };
   }
   const history = await readHistory(cluster, namespace, name);
   const current = history?.current;
   const hash = `pod-template-hash=${current ? podTemplateHash(current.replicaSet) : ''}`;
   const controller = history?.deployment.metadata?.ownerReferences?.find((one) => one.controller);
   // The pods of Flagger's copy have labels of their own, which the settings do not name.
-  const isCopy = controller?.kind === 'Canary';
-  return `${isCopy ? selectorOf(history?.deployment ?? {}) : selector},${hash}`;
+  if (history && controller?.kind === 'Canary') {
+    return { selector: `${selectorOf(history.deployment)},${hash}`, isWhole: true };
+  }
+  return { selector: hash };
 }
 
 /**

@@ -1,6 +1,9 @@
+import type { DeletionChange } from '../../activities/kubernetes/deployment/delete-deployment.ts';
 import type { DeploymentChange } from '../../activities/kubernetes/deployment/deployment-change.ts';
+import type { ReplicasChange } from '../../activities/kubernetes/deployment/replicas.ts';
 import { revisionAnnotation } from '../../activities/kubernetes/deployment/revisions.ts';
-import { type Change, type Plan, targetName } from '../../contract/plan.ts';
+import { labelsOf, type SelectorChange } from '../../activities/kubernetes/service/service.ts';
+import { type Change, type Plan, type Target, targetName } from '../../contract/plan.ts';
 import { printable } from '../../contract/printable.ts';
 
 /**
@@ -24,6 +27,9 @@ export function lastResortCommands(plan: Plan): string[] {
 /** How each kind of change is made by hand. */
 const commandsFor: Record<string, (change: Change) => string[]> = {
   'deployment/template': (change) => deploymentCommands(change as DeploymentChange),
+  'deployment/replicas': (change) => replicasCommands(change as ReplicasChange),
+  'deployment/delete': (change) => deletionCommands(change as DeletionChange),
+  'service/selector': (change) => selectorCommands(change as SelectorChange),
 };
 
 /** For what no command does safely. */
@@ -31,9 +37,64 @@ function byRunOnly({ id, kind, target }: Change): string[] {
   return [`echo ${quote(`Not done here: ${kind} of ${targetName(target)} (${id}).`)} >&2; exit 1`];
 }
 
+function selectorCommands({ target, before, after }: SelectorChange): string[] {
+  const { name, uid } = target;
+  const kubectl = kubectlFor(target);
+  const template = `{{.metadata.uid}}{{range $key, $value := .spec.selector}} {{$key}}={{$value}}{{end}}`;
+  const seen = (selector: string) => `'${uid} ${selector.replaceAll(',', ' ')}'`;
+  const operations = [
+    { op: 'test', path: '/metadata/uid', value: uid },
+    { op: 'test', path: '/spec/selector', value: labelsOf(before.selector) },
+    { op: 'replace', path: '/spec/selector', value: labelsOf(after.selector) },
+  ];
+  const ready = `-o 'go-template={{range .items}}{{range .status.conditions}}{{if and (eq .type "Ready") (eq .status "True")}}x{{end}}{{end}}{{end}}'`;
+  return [
+    `if [ "$(${kubectl} get service ${quote(name)} -o 'go-template=${template}')" = ${seen(before.selector)} ]; then`,
+    `  [ -n "$(${kubectl} get pods -l ${quote(after.selector)} ${ready})" ] || { echo 'No pod with ${after.selector} is ready: the traffic stays where it is.' >&2; exit 1; }`,
+    `  ${kubectl} patch service ${quote(name)} --type=json -p ${quote(JSON.stringify(operations))} || exit 1`,
+    'fi',
+    `[ "$(${kubectl} get service ${quote(name)} -o 'go-template=${template}')" = ${seen(after.selector)} ] || { echo 'Service ${name} selects something else by now: nothing is changed.' >&2; exit 1; }`,
+    `${kubectl} get endpointslices -l kubernetes.io/service-name=${quote(name)}`,
+  ];
+}
+
+function replicasCommands({ target, before, after }: ReplicasChange): string[] {
+  const { name, uid } = target;
+  const kubectl = kubectlFor(target);
+  const deployment = `deployment/${quote(name)}`;
+  const has = before.autoscaled && before.replicas > 0 ? `[1-9]*` : String(before.replicas);
+  const scale = [
+    `case "$(${kubectl} get ${deployment} --ignore-not-found -o jsonpath='{.metadata.uid} {.spec.replicas}')" in`,
+    `  '${uid} '${has}) ${kubectl} scale ${deployment} --replicas=${after.replicas} || exit 1;;`,
+    `  '${uid} ${after.replicas}'${after.replicas === 0 ? "|''" : ''}) ;;`,
+    `  *) echo 'Deployment ${name} is not as it was planned: nothing more is done.' >&2; exit 1;;`,
+    'esac',
+  ];
+  if (after.replicas === 0) {
+    const { soakSeconds = 0 } = after;
+    return [...(soakSeconds > 0 ? [`sleep ${soakSeconds}`] : []), ...scale];
+  }
+  return [...scale, `${kubectl} rollout status ${deployment} --timeout=10m || exit 1`];
+}
+
+function deletionCommands({ target }: DeletionChange): string[] {
+  const { name, uid } = target;
+  const kubectl = kubectlFor(target);
+  const seen = '{.metadata.uid} {.spec.replicas}';
+  return [
+    `if [ "$(${kubectl} get deployment ${quote(name)} --ignore-not-found -o jsonpath='${seen}')" = '${uid} 0' ]; then`,
+    `  ${kubectl} delete deployment ${quote(name)}`,
+    'fi',
+  ];
+}
+
+function kubectlFor({ context, namespace }: Target): string {
+  return `kubectl --context ${quote(context)} -n ${quote(namespace)}`;
+}
+
 function deploymentCommands({ target, before, after }: DeploymentChange): string[] {
-  const { context, namespace, name, uid } = target;
-  const kubectl = `kubectl --context ${quote(context)} -n ${quote(namespace)}`;
+  const { name, uid } = target;
+  const kubectl = kubectlFor(target);
   const revision = revisionAnnotation.replaceAll('.', '\\.');
   const seen = `{.metadata.uid} {.metadata.annotations.${revision}}`;
   const undo = `${kubectl} rollout undo deployment/${quote(name)} --to-revision=${after.revision}`;

@@ -34,6 +34,22 @@ export const namespaceName = z
     'is not a Kubernetes namespace (lower-case letters, digits and -)',
   );
 
+/** A region of the settings. */
+const regionName = line(63);
+/** Key of a label, as in a Service's selector. */
+export const labelKey = z
+  .string()
+  .max(317, 'is longer than 317 characters')
+  .regex(
+    /^([a-z0-9]([-a-z0-9.]*[a-z0-9])?\/)?[A-Za-z0-9]([-\w.]{0,61}[A-Za-z0-9])?$/,
+    'is not the key of a Kubernetes label',
+  );
+
+/** Value of a label; not empty. */
+export const labelValue = z
+  .string()
+  .regex(/^[A-Za-z0-9]([-\w.]{0,61}[A-Za-z0-9])?$/, 'is not the value of a Kubernetes label');
+
 /** A revision number of a history. */
 export const revision = z.int().min(1, 'must be 1 or more');
 
@@ -61,6 +77,16 @@ export const common = {
       'after a failed step: wait for a decision (pause, default for manual), ' +
         'or go back by itself where that is safe (compensate, default for automatic)',
     ),
+  regions: z
+    .array(regionName)
+    .min(1, 'is empty')
+    .optional()
+    .describe('regions of the settings to roll back in, one after the other'),
+  skipRegion: z.array(regionName).optional().describe('regions to leave out'),
+  regionOrder: z
+    .enum(['wave', 'together'])
+    .default('wave')
+    .describe('wave verifies each region before the next begins, together does all at once'),
   pace: z
     .enum(['auto', 'steady'])
     .default('auto')

@@ -11,6 +11,7 @@ import type { StepStatus } from '../../contract/run.ts';
 import type { remindOfHold } from '../remind-of-hold.ts';
 import { isOutcome } from './outcome.ts';
 import { owners } from './proxies.ts';
+import { titleIn } from './regions.ts';
 import type { Run } from './steps.ts';
 
 /** Makes a reminder look at once whether what it reminds of is still held. */
@@ -42,7 +43,8 @@ export async function holdOwners(run: Run): Promise<void> {
 /** What the end of a run says about the owners that it leaves held. */
 export function leftHeld(plan: Plan, steps: readonly StepStatus[]): string[] {
   return heldBy(plan).flatMap(({ target }) => {
-    const step = steps.findLast(({ title }) => title === titleOf(target));
+    const own = titleIn(target.region, titleOf(target));
+    const step = steps.findLast(({ title }) => title === own);
     if (step?.state !== 'done' && step?.state !== 'not-undone') return [];
     const { kind, namespace, name } = target;
     return [

@@ -3,13 +3,14 @@ import { failureTypes } from '../../../contract/failures.ts';
 import type { Effect } from '../../../contract/plan.ts';
 import type { Progress } from '../../progress.ts';
 import { isSurged, keptStrategy } from './annotations.ts';
-import type { Cluster, Clusters, ListOf } from '../api.ts';
+import type { Cluster, Clusters } from '../api.ts';
 import { ends, readTarget, type DeploymentMandate } from './deployment-change.ts';
 import { stale } from '../../failures.ts';
 import { Events } from '../events.ts';
 import { follow } from '../follow.ts';
 import { handBackDeployment, putStrategyBack } from './hand-back-deployment.ts';
-import { findObstacle, type Obstacle } from './obstacles.ts';
+import { findObstacle } from './obstacles.ts';
+import { scaleUpIsOnItsWay } from '../node-scale-up.ts';
 import { Patience } from '../patience.ts';
 import { podsPath, type Pod } from '../pods.ts';
 import { rolloutState } from './rollout-state.ts';
@@ -132,18 +133,4 @@ async function wake(cluster: Cluster, namespace: string, replicaSet: string): Pr
   const path = `/apis/apps/v1/namespaces/${namespace}/replicasets/${replicaSet}`;
   const pointer = `/metadata/annotations/${wokenAnnotation.replace('/', '~1')}`;
   await cluster.patch(path, [{ op: 'add', path: pointer, value: new Date().toISOString() }]);
-}
-
-/** Whether a cluster autoscaler has said that it makes room for the pod. */
-async function scaleUpIsOnItsWay(
-  cluster: Cluster,
-  namespace: string,
-  { pod }: Obstacle,
-): Promise<boolean> {
-  if (!pod) return false;
-  const events = await cluster.get<ListOf<{ reason?: string }>>(
-    `/api/v1/namespaces/${namespace}/events`,
-    { fieldSelector: `involvedObject.name=${pod}` },
-  );
-  return events.items.some(({ reason }) => reason === 'TriggeredScaleUp');
 }

@@ -27,14 +27,9 @@ export function findObstacle(deployment: Deployment, newPods: Pod[]): Obstacle |
   if (deployment.spec?.paused) {
     return { kind: 'paused', text: 'the Deployment was paused while it rolled out' };
   }
-  const condition = (type: string, status: string) =>
-    deployment.status?.conditions?.find((c) => c.type === type && c.status === status);
-  const found =
-    newPods.map(stuckContainer).find(Boolean) ?? newPods.map(unschedulable).find(Boolean);
+  const found = findScaleObstacle(deployment, newPods);
   if (found) return found;
-  const failure = condition('ReplicaFailure', 'True');
-  if (failure) return { kind: 'capacity', text: `${failure.reason}: ${failure.message}` };
-  const progressing = condition('Progressing', 'False');
+  const progressing = conditionOf(deployment, 'Progressing', 'False');
   if (progressing?.reason === 'ProgressDeadlineExceeded') {
     const waiting = newPods.map(notReady).find(Boolean);
     return {
@@ -43,6 +38,18 @@ export function findObstacle(deployment: Deployment, newPods: Pod[]): Obstacle |
     };
   }
   return undefined;
+}
+
+/** The first obstacle in the way of more pods, whatever becomes of the rollout. */
+export function findScaleObstacle(deployment: Deployment, pods: Pod[]): Obstacle | undefined {
+  const found = pods.map(stuckContainer).find(Boolean) ?? pods.map(unschedulable).find(Boolean);
+  if (found) return found;
+  const failure = conditionOf(deployment, 'ReplicaFailure', 'True');
+  return failure && { kind: 'capacity', text: `${failure.reason}: ${failure.message}` };
+}
+
+function conditionOf({ status }: Deployment, type: string, wanted: string) {
+  return status?.conditions?.find((c) => c.type === type && c.status === wanted);
 }
 
 function stuckContainer(pod: Pod): Obstacle | undefined {
@@ -74,7 +81,8 @@ function unschedulable(pod: Pod): Obstacle | undefined {
   };
 }
 
-function notReady(pod: Pod): string | undefined {
+/** Says that a pod is not ready; undefined for one that is. */
+export function notReady(pod: Pod): string | undefined {
   const ready = pod.status?.conditions?.find(({ type }) => type === 'Ready');
   if (ready?.status === 'True') return undefined;
   return `pod ${pod.metadata?.name} is not ready${ready?.message ? `: ${ready.message}` : ''}`;

@@ -4,6 +4,7 @@ import type { Effect } from '../../../contract/plan.ts';
 import type { Clusters, JsonPatchOperation } from '../api.ts';
 import { type Aspect, changeObject } from '../change-object.ts';
 import { pointerToken } from '../objects.ts';
+import { readDeployments } from './carriers.ts';
 import { readyPods } from './endpoints.ts';
 import {
   labelsOf,
@@ -14,6 +15,7 @@ import {
   type Service,
   stopsTraffic,
 } from './service.ts';
+import { noteOperations } from './switched.ts';
 
 /** Which pods a Service sends its traffic to. */
 const selectorAspect: Aspect<Service, SelectorReference> = {
@@ -45,7 +47,17 @@ export async function switchSelector(
       );
     }
   }
-  return changeObject(clusters, mandate, selectorAspect);
+  if (mandate.change.kind !== 'service/selector') {
+    return changeObject(clusters, mandate, selectorAspect);
+  }
+  const deployments = await readDeployments(cluster, namespace);
+  return changeObject(clusters, mandate, {
+    ...selectorAspect,
+    operations: (service, state) => [
+      ...selectorAspect.operations(service, state),
+      ...noteOperations(service, deployments, mandate),
+    ],
+  });
 }
 
 /**

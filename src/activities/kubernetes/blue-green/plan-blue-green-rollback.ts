@@ -1,0 +1,155 @@
+import { findService } from '../../../config/services.ts';
+import type { LoadedSettings } from '../../../config/settings.ts';
+import { digestPlan } from '../../../contract/digest.ts';
+import { durationMs } from '../../../contract/duration.ts';
+import type { InputOf } from '../../../contract/input.ts';
+import type { Change, Plan, Target } from '../../../contract/plan.ts';
+import { refused } from '../../failures.ts';
+import { plannedChecks } from '../../verification/planned-checks.ts';
+import type { Cluster, Clusters, ListOf } from '../api.ts';
+import { readAutoscalers } from '../deployment/replicas.ts';
+import { managerWarnings } from '../managers.ts';
+import { objectPath, targetOf } from '../objects.ts';
+import { readDeployments } from '../service/carriers.ts';
+import {
+  readService,
+  type SelectorChange,
+  selectorText,
+  type Service,
+} from '../service/service.ts';
+import { standingSwitch } from '../service/switched.ts';
+import { templateDifferences } from '../template-differences.ts';
+import { imagesOf } from '../templates.ts';
+import { chooseColour } from './choose-colour.ts';
+import { type Colour, coloursOf } from './colours.ts';
+import { type Found, planLeft, planOther } from './plan-replicas.ts';
+
+/**
+ * Plans R6: which colour has the traffic and which gets it, from the Service's selector and the labels
+ * of Deployments, how many pods that needs, and what becomes of the colour that is left. Reads only;
+ * needs no Temporal.
+ * @throws Refused where it must not be done, with what to do instead.
+ */
+export async function planBlueGreenRollback(
+  clusters: Clusters,
+  { settings }: LoadedSettings,
+  input: InputOf<'blue-green'>,
+): Promise<Plan> {
+  const cluster = clusters.of(input.context);
+  const namespace = input.namespace ?? settings.kubernetes.namespace;
+  const name = input.service;
+  const [serviceName, known] = findService(settings, { kind: 'service', namespace, name });
+  const [service, deployments, autoscalers] = await Promise.all([
+    readService(cluster, namespace, name),
+    readDeployments(cluster, namespace),
+    readAutoscalers(cluster, namespace),
+  ]);
+  if (!service) throw refused(await missing(cluster, namespace, name));
+  const label = input.label ?? known?.blueGreen?.label ?? 'version';
+  const colours = coloursOf(service, deployments, label);
+  if (!colours) throw refused(noColours(service, label));
+
+  const standing = standingSwitch(service, deployments);
+  const wanted = chooseColour(colours, {
+    ...{ service: `${name} in ${namespace}`, label, standing },
+    to: input.to ?? known?.blueGreen?.to,
+  });
+  const found: Found = { cluster, namespace, service, live: colours.live, autoscalers };
+  const target = targetOf('service', cluster, service);
+  if (wanted === colours.live) {
+    const left = colours.others.find(({ selector }) => selector === standing?.from);
+    const done = standing
+      ? `: run ${standing.run} switched it from ${standing.from} at ${standing.at}; name a colour to go elsewhere`
+      : ': nothing to do';
+    const rest = input.delete && left ? await planRest(found, left, standing?.versions.from) : [];
+    return digestPlan({
+      ...{ procedure: 'blue-green', targets: targetsOf(target, rest), changes: rest },
+      summary: `Service ${name} in ${namespace} already sends its traffic to ${wanted.selector}${rest.length > 0 ? `; ${deletes(rest)}` : done}.`,
+      ...{ differences: [], warnings: rest.length > 0 ? [noWayBack] : [], checks: [] },
+      estimateSeconds: rest.length > 0 ? 2 : 0,
+    });
+  }
+
+  const other = planOther(found, wanted);
+  const left = await planLeft(found, {
+    soakMs: input.soak === undefined ? (known?.blueGreen?.soak ?? 0) : durationMs(input.soak),
+    isDeleted: input.delete,
+  });
+  const selector: SelectorChange = {
+    ...{ id: 'switch', kind: 'service/selector', target },
+    before: { selector: selectorText(service.spec?.selector) },
+    after: { selector: wanted.selector },
+  };
+  const changes: Change[] = [other.change, selector, ...left.changes];
+  return digestPlan({
+    procedure: 'blue-green',
+    targets: targetsOf(target, changes),
+    changes,
+    summary: `Service ${name} in ${namespace} goes from ${label}=${colours.live.value} (${imagesIn(colours.live)}) to ${label}=${wanted.value} (${imagesIn(wanted)})${left.words}.`,
+    differences: differencesOf(colours.live, wanted),
+    warnings: [
+      ...managerWarnings(service, `Service ${name}`),
+      ...other.warnings,
+      ...left.warnings,
+      ...(input.delete ? [noWayBack] : []),
+    ],
+    checks: plannedChecks(serviceName, known, 'switch'),
+    estimateSeconds: other.seconds + left.seconds + 2,
+  });
+}
+
+const noWayBack =
+  'A deleted Deployment cannot be brought back by this run: its manifest and its history go. Have the manifest at hand.';
+
+/** What a run that was told to delete has still to do after an earlier one has switched. */
+async function planRest(
+  found: Found,
+  left: Colour,
+  version: string | undefined,
+): Promise<Change[]> {
+  const { changes } = await planLeft(
+    { ...found, live: left },
+    { soakMs: 0, isDeleted: true, version },
+  );
+  return changes;
+}
+
+function deletes(changes: Change[]): string {
+  return `Deployment ${changes[0]?.target.name}, which was left, is deleted`;
+}
+
+function targetsOf(service: Target, changes: Change[]): Target[] {
+  if (changes.length === 0) return [];
+  const all = new Map(changes.map(({ target }) => [target.uid, target]));
+  return [...all.set(service.uid, service).values()];
+}
+
+function imagesIn({ deployments }: Colour): string {
+  const images = deployments.flatMap(({ spec }) => imagesOf(spec?.template));
+  return [...new Set(images)].join(', ') || 'no Deployment';
+}
+
+function differencesOf({ deployments: [from] }: Colour, { deployments: [to] }: Colour): string[] {
+  if (!from?.spec || !to?.spec) return [];
+  return templateDifferences(from.spec.template, to.spec.template);
+}
+
+function noColours({ metadata, spec }: Service, label: string): string {
+  const what = `Service ${metadata?.name} in ${metadata?.namespace}`;
+  const selector = selectorText(spec?.selector);
+  if (selector === '' || spec?.type === 'ExternalName') {
+    return `${what} has no selector, so its traffic cannot be switched here: change where it points to by hand.`;
+  }
+  return `${what} selects ${selector}, which has no label ${label}: name the one that tells its colours apart with --label, or as blueGreen.label in the settings.`;
+}
+
+async function missing(cluster: Cluster, namespace: string, name: string): Promise<string> {
+  if (!(await cluster.find(`/api/v1/namespaces/${namespace}`))) {
+    return `There is no namespace ${namespace} in context ${cluster.context}: name another with --namespace.`;
+  }
+  const { items } = await cluster.get<ListOf<Service>>(objectPath('service', namespace), {
+    limit: 10,
+  });
+  const names = items.map(({ metadata }) => metadata?.name).join(', ');
+  return `There is no Service ${name} in namespace ${namespace}${names ? `: it has ${names}` : ', nor any other'}.`;
+}

@@ -1,0 +1,188 @@
+import { ApplicationFailure } from '@temporalio/common';
+import { failureTypes } from '../../../contract/failures.ts';
+import type { Effect, Mandate } from '../../../contract/plan.ts';
+import { stale } from '../../failures.ts';
+import type { Progress } from '../../progress.ts';
+import type { Cluster, Clusters } from '../api.ts';
+import { type Aspect, changeObject } from '../change-object.ts';
+import { follow } from '../follow.ts';
+import { followUntil } from '../follow-until.ts';
+import { scaleUpIsOnItsWay } from '../node-scale-up.ts';
+import { annotationPointer, inWords, objectPath, readTarget } from '../objects.ts';
+import { Patience } from '../patience.ts';
+import { podsPath, readPods, type Pod } from '../pods.ts';
+import { trafficTo, whyPodsMustStay } from '../service/traffic.ts';
+import { findScaleObstacle, notReady, type Obstacle } from './obstacles.ts';
+import {
+  replicaEnds,
+  type ReplicasMandate,
+  replicasBefore,
+  replicasOf,
+  scaledDownAnnotation,
+} from './replicas.ts';
+import { selectorOf, type Deployment } from './revisions.ts';
+
+/** What Kubernetes takes for a Deployment that does not say. */
+const defaultDeadlineSeconds = 600;
+
+/**
+ * Gives a Deployment the planned number of replicas, or takes that back, and sees to its end that
+ * they are available where it goes up. It goes to zero only where no Service needs the pods.
+ * @throws RolloutBlocked with the pod's own reason where they do not get available, and with the
+ *   Service's name where traffic goes to pods that are to go.
+ * @throws PlanStale as changeObject does.
+ */
+export async function scaleDeployment(
+  clusters: Clusters,
+  mandate: ReplicasMandate,
+  progress: Progress,
+): Promise<Effect> {
+  const { target } = mandate.change;
+  const cluster = clusters.of(target.context);
+  const { from, to } = replicaEnds(mandate);
+  const deployment = await readTarget<Deployment>(cluster, target);
+  if (to === 0 && replicasOf(deployment) > 0) await assertNotNeeded(cluster, deployment, mandate);
+  const { before, after } = mandate.change;
+  const change = {
+    ...mandate.change,
+    before: { replicas: before.replicas },
+    after: { replicas: after.replicas },
+  };
+  const effect = await changeObject(clusters, { ...mandate, change }, aspectFor(mandate));
+  // What is put back as it was need not be better than it was.
+  const isAwaited = to > from || (to === from && !mandate.undo);
+  if (!isAwaited) return effect;
+  return { ...effect, text: await untilAvailable(cluster, mandate, progress) };
+}
+
+/** @throws RolloutBlocked where a Service sends traffic to the Deployment's pods and needs them. */
+export async function assertNotNeeded(
+  cluster: Cluster,
+  deployment: Deployment,
+  { change: { target }, plan }: Pick<Mandate, 'change' | 'plan'>,
+): Promise<void> {
+  const pods = await readPods(cluster, deployment);
+  const names = new Set(pods.map(({ metadata }) => metadata?.name ?? ''));
+  const why = whyPodsMustStay(await trafficTo(cluster, target.namespace, names), plan);
+  if (why === undefined) return;
+  throw ApplicationFailure.nonRetryable(
+    `${inWords(target)} keeps its pods: ${why}. Switch that Service first, then try again.`,
+    failureTypes.rolloutBlocked,
+  );
+}
+
+function aspectFor(mandate: ReplicasMandate): Aspect<Deployment, { replicas: number }> {
+  const { before, after } = mandate.change;
+  const planned = Math.max(before.replicas, after.replicas);
+  const isFree = (replicas: number) => replicas > 0 && (before.autoscaled || after.autoscaled);
+  return {
+    stateOf(deployment) {
+      const replicas = replicasOf(deployment);
+      return { replicas: isFree(replicas) ? planned : replicas };
+    },
+    operations(deployment, to) {
+      const now = replicasOf(deployment);
+      // An autoscaler may have chosen another number after the plan was made: that one is put back.
+      const kept = mandate.undo && isFree(to.replicas) ? replicasBefore(deployment) : undefined;
+      const set = { op: 'replace', path: '/spec/replicas', value: kept ?? to.replicas } as const;
+      if (to.replicas > 0 || mandate.undo) return [set];
+      const note = JSON.stringify({ replicas: now, run: mandate.run.workflowId });
+      return [set, { op: 'add', path: annotationPointer(scaledDownAnnotation), value: note }];
+    },
+    inWords: ({ replicas }) => `is scaled to ${replicas}`,
+  };
+}
+
+/** Follows the Deployment until as many replicas as it asks for are available; answers how many, in words. */
+async function untilAvailable(
+  cluster: Cluster,
+  mandate: ReplicasMandate,
+  progress: Progress,
+): Promise<string> {
+  const { namespace, name, uid } = mandate.change.target;
+  const deployments = new Map<string, Deployment>();
+  const pods = new Map<string, Pod>();
+  const labelSelector = selectorOf(await readTarget(cluster, mandate.change.target));
+  const patience = new Patience();
+  let best = { available: -1, at: Date.now() };
+  /** Before the first list, a Deployment that is not there is not known to be gone. */
+  let listed = false;
+  const seen = (changed: () => void) => () => {
+    listed = true;
+    changed();
+  };
+  return followUntil(
+    progress,
+    [
+      (changed, signal) =>
+        follow(
+          cluster,
+          objectPath('deployment', namespace),
+          { fieldSelector: `metadata.name=${name}` },
+          deployments,
+          seen(changed),
+          signal,
+        ),
+      (changed, signal) =>
+        follow(cluster, podsPath(namespace), { labelSelector }, pods, changed, signal),
+    ],
+    async () => {
+      const deployment = deployments.get(name);
+      if (!listed) return undefined;
+      assertStillPlanned(deployment, uid, mandate);
+      const { metadata, spec, status } = deployment;
+      const wanted = replicasOf(deployment);
+      const isObserved = (status?.observedGeneration ?? 0) >= (metadata?.generation ?? 0);
+      const available = isObserved ? (status?.availableReplicas ?? 0) : 0;
+      const text = `${available} of ${wanted} replicas of ${name} are available`;
+      progress.report(text, available, wanted);
+      if (isObserved && available >= wanted) return `${text}.`;
+      if (available > best.available) best = { available, at: Date.now() };
+      const obstacle =
+        findScaleObstacle(deployment, [...pods.values()]) ??
+        overdue(best.at, spec?.progressDeadlineSeconds, pods);
+      patience.see(obstacle, available);
+      if (!obstacle || !patience.isSpent(obstacle)) return undefined;
+      if (obstacle.kind === 'capacity' && (await scaleUpIsOnItsWay(cluster, namespace, obstacle))) {
+        patience.restart();
+        return undefined;
+      }
+      throw ApplicationFailure.nonRetryable(
+        `${inWords(mandate.change.target)} does not come up (${text}): ${obstacle.text}.`,
+        failureTypes.rolloutBlocked,
+      );
+    },
+  );
+}
+
+function overdue(
+  since: number,
+  deadlineSeconds = defaultDeadlineSeconds,
+  pods: Map<string, Pod>,
+): Obstacle | undefined {
+  if (Date.now() - since < deadlineSeconds * 1000) return undefined;
+  const waiting = [...pods.values()].map(notReady).find(Boolean);
+  return {
+    kind: 'deadline',
+    text: `no progress within ${deadlineSeconds} s${waiting ? `; ${waiting}` : ''}`,
+  };
+}
+
+/** @throws PlanStale where somebody else scales the Deployment meanwhile, or deletes it. */
+function assertStillPlanned(
+  deployment: Deployment | undefined,
+  uid: string,
+  mandate: ReplicasMandate,
+): asserts deployment is Deployment {
+  const what = inWords(mandate.change.target);
+  if (deployment?.metadata?.uid !== uid) {
+    throw stale(`${what} was deleted while it came up: look at what stands there.`);
+  }
+  const { autoscaled } = mandate.change.after;
+  const replicas = replicasOf(deployment);
+  if (replicas === 0 || (!autoscaled && replicas !== replicaEnds(mandate).to)) {
+    throw stale(
+      `Somebody else scaled ${what} to ${replicas} while it came up: find out who, and start again.`,
+    );
+  }
+}
