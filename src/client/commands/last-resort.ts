@@ -1,10 +1,15 @@
+import { rolloutChangeKind } from '../../activities/argo-rollouts/plan-rollout.ts';
+import type { RolloutChange } from '../../activities/argo-rollouts/rollout-change.ts';
 import type { DeletionChange } from '../../activities/kubernetes/deployment/delete-deployment.ts';
 import type { DeploymentChange } from '../../activities/kubernetes/deployment/deployment-change.ts';
 import type { ReplicasChange } from '../../activities/kubernetes/deployment/replicas.ts';
 import { revisionAnnotation } from '../../activities/kubernetes/deployment/revisions.ts';
 import { labelsOf, type SelectorChange } from '../../activities/kubernetes/service/service.ts';
-import { type Change, type Plan, type Target, targetName } from '../../contract/plan.ts';
+import { type OwnerChange, ownerChangeKinds } from '../../activities/owners/policy.ts';
+import { type Change, type Plan, targetName } from '../../contract/plan.ts';
 import { printable } from '../../contract/printable.ts';
+import { kubectlFor, quote } from './kubectl.ts';
+import { holdCommands, promoteCommands, releaseCommands } from './last-resort-owners.ts';
 
 /**
  * The plan as shell commands for the night when Temporal itself is down. Each change stands behind
@@ -20,8 +25,17 @@ export function lastResortCommands(plan: Plan): string[] {
     ...plan.needs.map(({ count, roles, rule, why }) =>
       comment(`Ask ${count} ${roles.join(' or ')} before you run this (${rule}): ${why}.`),
     ),
-    ...plan.changes.flatMap((change) => commandsFor[change.kind]?.(change) ?? byRunOnly(change)),
+    ...inOrder(plan.changes).flatMap(
+      (change) => commandsFor[change.kind]?.(change) ?? byRunOnly(change),
+    ),
   ];
+}
+
+/** Owners are held first, and copies that serve go before what they are copies of, as in a run. */
+function inOrder(changes: readonly Change[]): Change[] {
+  const place = ({ kind, after }: Change) =>
+    kind === ownerChangeKinds.hold ? 0 : after.copyOf === undefined ? 2 : 1;
+  return changes.toSorted((one, other) => place(one) - place(other));
 }
 
 /** How each kind of change is made by hand. */
@@ -30,6 +44,9 @@ const commandsFor: Record<string, (change: Change) => string[]> = {
   'deployment/replicas': (change) => replicasCommands(change as ReplicasChange),
   'deployment/delete': (change) => deletionCommands(change as DeletionChange),
   'service/selector': (change) => selectorCommands(change as SelectorChange),
+  [ownerChangeKinds.hold]: (change) => holdCommands(change as OwnerChange),
+  [ownerChangeKinds.release]: (change) => releaseCommands(change as OwnerChange),
+  [rolloutChangeKind]: (change) => promoteCommands(change as RolloutChange),
 };
 
 /** For what no command does safely. */
@@ -88,10 +105,6 @@ function deletionCommands({ target }: DeletionChange): string[] {
   ];
 }
 
-function kubectlFor({ context, namespace }: Target): string {
-  return `kubectl --context ${quote(context)} -n ${quote(namespace)}`;
-}
-
 function deploymentCommands({ target, before, after }: DeploymentChange): string[] {
   const { name, uid } = target;
   const kubectl = kubectlFor(target);
@@ -112,9 +125,4 @@ function deploymentCommands({ target, before, after }: DeploymentChange): string
     `${kubectl} rollout status deployment/${quote(name)} --timeout=10m`,
   ];
   return lines;
-}
-
-/** Names are validated before; quoting keeps the commands right for contexts with odd characters. */
-function quote(word: string): string {
-  return /^[\w./:@-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 }
