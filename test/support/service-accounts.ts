@@ -29,12 +29,19 @@ export interface Missing {
   resource: string;
 }
 
+/** Namespaces of what is rolled back, and of what owns it. */
+interface Places {
+  own: string;
+  owners: string;
+}
+
 const roleFile = resolve(import.meta.dirname, '../../deploy/kubernetes-role.yaml');
 
-/** Manifests of deploy/kubernetes-role.yaml, for another namespace and under another name. */
-function manifests(namespace: string, name: string, missing?: Missing): Manifest[] {
+/** Manifests of deploy/kubernetes-role.yaml, for other namespaces and under another name. */
+function manifests({ own, owners }: Places, name: string, missing?: Missing): Manifest[] {
   const text = readFileSync(roleFile, 'utf8')
-    .replaceAll('namespace: production', `namespace: ${namespace}`)
+    .replaceAll('namespace: production', `namespace: ${own}`)
+    .replaceAll(/namespace: (argocd|flux-system)/g, `namespace: ${owners}`)
     .replaceAll('name: rollback-worker', `name: ${name}`);
   return parseAllDocuments(text).map((document) => {
     const manifest = document.toJS() as Manifest;
@@ -54,15 +61,20 @@ function manifests(namespace: string, name: string, missing?: Missing): Manifest
 /**
  * Makes a service account for each entry, with the role of deploy/ without what is missing, and
  * answers a kubeconfig with a context for each under the entry's name, beside the tests' own.
+ * @param owners namespace in which Argo CD and Flux are, where that is another one
  */
 export async function makeServiceAccounts(
   cluster: TestCluster,
   wanted: Record<string, Missing | undefined>,
+  owners = cluster.namespace,
 ): Promise<string> {
   const { namespace } = cluster;
+  const places = { own: namespace, owners };
   const names = Object.keys(wanted);
   const account = (name: string) => `${namespace}-${name}`;
-  await cluster.apply(names.flatMap((name) => manifests(namespace, account(name), wanted[name])));
+  const items = names.flatMap((name) => manifests(places, account(name), wanted[name]));
+  const list = { apiVersion: 'v1', kind: 'List', items };
+  await execa('kubectl', ['apply', '-f', '-'], { input: JSON.stringify(list) });
   const config = parse(readFileSync(process.env.KUBECONFIG ?? '', 'utf8')) as Kubeconfig;
   const [own] = config.contexts;
   for (const name of names) {
