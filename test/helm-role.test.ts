@@ -30,7 +30,7 @@ const admin = process.env.KUBECONFIG;
 beforeAll(async () => {
   const files = ['kubernetes-role.yaml', 'kubernetes-role-helm.yaml'];
   // Both the worker of this process and the helm that it starts read it.
-  process.env.KUBECONFIG = await makeServiceAccounts(env.cluster, wanted, files);
+  process.env.KUBECONFIG = await makeServiceAccounts(env.cluster, wanted, { files });
 });
 afterAll(async () => {
   await removeClusterRoles(env.cluster, Object.keys(wanted));

@@ -1,9 +1,16 @@
-import { describe, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { execa } from 'execa';
+import { randomBytes } from 'node:crypto';
+import { TestCluster } from './support/cluster.ts';
 import { eventually } from './support/eventually.ts';
 import { deploymentManifest } from './support/manifests.ts';
+import { application, trackedBy } from './support/owners.ts';
 import { useRollbackEnvironment } from './support/rollback-environment.ts';
 
-const env = useRollbackEnvironment();
+const argo = new TestCluster(`argocd-${randomBytes(4).toString('hex')}`);
+const env = useRollbackEnvironment({ owners: { argoCd: { namespace: argo.namespace } } });
+beforeAll(() => execa('kubectl', ['create', 'namespace', argo.namespace]));
+afterAll(() => execa('kubectl', ['delete', 'namespace', '--wait=false', argo.namespace]));
 const [v1, v2] = ['wakala/api:1.0.0', 'wakala/api:2.0.0-bad'];
 type Wanted = Parameters<typeof deploymentManifest>[2];
 
@@ -26,13 +33,20 @@ describe('the plan says who else will change the Deployment', () => {
     ['helm', { annotations: { 'meta.helm.sh/release-name': 'wakala' } }, /release wakala/],
     ['helm-label', { labels: { 'app.kubernetes.io/managed-by': 'Helm' } }, /Helm owns/],
     [
-      'argo-cd',
-      { annotations: { 'argocd.argoproj.io/tracking-id': 'shop:apps/Deployment:a/b' } },
-      /application shop\).*argocd app set shop --sync-policy none/,
+      'argo-cd-label',
+      { labels: { 'argocd.argoproj.io/instance': 'shop' } },
+      /application shop\), and there is no such application.*argocd app set shop --sync-policy none/,
     ],
-    ['argo-cd-label', { labels: { 'argocd.argoproj.io/instance': 'shop' } }, /application shop\)/],
-    ['flux', { labels: { 'kustomize.toolkit.fluxcd.io/name': 'apps' } }, /Flux owns .*apps/],
-    ['flux-helm', { labels: { 'helm.toolkit.fluxcd.io/name': 'shop' } }, /Flux owns .*shop/],
+    [
+      'flux',
+      { labels: { 'kustomize.toolkit.fluxcd.io/name': 'apps' } },
+      /kustomization apps in .*, and there is no such.*flux suspend/,
+    ],
+    [
+      'flux-helm',
+      { labels: { 'helm.toolkit.fluxcd.io/name': 'shop' } },
+      /helmrelease shop in .*, and there is no such/,
+    ],
   ])('%s', async (name, wanted, warning) => {
     await make(name, wanted);
 
@@ -57,10 +71,35 @@ describe('the plan says who else will change the Deployment', () => {
     expect(await warningsOf('operated')).toContain('ConfigMap shop-operator owns this Deployment');
   });
 
-  test.concurrent('nobody, where there is nobody', async () => {
-    await make('alone');
+  test.concurrent('Argo CD, which somebody has turned off', async () => {
+    const { namespace } = env.cluster;
+    await env.cluster.apply([application('manual', {})]);
+    await make('manual', trackedBy('manual', 'apps/Deployment', namespace, 'manual'));
 
-    expect(await warningsOf('alone')).not.toMatch(/owns|watches|Autoscaler/);
+    expect(await warningsOf('manual')).toMatch(/application manual .* does not act by itself now/);
+    const { plan } = await env.run({ deployment: 'manual', dryRun: true });
+    expect(plan?.changes).toHaveLength(1);
+  });
+
+  test.concurrent('an application by the label of Helm, if it says so itself', async () => {
+    await argo.apply([application('guessed'), application('other')]);
+    const resource = { kind: 'Deployment', name: 'guessed', namespace: env.cluster.namespace };
+    const patch = JSON.stringify({ status: { resources: [{ ...resource, group: 'apps' }] } });
+    await argo.kubectl('patch', 'application', 'guessed', '--type=merge', '-p', patch);
+    await make('guessed', { labels: { 'app.kubernetes.io/instance': 'guessed' } });
+    await make('by-helm', { labels: { 'app.kubernetes.io/instance': 'other' } });
+
+    expect(await warningsOf('guessed')).toContain('application guessed');
+    expect(await warningsOf('by-helm')).not.toContain('application');
+  });
+
+  test.concurrent('nobody, where there is nobody or a mark was copied from elsewhere', async () => {
+    await make('alone');
+    await env.cluster.apply([application('copied')]);
+    await make('copied', trackedBy('copied', 'apps/Deployment', 'elsewhere', 'copied'));
+
+    expect(await warningsOf('alone')).not.toMatch(/owns|watches|Autoscaler|paused/);
+    expect(await warningsOf('copied')).not.toContain('application');
   });
 });
 
@@ -79,65 +118,6 @@ async function ownedBy(deployment: string, owner: Owner): Promise<void> {
   const uid = await env.cluster.kubectl('get', kind, name, '-o', 'jsonpath={.metadata.uid}');
   const ownerReferences = [{ apiVersion, kind, name, uid, controller: true }];
   await env.cluster.patch(deployment, { metadata: { ownerReferences } });
-}
-
-describe('progressive delivery', () => {
-  test.concurrent('Flagger, which takes the rollback for a new release, is said', async () => {
-    await make('canaried');
-    await env.cluster.apply([canary('shop', 'canaried')]);
-
-    expect(await warningsOf('canaried')).toContain('Flagger watches this Deployment (canary shop)');
-  });
-
-  test.concurrent("Flagger's own copy is refused, with what to roll back instead", async () => {
-    await make('shop-primary');
-    await ownedBy('shop-primary', canary('shop-canary', 'shop'));
-
-    const result = await env.run({ deployment: 'shop-primary' });
-
-    expect(result.outcome).toBe('refused');
-    expect(result.message).toContain('the Deployment that the canary watches instead');
-    expect(await env.cluster.image('shop-primary')).toBe(v2);
-  });
-
-  test.concurrent(
-    'a Deployment whose pods Argo Rollouts runs is refused, with its command',
-    async () => {
-      await make('rolled');
-      await env.cluster.apply([
-        {
-          apiVersion: 'argoproj.io/v1alpha1',
-          kind: 'Rollout',
-          metadata: { name: 'shop' },
-          spec: {
-            workloadRef: { apiVersion: 'apps/v1', kind: 'Deployment', name: 'rolled' },
-            selector: { matchLabels: { app: 'rolled' } },
-            strategy: { canary: { steps: [{ setWeight: 20 }, { pause: {} }] } },
-          },
-        },
-      ]);
-
-      const result = await env.run({ deployment: 'rolled' });
-
-      expect(result.outcome).toBe('refused');
-      expect(result.message).toContain('kubectl argo rollouts undo shop');
-      expect(await env.cluster.image('rolled')).toBe(v2);
-    },
-  );
-});
-
-/** A canary that shifts a tenth of the traffic to the new version every minute. */
-function canary(name: string, deployment: string): Owner {
-  return {
-    apiVersion: 'flagger.app/v1beta1',
-    kind: 'Canary',
-    metadata: { name },
-    spec: {
-      targetRef: { apiVersion: 'apps/v1', kind: 'Deployment', name: deployment },
-      service: { port: 80 },
-      analysis: { interval: '1m', threshold: 5, maxWeight: 50, stepWeight: 10 },
-    },
-  };
 }
 
 describe('what the rollback does not bring back is said', () => {

@@ -27,7 +27,7 @@ export type Planner<P extends Procedure> = (
 
 const planners: { [P in Procedure]: Planner<P> } = {
   deployment: planDeploymentRollback,
-  'blue-green': withOwners(planBlueGreenRollback),
+  'blue-green': planBlueGreenRollback,
   release: planRelease,
   'circuit-breaker': withOwners(planCircuitBreaker),
   redirect: withOwners(planRedirect),

@@ -9,7 +9,7 @@ import type { HoldLook } from '../activities/owners/remind-of-hold.ts';
 import type { Target } from '../contract/plan.ts';
 import { isOutcome } from './run/outcome.ts';
 import { lookSignal } from './run/owners.ts';
-import { owners } from './run/proxies.ts';
+import { owners, regional } from './run/proxies.ts';
 
 /** While the cluster does not answer, nobody can tell that the hold is gone. */
 const unknown: HoldLook = { isHeld: true, everyMs: 3_600_000 };
@@ -17,18 +17,22 @@ const unknown: HoldLook = { isHeld: true, everyMs: 3_600_000 };
 /**
  * Reminds people of an owner that a run has left held, again and again, until it is not: released by
  * a run, by hand, or gone.
+ * @param taskQueue of the workers that reach it, where it is not this workflow's own
  */
-export async function remindOfHold(owner: Target): Promise<void> {
+export async function remindOfHold(owner: Target, taskQueue?: string): Promise<void> {
   let isAsked = false;
   setHandler(defineSignal(lookSignal), () => {
     isAsked = true;
   });
-  for (let found = await answer(() => owners.lookAtHold(owner)); found.isHeld;) {
+  const there = (look: () => Promise<HoldLook>) =>
+    regional.run(taskQueue === undefined ? {} : { taskQueue }, () => answer(look));
+  for (let found = await there(() => owners.lookAtHold(owner)); found.isHeld;) {
     await condition(() => isAsked, found.everyMs);
-    found = await answer(() => (isAsked ? owners.lookAtHold(owner) : owners.remindOfHold(owner)));
+    const look = isAsked ? owners.lookAtHold : owners.remindOfHold;
     isAsked = false;
+    found = await there(() => look(owner));
     if (found.isHeld && workflowInfo().continueAsNewSuggested) {
-      return continueAsNew<typeof remindOfHold>(owner);
+      return continueAsNew<typeof remindOfHold>(owner, taskQueue);
     }
   }
 }

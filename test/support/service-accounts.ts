@@ -31,10 +31,22 @@ export interface Missing {
 
 const deploy = resolve(import.meta.dirname, '../../deploy');
 
-/** Manifests of a file of deploy/, for another namespace and under another name. */
-function manifests(file: string, namespace: string, name: string, missing?: Missing): Manifest[] {
+/** Namespaces of what is rolled back, and of what owns it. */
+interface Places {
+  own: string;
+  owners: string;
+}
+
+/** Manifests of a file of deploy/, for other namespaces and under another name. */
+function manifests(
+  file: string,
+  { own, owners }: Places,
+  name: string,
+  missing?: Missing,
+): Manifest[] {
   const text = readFileSync(join(deploy, file), 'utf8')
-    .replaceAll('namespace: production', `namespace: ${namespace}`)
+    .replaceAll('namespace: production', `namespace: ${own}`)
+    .replaceAll(/namespace: (argocd|flux-system)/g, `namespace: ${owners}`)
     .replaceAll('name: rollback-worker', `name: ${name}`);
   return parseAllDocuments(text).map((document) => {
     const manifest = document.toJS() as Manifest;
@@ -51,6 +63,14 @@ function manifests(file: string, namespace: string, name: string, missing?: Miss
   });
 }
 
+/** What the service accounts are for. */
+interface Granted {
+  /** Namespace in which Argo CD and Flux are, where that is another one. */
+  owners: string;
+  /** Files of deploy/. */
+  files: string[];
+}
+
 /**
  * Makes a service account for each entry, with the roles of deploy/ without what is missing, and
  * answers a kubeconfig with a context for each under the entry's name, beside the tests' own.
@@ -58,16 +78,17 @@ function manifests(file: string, namespace: string, name: string, missing?: Miss
 export async function makeServiceAccounts(
   cluster: TestCluster,
   wanted: Record<string, Missing | undefined>,
-  files: string[] = ['kubernetes-role.yaml'],
+  { owners = cluster.namespace, files = ['kubernetes-role.yaml'] }: Partial<Granted> = {},
 ): Promise<string> {
   const { namespace } = cluster;
+  const places = { own: namespace, owners };
   const names = Object.keys(wanted);
   const account = (name: string) => `${namespace}-${name}`;
-  await cluster.apply(
-    names.flatMap((name) =>
-      files.flatMap((file) => manifests(file, namespace, account(name), wanted[name])),
-    ),
+  const items = names.flatMap((name) =>
+    files.flatMap((file) => manifests(file, places, account(name), wanted[name])),
   );
+  const list = { apiVersion: 'v1', kind: 'List', items };
+  await execa('kubectl', ['apply', '-f', '-'], { input: JSON.stringify(list) });
   const config = parse(readFileSync(process.env.KUBECONFIG ?? '', 'utf8')) as Kubeconfig;
   const [own] = config.contexts;
   for (const name of names) {

@@ -76,7 +76,7 @@ export async function driveRollout(
       degradedSince = status.phase === 'Degraded' ? (degradedSince ?? Date.now()) : undefined;
       if (degradedSince !== undefined && Date.now() - degradedSince >= degradedMustLastMs) {
         throw ApplicationFailure.nonRetryable(
-          `${what} cannot finish: ${status.message ?? 'it is degraded'}.`,
+          `${what} cannot finish: ${(status.message ?? 'it is degraded').replace(/\.$/, '')}.`,
           failureTypes.rolloutBlocked,
         );
       }

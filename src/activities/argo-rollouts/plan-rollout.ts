@@ -58,7 +58,7 @@ export function rolloutChange(
   { before, after }: DeploymentChange,
   id: string,
   unpause: boolean,
-): { change: RolloutChange; words: string } {
+): { change: RolloutChange; replicas: number; words: string } {
   const { spec, status } = rollout;
   const target: Target = targetOf('rollout', cluster, rollout);
   const isPaused = spec?.paused === true;
@@ -79,6 +79,7 @@ export function rolloutChange(
   };
   return {
     change,
+    replicas: spec?.replicas ?? 1,
     words: `Argo Rollouts (rollout ${target.name}) runs the pods and follows the template. It is not held, since that would keep it from going back: as soon as it has seen the template it is promoted in full, without its steps, pauses and analyses.`,
   };
 }

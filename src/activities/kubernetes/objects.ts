@@ -79,6 +79,13 @@ export function objectPath(kind: TargetKind, namespace: string, name?: string): 
   return name === undefined ? path : `${path}/${name}`;
 }
 
+/** A kind as kubectl knows it beyond doubt: `applications.argoproj.io`. */
+export function resourceOf(kind: TargetKind): string {
+  const { api, plural } = kinds[kind];
+  const [, group] = /^\/apis\/([^/]+)\//.exec(api) ?? [];
+  return group === undefined ? plural : `${plural}.${group}`;
+}
+
 /** A target as a sentence names it: `Deployment wakala-api in production`. */
 export function inWords({ kind, namespace, name }: Omit<Target, 'uid' | 'context'>): string {
   return `${kinds[kind].name} ${name} in ${namespace}`;

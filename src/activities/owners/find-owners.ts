@@ -59,6 +59,11 @@ export async function findOwners(
   return all;
 }
 
+/** An item of a list as an object that says what it is, as `findOwners` takes it. */
+export function ofKind<T extends KubernetesObject>(apiVersion: string, kind: string, item: T): T {
+  return { ...item, apiVersion, kind };
+}
+
 type OwnersOfOne = Pick<Owners, 'warnings' | 'refusal' | 'canary' | 'rollout'> & { found: Found[] };
 
 async function ownersOf(lookup: OwnerLookup, object: KubernetesObject): Promise<OwnersOfOne> {
@@ -84,8 +89,7 @@ async function ownersOf(lookup: OwnerLookup, object: KubernetesObject): Promise<
   if (canary) {
     one.canary = canary;
     const owner = { kind: 'canary', object: canary, cluster } as const;
-    // Items of a list do not say what they are.
-    const whole = { ...canary, apiVersion: 'flagger.app/v1beta1', kind: 'Canary' };
+    const whole = ofKind('flagger.app/v1beta1', 'Canary', canary);
     const behind = await findApplying(lookup, cluster, whole, ownerName(owner));
     one.found.push({ ...owner, distance: -1, through: undefined }, ...behind);
   }

@@ -1,6 +1,12 @@
 import type { Settings } from '../../config/schema.ts';
 import type { Target } from '../../contract/plan.ts';
-import { type Cluster, type Clusters, KubernetesError, type ListOf } from '../kubernetes/api.ts';
+import {
+  type Cluster,
+  type Clusters,
+  KubernetesError,
+  KubernetesUnreachable,
+  type ListOf,
+} from '../kubernetes/api.ts';
 import { type KubernetesObject, objectPath, targetOf } from '../kubernetes/objects.ts';
 import { heldLabel, holdOf, type Reason } from './held.ts';
 import { type HeldKind, policies } from './policies.ts';
@@ -16,13 +22,14 @@ export interface ListedHold {
 
 export interface Holds {
   held: ListedHold[];
-  /** What this account may not list, as `kubectl` names it: `applications in argocd`. */
+  /** What could not be listed: `applications in argocd of CONTEXT (forbidden)`. */
   unseen: string[];
 }
 
 /**
- * What runs hold, wherever the settings say that there may be owners; the oldest first.
- * @param context of the kubeconfig, where it is not the default one
+ * What runs hold, in every region and wherever the settings say that there may be owners; the oldest
+ * first.
+ * @param context of the kubeconfig, to look there only
  * @param namespace to look in beside those of the settings
  */
 export async function listHolds(
@@ -30,17 +37,24 @@ export async function listHolds(
   settings: Settings,
   { context, namespace }: { context?: string; namespace?: string },
 ): Promise<Holds> {
-  const cluster = clusters.of(context);
-  const { argoCd } = settings.owners;
-  const argoCluster = clusters.of(context ?? argoCd.context);
+  const regions = Object.values(settings.regions).map((region) => region.context);
+  const contexts = context === undefined ? [undefined, ...regions] : [context];
   const holds: Holds = { held: [], unseen: [] };
   const kinds = Object.keys(policies) as HeldKind[];
-  await Promise.all(
+  const places = contexts.flatMap((one) =>
     kinds.flatMap((kind) => {
       const isArgo = kind === 'application' || kind === 'applicationset';
-      const places = placesOf(settings, isArgo, namespace);
-      return places.map((place) => add(holds, isArgo ? argoCluster : cluster, kind, place));
+      const where = context === undefined && isArgo ? settings.owners.argoCd.context : undefined;
+      return placesOf(settings, isArgo, namespace).map((place) => ({
+        cluster: clusters.of(where ?? one),
+        path: objectPath(kind, place),
+        ...{ kind, place },
+      }));
     }),
+  );
+  const distinct = new Map(places.map((one) => [`${one.cluster.server} ${one.path}`, one]));
+  await Promise.all(
+    [...distinct.values()].map(({ cluster, kind, place }) => add(holds, cluster, kind, place)),
   );
   holds.held.sort((one, other) => since(one).localeCompare(since(other)));
   holds.unseen.sort();
@@ -78,8 +92,10 @@ async function add(
       held.push({ owner: targetOf(kind, cluster, object), isHeld, reasons: hold.reasons });
     }
   } catch (error) {
-    if (!(error instanceof KubernetesError) || error.status !== 403) throw error;
-    unseen.push(`${path.split('/').at(-1)} in ${namespace}`);
+    const isForbidden = error instanceof KubernetesError && error.status === 403;
+    if (!isForbidden && !(error instanceof KubernetesUnreachable)) throw error;
+    const why = isForbidden ? 'forbidden' : 'it does not answer';
+    unseen.push(`${path.split('/').at(-1)} in ${namespace} of ${cluster.context} (${why})`);
   }
 }
 

@@ -1,9 +1,10 @@
 /** R5: the checks of the verify phase. Each measures once and says in words what it found. */
 import { execa, ExecaError } from 'execa';
 import type { HealthCheck, LogsCheck, SmokeCheck } from '../../config/schema.ts';
+import { type Rollout, rolloutHashLabel } from '../argo-rollouts/rollout.ts';
 import type { Cluster, ListOf } from '../kubernetes/api.ts';
 import type { Change } from '../../contract/plan.ts';
-import { podTemplateHash, readHistory } from '../kubernetes/deployment/revisions.ts';
+import { podTemplateHash, readHistory, selectorOf } from '../kubernetes/deployment/revisions.ts';
 import { type KubernetesObject, markOf, objectPath } from '../kubernetes/objects.ts';
 import { podsPath, readySince, type Pod } from '../kubernetes/pods.ts';
 import { revisionLabel } from '../kubernetes/stateful-set/pods.ts';
@@ -52,8 +53,8 @@ export async function measureLogs(
   change: Change,
 ): Promise<Measurement> {
   const { namespace } = change.target;
-  const { selector, since = '' } = await measuredPods(cluster, change);
-  const labelSelector = [check.selector, selector].filter(Boolean).join();
+  const { selector, since = '', isWhole = false } = await measuredPods(cluster, change);
+  const labelSelector = isWhole ? selector : [check.selector, selector].filter(Boolean).join();
   const pods = await cluster.get<ListOf<Pod>>(podsPath(namespace), { labelSelector });
   const counts = await Promise.all(
     pods.items.map(async (pod) => {
@@ -76,11 +77,20 @@ export async function measureLogs(
   };
 }
 
+/** Pods that a change is measured by. */
+interface Measured {
+  selector: string;
+  /** Whether the settings' selector does not fit them. */
+  isWhole?: boolean;
+  /** Since when, where they are older than the change. */
+  since?: string;
+}
+
 /** Which pods a change is measured by, and since when where they are older than it. */
 async function measuredPods(
   cluster: Cluster,
   { kind: changeKind, target: { kind, namespace, name } }: Change,
-): Promise<{ selector: string; since?: string }> {
+): Promise<Measured> {
   if (kind === 'service') {
     const service = await readService(cluster, namespace, name);
     const selector = selectorText(service?.spec?.selector);
@@ -92,13 +102,24 @@ async function measuredPods(
     const current = (await readStatefulSetHistory(cluster, namespace, name))?.current;
     return { selector: `${revisionLabel}=${current?.name ?? ''}` };
   }
+  if (kind === 'rollout') {
+    const rollout = await cluster.find<Rollout>(objectPath(kind, namespace, name));
+    return { selector: `${rolloutHashLabel}=${rollout?.status?.currentPodHash ?? ''}` };
+  }
   if (changeKind !== 'deployment/template') {
     // Nothing was released, so it is measured by all pods of the check's own selector.
     const changed = await cluster.find<KubernetesObject>(objectPath(kind, namespace, name));
     return { selector: '', since: changed && markOf(changed)?.at };
   }
-  const current = (await readHistory(cluster, namespace, name))?.current;
-  return { selector: `pod-template-hash=${current ? podTemplateHash(current.replicaSet) : ''}` };
+  const history = await readHistory(cluster, namespace, name);
+  const current = history?.current;
+  const hash = `pod-template-hash=${current ? podTemplateHash(current.replicaSet) : ''}`;
+  const controller = history?.deployment.metadata?.ownerReferences?.find((one) => one.controller);
+  // The pods of Flagger's copy have labels of their own, which the settings do not name.
+  if (history && controller?.kind === 'Canary') {
+    return { selector: `${selectorOf(history.deployment)},${hash}`, isWhole: true };
+  }
+  return { selector: hash };
 }
 
 /**

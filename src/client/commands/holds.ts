@@ -23,9 +23,7 @@ export async function holds(options: HoldsOptions): Promise<number> {
   else if (held.length === 0) printLine('Nothing is held.');
   else for (const line of printable(held).flatMap(holdLines)) printLine(line);
   if (unseen.length > 0) {
-    printNote(
-      `Not seen, for want of rights: ${unseen.join(', ')}; see deploy/kubernetes-role.yaml.`,
-    );
+    printNote(`Not seen: ${unseen.join('; ')}. For rights see deploy/kubernetes-role.yaml.`);
   }
   return 0;
 }

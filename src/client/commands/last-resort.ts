@@ -1,5 +1,7 @@
 import { fieldsOf, type RoutesChange } from '../../activities/kubernetes/canary/canary-change.ts';
 import type { BreakerChange } from '../../activities/kubernetes/config-map/breaker.ts';
+import { rolloutChangeKind } from '../../activities/argo-rollouts/plan-rollout.ts';
+import type { RolloutChange } from '../../activities/argo-rollouts/rollout-change.ts';
 import type { DeletionChange } from '../../activities/kubernetes/deployment/delete-deployment.ts';
 import type { DeploymentChange } from '../../activities/kubernetes/deployment/deployment-change.ts';
 import type { ReplicasChange } from '../../activities/kubernetes/deployment/replicas.ts';
@@ -14,6 +16,8 @@ import { type Change, type Plan, targetName } from '../../contract/plan.ts';
 import { printable } from '../../contract/printable.ts';
 import { kubectlFor, quote } from './shell.ts';
 import { statefulSetCommands } from './stateful-set-commands.ts';
+import { type OwnerChange, ownerChangeKinds } from '../../activities/owners/policy.ts';
+import { holdCommands, promoteCommands, releaseCommands } from './last-resort-owners.ts';
 
 /**
  * The plan as shell commands for the night when Temporal itself is down. Each change stands behind
@@ -29,10 +33,17 @@ export function lastResortCommands(plan: Plan): string[] {
     ...plan.needs.map(({ count, roles, rule, why }) =>
       comment(`Ask ${count} ${roles.join(' or ')} before you run this (${rule}): ${why}.`),
     ),
-    ...plan.changes.flatMap(
+    ...inOrder(plan.changes).flatMap(
       (change) => commandsFor[change.kind]?.(change, plan) ?? byRunOnly(change),
     ),
   ];
+}
+
+/** Owners are held first, and copies that serve go before what they are copies of, as in a run. */
+function inOrder(changes: readonly Change[]): Change[] {
+  const place = ({ kind, after }: Change) =>
+    kind === ownerChangeKinds.hold ? 0 : after.copyOf === undefined ? 2 : 1;
+  return changes.toSorted((one, other) => place(one) - place(other));
 }
 
 /** How each kind of change is made by hand. */
@@ -59,6 +70,9 @@ const commandsFor: Record<string, (change: Change, plan: Plan) => string[]> = {
   'helm/migration': ({ after }) => [
     `# Hooks that change data run with it: ${printable(after.hooks)}`,
   ],
+  [ownerChangeKinds.hold]: (change) => holdCommands(change as OwnerChange),
+  [ownerChangeKinds.release]: (change) => releaseCommands(change as OwnerChange),
+  [rolloutChangeKind]: (change) => promoteCommands(change as RolloutChange),
 };
 
 /** For what no command does safely. */

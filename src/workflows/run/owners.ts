@@ -10,7 +10,7 @@ import { releaseCommand } from '../../contract/release-command.ts';
 import type { StepStatus } from '../../contract/run.ts';
 import type { remindOfHold } from '../remind-of-hold.ts';
 import { isOutcome } from './outcome.ts';
-import { owners } from './proxies.ts';
+import { owners, regional } from './proxies.ts';
 import { titleIn } from './regions.ts';
 import type { Run } from './steps.ts';
 
@@ -68,7 +68,7 @@ async function startReminder(target: Target): Promise<void> {
   try {
     await startChild<typeof remindOfHold>('remindOfHold', {
       workflowId: reminderId(target),
-      args: [target],
+      args: [target, regional.getStore()?.taskQueue],
       parentClosePolicy: 'ABANDON',
       cancellationType: ChildWorkflowCancellationType.ABANDON,
       staticSummary: `Reminds of ${kind} ${namespace}/${name}, which is held`,

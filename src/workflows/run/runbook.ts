@@ -179,12 +179,12 @@ async function carryOut<P extends Procedure>(
 async function leavesNothing(run: WholeRun): Promise<boolean> {
   try {
     await run.cutShort(false);
-    return await run.takeBackAsides();
   } catch (error) {
     if (!isOutcome(error)) throw error;
     // Who is not allowed to begin has left nothing.
-    return typedCause(error)?.type === failureTypes.notAuthorized;
+    if (typedCause(error)?.type !== failureTypes.notAuthorized) return false;
   }
+  return run.takeBackAsides();
 }
 
 /**

@@ -5,10 +5,13 @@ import { durationMs } from '../../../contract/duration.ts';
 import type { InputOf } from '../../../contract/input.ts';
 import type { Change, Plan, Target } from '../../../contract/plan.ts';
 import { refused } from '../../failures.ts';
+import { findOwners, ofKind, type Owners } from '../../owners/find-owners.ts';
+import { OwnerLookup } from '../../owners/lookup.ts';
 import { plannedChecks } from '../../verification/planned-checks.ts';
 import type { Cluster, Clusters, ListOf } from '../api.ts';
 import { readAutoscalers } from '../deployment/replicas.ts';
 import { objectPath, targetOf } from '../objects.ts';
+import type { Deployment } from '../deployment/revisions.ts';
 import { readDeployments } from '../service/carriers.ts';
 import {
   readService,
@@ -55,20 +58,33 @@ export async function planBlueGreenRollback(
   });
   const found: Found = { cluster, namespace, service, live: colours.live, autoscalers };
   const target = targetOf('service', cluster, service);
+  const lookup = new OwnerLookup(clusters, cluster, settings);
   if (wanted === colours.live) {
     const left = colours.others.find(({ selector }) => selector === standing?.from);
     const done = standing
       ? `: run ${standing.run} switched it from ${standing.from} at ${standing.at}; name a colour to go elsewhere`
       : ': nothing to do';
     const rest = input.delete && left ? await planRest(found, left, standing?.versions.from) : [];
+    const owners =
+      rest.length > 0 ? await ownersOf(lookup, service, left?.deployments ?? []) : none;
+    const changes = [...rest, ...owners.changes];
     return digestPlan({
-      ...{ procedure: 'blue-green', targets: targetsOf(target, rest), changes: rest },
+      ...{ procedure: 'blue-green', targets: targetsOf(target, changes), changes },
       summary: `Service ${name} in ${namespace} already sends its traffic to ${wanted.selector}${rest.length > 0 ? `; ${deletes(rest)}` : done}.`,
-      ...{ differences: [], warnings: rest.length > 0 ? [noWayBack] : [], checks: [] },
+      ...{
+        differences: [],
+        warnings: rest.length > 0 ? [...owners.warnings, noWayBack] : [],
+        checks: [],
+      },
       estimateSeconds: rest.length > 0 ? 2 : 0,
     });
   }
 
+  const owners = await ownersOf(lookup, service, [
+    ...wanted.deployments,
+    ...colours.live.deployments,
+  ]);
+  if (owners.refusal) throw refused(owners.refusal);
   const other = planOther(found, wanted);
   const left = await planLeft(found, {
     soakMs: input.soak === undefined ? (known?.blueGreen?.soak ?? 0) : durationMs(input.soak),
@@ -79,17 +95,36 @@ export async function planBlueGreenRollback(
     before: { selector: selectorText(service.spec?.selector) },
     after: { selector: wanted.selector },
   };
-  const changes: Change[] = [other.change, selector, ...left.changes];
+  const changes: Change[] = [other.change, selector, ...left.changes, ...owners.changes];
   return digestPlan({
     procedure: 'blue-green',
     targets: targetsOf(target, changes),
     changes,
     summary: `Service ${name} in ${namespace} goes from ${label}=${colours.live.value} (${imagesIn(colours.live)}) to ${label}=${wanted.value} (${imagesIn(wanted)})${left.words}.`,
     differences: differencesOf(colours.live, wanted),
-    warnings: [...other.warnings, ...left.warnings, ...(input.delete ? [noWayBack] : [])],
+    warnings: [
+      ...owners.warnings,
+      ...other.warnings,
+      ...left.warnings,
+      ...(input.delete ? [noWayBack] : []),
+    ],
     checks: plannedChecks(serviceName, known, 'switch'),
     estimateSeconds: other.seconds + left.seconds + 2,
   });
+}
+
+const none: Owners = { warnings: [], changes: [], targets: [] };
+
+function ownersOf(
+  lookup: OwnerLookup,
+  service: Service,
+  deployments: readonly Deployment[],
+): Promise<Owners> {
+  return findOwners(
+    lookup,
+    ofKind('v1', 'Service', service),
+    ...deployments.map((deployment) => ofKind('apps/v1', 'Deployment', deployment)),
+  );
 }
 
 const noWayBack =

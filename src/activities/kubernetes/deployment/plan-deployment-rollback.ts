@@ -128,23 +128,24 @@ export async function draftDeploymentRollback(
     const nothing = { differences: [], warnings: [], checks: [], estimateSeconds: 0 };
     return { target, companions: [], owners: [], summary: text, ...nothing };
   }
-  const serving = copy ?? own;
+  // Where production has the version already, only what is analysed goes back.
+  const moving = copy && !copy.already ? copy : own;
   const words = [
     ...owners.warnings,
     ...(rollout ? [rollout.words] : []),
     ...chosen.warnings,
-    ...statements(serving.history, serving.pace),
-    ...ages(serving.history),
-    ...serving.configWarnings,
+    ...statements(moving.history, moving.pace),
+    ...ages(moving.history),
+    ...moving.configWarnings,
   ];
-  const measured = copy?.change.id ?? rollout?.change.id;
+  const measured = rollout?.change.id ?? (moving === copy ? copy.change.id : undefined);
   return {
     ...{ target, change: own.change, owners: owners.changes, summary: text },
     companions: [...(copy ? [copy.change] : []), ...(rollout ? [rollout.change] : [])],
-    differences: serving.differences,
-    warnings: isAlready ? [] : words,
+    differences: moving.differences,
+    warnings: isAlready ? owners.warnings : words,
     checks: isAlready ? [] : plannedChecks(serviceName, service, measured),
-    estimateSeconds: serving.estimateSeconds,
+    estimateSeconds: moving.estimateSeconds,
   };
 }
 
@@ -173,7 +174,7 @@ function standing(
     own.already && copy && chosen.copy ? [copy, chosen.copy] : [own, chosen.wanted];
   const follows = moving === own && copy && !copy.already ? ` ${copyInWords(copy)}` : '';
   return {
-    text: `${goesBack(moving.history, to)}${follows}`,
+    text: `${goesBack(moving.history, to, rollout?.replicas)}${follows}`,
     isAlready: false,
     isDone: false,
   };

@@ -6,13 +6,17 @@ import type { Revision, RevisionHistory } from './revisions.ts';
 import { rolloutState } from './rollout-state.ts';
 
 /** From which revision to which it goes. */
-export function goesBack({ deployment, current }: RevisionHistory, wanted: Revision): string {
+export function goesBack(
+  { deployment, current }: RevisionHistory,
+  wanted: Revision,
+  replicas = deployment.spec?.replicas ?? 1,
+): string {
   const { name, namespace } = deployment.metadata ?? {};
   const from = current ? `revision ${current.revision}` : 'its unreleased template';
   const images = [deployment.spec?.template, wanted.replicaSet.spec?.template]
     .map((template) => imagesOf(template).join(', '))
     .join(' -> ');
-  return `Deployment ${name} in ${namespace} goes from ${from} back to revision ${wanted.revision}: ${images}, ${deployment.spec?.replicas ?? 1} replicas.`;
+  return `Deployment ${name} in ${namespace} goes from ${from} back to revision ${wanted.revision}: ${images}, ${replicas} replicas.`;
 }
 
 /** What an earlier run left to do though the template is right; undefined where it left nothing. */
@@ -52,8 +56,8 @@ export function ages({ deployment, current }: RevisionHistory): string[] {
 
 /** What the rollback does not do, and how it rolls. */
 export function statements({ deployment, revisions }: RevisionHistory, pace: string): string[] {
-  const lines = [pace];
-  const { strategy, revisionHistoryLimit = 10 } = deployment.spec ?? {};
+  const { strategy, revisionHistoryLimit = 10, replicas } = deployment.spec ?? {};
+  const lines = replicas === 0 ? [] : [pace];
   if (strategy?.type === 'Recreate') {
     lines.push('The strategy is Recreate: all pods stop before the first new one starts.');
   }
