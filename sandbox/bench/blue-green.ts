@@ -21,9 +21,7 @@ export async function* benchBlueGreen(rounds: number): AsyncGenerator<Row> {
       const turns = {
         kubectl: () => byHand(twins.kubectl, to, from),
         ours: () =>
-          execa('rollback', [
-            ...['blue-green', 'web', '-n', twins.ours, '--to', to, '--json'],
-          ]),
+          execa('rollback', [...['blue-green', 'web', '-n', twins.ours, '--to', to, '--json']]),
       };
       for (const who of ['kubectl', 'ours'] as const) {
         const watch = watchFewest(twins[who]);

@@ -47,6 +47,18 @@ const smokeCheck = z.strictObject({
 /** IANA service name, as ports of a Service have it. */
 const portName = z.string().regex(/^[a-z0-9]([-a-z0-9]{0,13}[a-z0-9])?$/, 'is not a port');
 
+const errorRate = z.strictObject({
+  url: z.url({ protocol: /^https?$/, message: 'is not an http or https address' }),
+  field: z.string().min(1).default('error_rate'),
+  timeout: duration.default(3000),
+});
+
+const checks = z.strictObject({
+  health: healthCheck.optional(),
+  logs: logsCheck.optional(),
+  smoke: smokeCheck.optional(),
+});
+
 const service = z
   .strictObject({
     namespace: namespaceName.optional(),
@@ -75,19 +87,18 @@ const service = z
     /** Address of the PostgreSQL database that the pods use, from the environment. */
     database: z.string().min(1).optional(),
     /** Where the share of failed requests, 0 to 1, stands in a JSON document: runs start by it. */
-    errorRate: z
-      .strictObject({
-        url: z.url({ protocol: /^https?$/, message: 'is not an http or https address' }),
-        field: z.string().min(1).default('error_rate'),
-        timeout: duration.default(3000),
-      })
-      .optional(),
-    checks: z
-      .strictObject({
-        health: healthCheck.optional(),
-        logs: logsCheck.optional(),
-        smoke: smokeCheck.optional(),
-      })
+    errorRate: errorRate.optional(),
+    checks: checks.default({}),
+    /** By region, what differs there; a check that is given there is the one that counts there. */
+    regions: z
+      .record(
+        z.string(),
+        z.strictObject({
+          checks: checks.default({}),
+          errorRate: errorRate.optional(),
+          database: z.string().min(1).optional(),
+        }),
+      )
       .default({}),
   })
   .refine(
@@ -105,7 +116,16 @@ export const settingsSchema = z.strictObject({
     })
     .default({ namespace: 'default' }),
   /** Regions by name, each one cluster; a rollback in several of them may need more approvals. */
-  regions: z.record(z.string(), z.strictObject({ context: z.string().min(1) })).default({}),
+  regions: z
+    .record(
+      z.string(),
+      z.strictObject({
+        context: z.string().min(1),
+        /** Queue of a worker in the region, whose `worker.region` names it; default: no own worker. */
+        taskQueue: z.string().min(1).optional(),
+      }),
+    )
+    .default({}),
   services: z.record(z.string(), service).default({}).check(assertOrder),
   /** Where visitors are sent meanwhile. */
   maintenance: z
@@ -147,6 +167,8 @@ export const settingsSchema = z.strictObject({
         .string()
         .regex(/^[^\s:]+:\d{1,5}$/, 'is not an address such as 127.0.0.1:9464')
         .optional(),
+      /** Region whose task queue this worker serves, in place of the main one. */
+      region: z.string().min(1).optional(),
       /** File with the private key with which this worker seals its plans (`rollback keygen`). */
       key: z.string().min(1).optional(),
       logLevel: z.enum(['debug', 'info', 'warn', 'error']).default('info'),

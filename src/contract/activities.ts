@@ -37,6 +37,8 @@ export const activityClasses = {
   'lock.releaseTargets': 'lock',
   'lock.awaitTargets': 'wait',
   'authority.assessDecision': 'assess',
+  'authority.findRegions': 'assess',
+  'authority.joinRegions': 'observe',
   'people.ask': 'tell',
 } as const;
 

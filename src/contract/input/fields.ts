@@ -45,6 +45,8 @@ export const hostName = z
 
 export const portNumber = z.int().min(1, 'must be 1 or more').max(65_535, 'must be 65535 or less');
 
+/** A region of the settings. */
+const regionName = line(63);
 /** Key of a label, as in a Service's selector. */
 export const labelKey = z
   .string()
@@ -86,6 +88,16 @@ export const common = {
       'after a failed step: wait for a decision (pause, default for manual), ' +
         'or go back by itself where that is safe (compensate, default for automatic)',
     ),
+  regions: z
+    .array(regionName)
+    .min(1, 'is empty')
+    .optional()
+    .describe('regions of the settings to roll back in, one after the other'),
+  skipRegion: z.array(regionName).optional().describe('regions to leave out'),
+  regionOrder: z
+    .enum(['wave', 'together'])
+    .default('wave')
+    .describe('wave verifies each region before the next begins, together does all at once'),
   pace: z
     .enum(['auto', 'steady'])
     .default('auto')

@@ -1,23 +1,10 @@
-import type { V1ManagedFieldsEntry } from '@kubernetes/client-node';
 import type { Effect } from '../../../contract/plan.ts';
-import { isOwnAnnotation, isSurged, keptStrategy, strategyAnnotation } from './annotations.ts';
-import {
-  fieldManager,
-  KubernetesError,
-  type Clusters,
-  type Cluster,
-  type JsonPatchOperation,
-  type Wire,
-} from '../api.ts';
+import { isSurged, keptStrategy, strategyAnnotation } from './annotations.ts';
+import { KubernetesError, type Clusters, type Cluster, type JsonPatchOperation } from '../api.ts';
+import { returnFields } from '../managed-fields.ts';
 import { annotationPointer } from '../objects.ts';
 import type { DeploymentMandate } from './deployment-change.ts';
 import { deploymentPath, type Deployment } from './revisions.ts';
-
-/** A set of fields in the API server's own notation: nested objects of `f:` keys. */
-interface Fields {
-  [key: string]: Fields | undefined;
-}
-type ManagedFields = Omit<Wire<V1ManagedFieldsEntry>, 'fieldsV1'> & { fieldsV1?: Fields };
 
 const attempts = 10;
 
@@ -39,7 +26,9 @@ export async function handBackDeployment(
   const returned = await repeatOnRace(async () => {
     const deployment = patched ?? (await findByUid(cluster, namespace, name, uid));
     patched = undefined;
-    return deployment !== undefined && returnFields(cluster, deployment);
+    return (
+      deployment !== undefined && returnFields(cluster, deploymentPath(namespace, name), deployment)
+    );
   });
   if (returned) done.push('its fields belong to their owner again');
   return {
@@ -72,54 +61,6 @@ export async function putStrategyBack(
   return surged ? patched : undefined;
 }
 
-/**
- * Gives up the ownership of fields that this project's patches took. The template's go to the
- * manager that applies it, so that what its next version no longer has is removed; the others, such
- * as the strategy, to nobody, so that no manager removes what it never set. Its own annotations stay
- * this project's.
- */
-async function returnFields(cluster: Cluster, deployment: Deployment): Promise<boolean> {
-  const { namespace = '', name = '' } = deployment.metadata ?? {};
-  const entries = (deployment.metadata?.managedFields ?? []) as ManagedFields[];
-  const isOurs = (entry: ManagedFields) => entry.manager === fieldManager && !entry.subresource;
-  const ours = entries.filter(isOurs);
-  if (ours.every(({ fieldsV1 }) => isSame(fieldsV1, ownFields(fieldsV1)))) return false;
-  const owner = entries.find(
-    ({ operation, fieldsV1 }) => operation === 'Apply' && fieldsV1?.['f:spec']?.['f:template'],
-  );
-  const returned = entries.flatMap((entry): ManagedFields[] => {
-    if (entry === owner) {
-      const fieldsV1 = ours.map(templateFields).reduce(merge, entry.fieldsV1 ?? {});
-      return [{ ...entry, fieldsV1 }];
-    }
-    if (!isOurs(entry)) return [entry];
-    const fieldsV1 = ownFields(entry.fieldsV1);
-    return fieldsV1 ? [{ ...entry, fieldsV1 }] : [];
-  });
-  await cluster.patch(deploymentPath(namespace, name), [
-    { op: 'test', path: '/metadata/resourceVersion', value: deployment.metadata?.resourceVersion },
-    { op: 'replace', path: '/metadata/managedFields', value: returned },
-  ]);
-  return true;
-}
-
-function templateFields({ fieldsV1 }: ManagedFields): Fields {
-  const template = fieldsV1?.['f:spec']?.['f:template'];
-  return template ? { 'f:spec': { 'f:template': template } } : {};
-}
-
-/** This project's own annotations among the fields; undefined where there are none. */
-function ownFields(fields: Fields | undefined): Fields | undefined {
-  const annotations = Object.entries(fields?.['f:metadata']?.['f:annotations'] ?? {});
-  const own = annotations.filter(([key]) => isOwnAnnotation(key.replace(/^f:/, '')));
-  if (own.length === 0) return undefined;
-  return { 'f:metadata': { 'f:annotations': Object.fromEntries(own) } };
-}
-
-function isSame(one: Fields | undefined, other: Fields | undefined): boolean {
-  return JSON.stringify(one) === JSON.stringify(other);
-}
-
 /** The Deployment, unless it is gone or another one has its name. */
 async function findByUid(
   cluster: Cluster,
@@ -131,15 +72,8 @@ async function findByUid(
   return deployment?.metadata?.uid === uid ? deployment : undefined;
 }
 
-/** Union of two sets of fields. */
-function merge(one: Fields, other: Fields): Fields {
-  const merged = { ...one };
-  for (const [key, value] of Object.entries(other))
-    merged[key] = merge(merged[key] ?? {}, value ?? {});
-  return merged;
-}
-
-async function repeatOnRace<T>(attempt: () => Promise<T>): Promise<T> {
+/** Reads and patches again where the object changed in between. */
+export async function repeatOnRace<T>(attempt: () => Promise<T>): Promise<T> {
   for (let count = 1; ; count++) {
     try {
       return await attempt();
