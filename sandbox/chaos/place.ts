@@ -52,6 +52,15 @@ export class Place {
     return JSON.parse(await this.kubectl('get', ...args, '-o', 'json')) as T;
   }
 
+  /** Waits until a Service has a ready endpoint. */
+  async untilServed(service: string): Promise<void> {
+    const selector = `kubernetes.io/service-name=${service}`;
+    await this.look(async () => {
+      const ready = 'jsonpath={.items[*].endpoints[*].conditions.ready}';
+      return (await this.kubectl('get', 'endpointslices', '-l', selector, '-o', ready)) === 'true';
+    });
+  }
+
   /** Whether a run holds the object of this UID. */
   async isLocked(kind: TargetKind, name: string, uid: string): Promise<boolean> {
     const target = { kind, context: '', namespace: this.namespace, name, uid };

@@ -5,8 +5,10 @@
 import type { Scenario } from './scenario.ts';
 import { blueGreenScenarios } from './scenarios/blue-green.ts';
 import { canaryScenarios } from './scenarios/canary.ts';
-import { deploymentScenarios } from './scenarios/deployment.ts';
 import { helmScenarios } from './scenarios/helm.ts';
+import { circuitBreakerScenarios } from './scenarios/circuit-breaker.ts';
+import { deploymentScenarios } from './scenarios/deployment.ts';
+import { redirectScenarios } from './scenarios/redirect.ts';
 import { servicesScenarios } from './scenarios/services.ts';
 
 export const scenarios: readonly Scenario[] = [
@@ -15,4 +17,6 @@ export const scenarios: readonly Scenario[] = [
   ...blueGreenScenarios,
   ...canaryScenarios,
   ...helmScenarios,
+  ...circuitBreakerScenarios,
+  ...redirectScenarios,
 ];

@@ -29,3 +29,31 @@ export function serviceManifest(name: string, selector: Record<string, string>):
     spec: { selector, ports: [{ port: 80 }] },
   };
 }
+
+/** A Deployment of two pods that take their environment from a ConfigMap. */
+export function consumerManifest(name: string, configMap: string): object {
+  const labels = { app: name };
+  const envFrom = [{ configMapRef: { name: configMap } }];
+  const containers = [{ name: 'api', image: 'wakala/api:1.0.0', envFrom }];
+  return {
+    apiVersion: 'apps/v1',
+    kind: 'Deployment',
+    metadata: { name },
+    spec: {
+      replicas: 2,
+      selector: { matchLabels: labels },
+      template: { metadata: { labels }, spec: { containers } },
+    },
+  };
+}
+
+/** An Ingress that sends a host to port 80 of a Service. */
+export function ingressManifest(name: string, host: string, service: string): object {
+  const backend = { service: { name: service, port: { number: 80 } } };
+  return {
+    apiVersion: 'networking.k8s.io/v1',
+    kind: 'Ingress',
+    metadata: { name },
+    spec: { rules: [{ host, http: { paths: [{ path: '/', pathType: 'Prefix', backend }] } }] },
+  };
+}

@@ -19,7 +19,9 @@ export async function compareBreaker(
     const text = 'nothing to take back: the ConfigMap was not changed';
     return { beforeIsHealthier: true, nothingToUndo: true, text };
   }
-  const consumers = plan.targets.filter(({ kind }) => kind !== 'configmap');
+  const consumers = plan.targets.filter(
+    ({ kind, context }) => kind !== 'configmap' && context === change.target.context,
+  );
   const dead = await Promise.all(
     consumers.map(async ({ kind, namespace, name }) => {
       const found = await cluster.find<Workload>(objectPath(kind, namespace, name));

@@ -53,15 +53,12 @@ export async function planRedirect(
       'No maintenance Service is named: give it with --service, or as maintenance.service in the settings.',
     );
   }
-  return planOn(wish, { service, port: input.port ?? maintenance.port }, maintenance.ingressClass);
+  return planOn(wish, { service, port: input.port ?? maintenance.port }, settings);
 }
 
-async function planOn(
-  wish: Wish,
-  maintenance: Maintenance,
-  ingressClass: string | undefined,
-): Promise<Plan> {
+async function planOn(wish: Wish, maintenance: Maintenance, settings: Settings): Promise<Plan> {
   const { cluster, namespace, host } = wish;
+  const { ingressClass } = settings.maintenance;
   const why = await whyNotServed(cluster, namespace, maintenance);
   if (why !== undefined) throw refused(why);
   const { ingresses, warnings } = await readIngresses(wish);
@@ -87,7 +84,7 @@ async function planOn(
       ...toSwap.flatMap(({ ingress }) => swapWarnings(ingress, host)),
       ...(extra.length > 0 ? extraWarnings(ingresses, host, ingressClass) : []),
     ],
-    checks: [],
+    checks: checksOf(settings, namespace, maintenance.service, changes[0]),
     estimateSeconds: 1,
   });
 }

@@ -44,6 +44,7 @@ export async function restartWorkload(
 
 function aspectFor(mandate: RestartMandate): Aspect<Workload, RestartReference> {
   return {
+    isOwn: true,
     stateOf: (workload) => restartState(workload, mandate),
     operations: (workload) => [
       ...templateOperations(workload),
