@@ -2,6 +2,7 @@ import { Command, InvalidArgumentError } from 'commander';
 import { exportLines } from './environment.ts';
 import { printLogs } from './logs.ts';
 import { logEnd, readRecord } from './records.ts';
+import { downSecondRegion, upWithRegions } from './second-region.ts';
 import { down, environment, status, up, type Environment } from './sandbox.ts';
 import { canonicalFolder, defaultFolder } from './state.ts';
 import { statusTable } from './status.ts';
@@ -17,6 +18,7 @@ Environment:
 
 Examples:
   $ npm run sandbox -- up --worker
+  $ npm run sandbox -- up --worker --regions
   $ eval "$(npm run -s sandbox -- env)"
   $ kubectl set image deployment/wakala-api '*=wakala/api:2.0.0-bad'
   $ curl -s "$WAKALA_URL/metrics" | jq .error_rate
@@ -28,9 +30,11 @@ program
   .command('up')
   .description('start everything that does not run yet')
   .option('--worker', 'start a worker too')
-  .action(async ({ worker }: { worker?: boolean }) => {
+  .option('--regions', 'start a second cluster: regions eu and us')
+  .action(async ({ worker, regions }: { worker?: boolean; regions?: boolean }) => {
     const began = Date.now();
-    const variables = await up({
+    const start = regions ? upWithRegions : up;
+    const variables = await start({
       worker,
       readyMs: readyMsFromEnvironment(),
       onLine: (line) => console.log(line),
@@ -46,7 +50,8 @@ program
   .option('--keep-data', 'keep the data for another `up`')
   .action(async ({ keepData }: { keepData?: boolean }) => {
     const onLine = (line: string) => console.log(line);
-    const stopped = await down(defaultFolder(), { keepData, onLine });
+    const beside = keepData ? [] : await downSecondRegion(defaultFolder());
+    const stopped = [...beside, ...(await down(defaultFolder(), { keepData, onLine }))];
     console.log(stopped.length > 0 ? `Stopped ${stopped.join(', ')}.` : 'Nothing was running.');
   });
 

@@ -1,7 +1,9 @@
+import { existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { kubeconfigFile } from './kubernetes/kubeconfig.ts';
 import { keyFile, keysFolder, peopleFile } from './people.ts';
 import { isAlive, readRecords } from './records.ts';
+import { regionalKubeconfig, regionalSettings } from './regional-files.ts';
 import { backupFolder, databaseName } from './servers/postgres.ts';
 import { repository } from './setup/folders.mjs';
 import { canonicalFolder, defaultFolder, readSandbox } from './state.ts';
@@ -42,8 +44,9 @@ export function environment(dir: string = defaultFolder()): Environment {
     throw new Error(`No sandbox is up in ${folder}; start it with \`npm run sandbox -- up\`.`);
   }
   const { ports, wakalaAdminToken } = sandbox;
+  const hasRegions = existsSync(regionalKubeconfig(folder));
   return {
-    KUBECONFIG: kubeconfigFile(folder),
+    KUBECONFIG: hasRegions ? regionalKubeconfig(folder) : kubeconfigFile(folder),
     TEMPORAL_ADDRESS: `127.0.0.1:${ports.temporal}`,
     TEMPORAL_NAMESPACE: temporalDevSettings().namespace,
     TEMPORAL_UI_URL: `http://127.0.0.1:${ports.temporalUi}`,
@@ -52,7 +55,7 @@ export function environment(dir: string = defaultFolder()): Environment {
     WAKALA_URL: `http://127.0.0.1:${ports.wakala}`,
     WAKALA_ADMIN_TOKEN: wakalaAdminToken,
     BACKUP_DIR: backupFolder(folder),
-    ROLLBACK_CONFIG: join(repository, 'rollback.yaml'),
+    ROLLBACK_CONFIG: hasRegions ? regionalSettings(folder) : join(repository, 'rollback.yaml'),
     ROLLBACK_METRICS_ADDRESS: `127.0.0.1:${ports.workerMetrics}`,
     ROLLBACK_KEYS: keysFolder(folder),
     ROLLBACK_KEY: keyFile(folder, 'on-call'),

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { colourManifest, serviceManifest } from './support/manifests.ts';
+import { colourManifest, serviceManifest } from '../sandbox/kubernetes/manifests.ts';
 import {
   endpoints,
   makeColours,
@@ -129,6 +129,30 @@ describe('the traffic of a Service goes back', () => {
     expect(await standing(cluster(), 'soaked')).toMatchObject({ green: 0 });
   });
 });
+
+test.concurrent(
+  "the team's next server-side apply of its manifests does not conflict",
+  async () => {
+    const manifests = [
+      serviceManifest('applied', { app: 'applied', version: 'green' }),
+      colourManifest('applied', 'blue', v1, { replicas: 0 }),
+      colourManifest('applied', 'green', v2),
+    ];
+    const apply = () => cluster().apply(manifests, '--server-side', '--field-manager=pipeline');
+    await apply();
+    await cluster().rollout('applied-green');
+    expect((await env.run({ service: 'applied' })).outcome).toBe('rolled-back');
+    expect(await standing(cluster(), 'applied')).toMatchObject({
+      version: 'blue',
+      blue: 2,
+      green: 0,
+    });
+
+    await apply();
+
+    expect(await standing(cluster(), 'applied')).toMatchObject({ version: 'green', blue: 0 });
+  },
+);
 
 describe('what is left is deleted', () => {
   test.concurrent('only where that was asked for, and said to be for good', async () => {

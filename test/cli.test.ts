@@ -171,6 +171,24 @@ describe('the exit code', () => {
     await owner.free();
   });
 
+  test.concurrent('is that of the run that was faster, where it does the same', async () => {
+    const never = 'wakala/api:1.0.0-broken';
+    await env.cluster.kubectl('create', 'deployment', 'wanted', `--image=${never}`);
+    await env.cluster.release('wanted', v2);
+    const faster = await env.start({ deployment: 'wanted' });
+    await env.cluster.pods('wanted', never);
+
+    const running = cli.run('deployment', 'wanted', ...here(), '--id', 'slower');
+    const ended = () => env.result('slower').catch(() => false as const);
+    const slower = await eventually('the second run has ended', ended);
+    expect(slower && slower.outcome).toBe('busy');
+    await env.client.workflow.getHandle(faster).cancel();
+
+    const { exitCode, stderr } = await running;
+    expect(stderr).toContain(`Run ${faster} does the same already: following it.`);
+    expect(exitCode).toBe(1);
+  });
+
   test.concurrent(
     'is 2 for a run that is not there, and 1 for one that was terminated',
     async () => {

@@ -83,6 +83,7 @@ describe('a right input', () => {
       trigger: 'manual',
       dryRun: false,
       unpause: false,
+      regionOrder: 'wave',
       pace: 'auto',
     });
   });

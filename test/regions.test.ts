@@ -1,12 +1,6 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { execa } from 'execa';
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { parse } from 'yaml';
-import { down, up } from '../sandbox/sandbox.ts';
 import { restoredAnnotation } from '../src/activities/kubernetes/deployment/annotations.ts';
 import { tokenTypes } from '../src/contract/decision.ts';
 import type { Planned } from '../src/contract/plan.ts';
@@ -14,17 +8,10 @@ import { TestCluster } from './support/cluster.ts';
 import { eventually } from './support/eventually.ts';
 import { Forger } from './support/forger.ts';
 import { keyOf } from './support/people.ts';
+import { alsoIn, movedTo, TwoClusters } from './support/second-cluster.ts';
 import { useRollbackEnvironment } from './support/rollback-environment.ts';
 
 const [v1, v2] = ['wakala/api:1.0.0', 'wakala/api:2.0.0-bad'];
-const folder = mkdtempSync(join(tmpdir(), 'rollback-regions-'));
-const usFolder = join(folder, 'us');
-
-interface Kubeconfig {
-  clusters: { name: string; cluster: object }[];
-  users: { name: string; user: object }[];
-}
-
 const relays: Server[] = [];
 const sockets: Socket[] = [];
 afterAll(() => {
@@ -46,29 +33,18 @@ async function addressBeside(server: string): Promise<string> {
   return `https://127.0.0.1:${(relay.address() as AddressInfo).port}`;
 }
 
-/** One kubeconfig of two clusters, with a context named like each; `alias` leads to the first. */
-async function twoClusters(eu: string, us: string): Promise<string> {
-  const [first, second] = [eu, us].map((file) => parse(readFileSync(file, 'utf8')) as Kubeconfig);
-  const elsewhere = structuredClone(first);
-  const stray = elsewhere?.clusters[0]?.cluster as { server: string };
-  stray.server = await addressBeside(stray.server);
-  const parts = { eu: first, us: second, alias: first, stray: elsewhere };
-  const all = Object.entries(parts);
-  const kubeconfig = {
-    ...{ apiVersion: 'v1', kind: 'Config', 'current-context': 'eu' },
-    clusters: all.map(([name, part]) => ({ ...part?.clusters[0], name })),
-    users: all.map(([name, part]) => ({ ...part?.users[0], name })),
-    contexts: all.map(([name]) => ({ name, context: { cluster: name, user: name } })),
-  };
-  const file = join(folder, 'kubeconfig');
-  writeFileSync(file, JSON.stringify(kubeconfig), { mode: 0o600 });
-  return file;
-}
-
+let clusters: TwoClusters;
 beforeAll(async () => {
-  const without = ['temporal', 'postgres', 'redis', 'wakala'] as const;
-  const us = await up({ dir: usFolder, readyMs: 300, without });
-  process.env.KUBECONFIG = await twoClusters(process.env.KUBECONFIG ?? '', us.KUBECONFIG ?? '');
+  clusters = await TwoClusters.start();
+  const { first, second } = clusters;
+  // `alias` leads to the first cluster by its own address, `stray` by another.
+  const stray = movedTo(first, await addressBeside(first.clusters[0]?.cluster.server ?? ''));
+  process.env.KUBECONFIG = clusters.kubeconfig('all', [
+    ['eu', first],
+    ['us', second],
+    ['alias', first],
+    ['stray', stray],
+  ]);
 });
 const env = useRollbackEnvironment({
   regions: { eu: { context: 'eu' }, us: { context: 'us' } },
@@ -77,9 +53,9 @@ const env = useRollbackEnvironment({
 let us: TestCluster;
 beforeAll(async () => {
   us = new TestCluster(env.cluster.namespace, 'us');
-  await execa('kubectl', ['--context', 'us', 'create', 'namespace', us.namespace]);
+  await alsoIn('us', us.namespace);
 });
-afterAll(() => down(usFolder));
+afterAll(() => clusters.down());
 
 const chief = /^1 cto \(more than one region: within an hour it touches 2 regions: eu, us\)$/;
 
@@ -217,6 +193,6 @@ test('altered workflow code that calls one region by the other’s name changes 
 
 test('a region that cannot be reached holds up no other', async () => {
   await env.cluster.history('alone', 1, v1, v2);
-  await down(usFolder);
+  await clusters.down();
   expect((await env.run({ deployment: 'alone', context: 'eu' })).outcome).toBe('rolled-back');
 });

@@ -126,7 +126,8 @@ describe('the environment', () => {
   test('cannot put YAML of its own, nor other variables, into the settings', () => {
     const url = 'x\n  other: { deployment: evil }\n  ${SECRET}';
     const { services } = load(text, { URL: url, SECRET: 'hidden' });
-    expect(services).toEqual({ api: { deployment: 'api', database: url, checks: {} } });
+    expect(services).toMatchObject({ api: { deployment: 'api', database: url } });
+    expect(Object.keys(services)).toEqual(['api']);
   });
 
   test('never shows in a message what a secret is', () => {
@@ -149,6 +150,13 @@ describe('what is left out', () => {
       kubernetes: { namespace: 'default' },
       regions: {},
       services: {},
+      maintenance: { port: 80 },
+      circuitBreaker: {
+        open: {
+          ...{ CIRCUIT_BREAKER_ENABLED: 'true', CIRCUIT_BREAKER_THRESHOLD: '10' },
+          CIRCUIT_BREAKER_TIMEOUT: '60',
+        },
+      },
       aliases: {},
       worker: { logLevel: 'info' },
       authority: {

@@ -1,7 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
+import { statefulSetManifests } from '../sandbox/kubernetes/manifests.ts';
 import { eventually } from './support/eventually.ts';
 import { useRollbackEnvironment } from './support/rollback-environment.ts';
-import { broken, StatefulSets, statefulSetManifests, v1, v2 } from './support/stateful-sets.ts';
+import { broken, StatefulSets, v1, v2 } from './support/stateful-sets.ts';
 
 const env = useRollbackEnvironment({}, { procedure: 'statefulset' });
 const sets = new StatefulSets(() => env.cluster);

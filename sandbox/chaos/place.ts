@@ -1,6 +1,7 @@
 import { type Client, WorkflowNotFoundError } from '@temporalio/client';
 import { execa } from 'execa';
 import { setTimeout as delay } from 'node:timers/promises';
+import { targetKey, type TargetKind } from '../../src/contract/plan.ts';
 import type { Phase, RunStatus } from '../../src/contract/run.ts';
 import { searchAttributes } from '../../src/contract/search-attributes.ts';
 import type { FakeOwner } from './fake-owner.ts';
@@ -39,6 +40,38 @@ export class Place {
     const { stdout } = await execa('kubectl', ['-n', this.namespace, ...args]);
     return stdout;
   };
+
+  /** Applies manifests, given as objects. */
+  async apply(objects: object[]): Promise<void> {
+    const input = JSON.stringify({ apiVersion: 'v1', kind: 'List', items: objects });
+    await execa('kubectl', ['-n', this.namespace, 'apply', '-f', '-'], { input });
+  }
+
+  /** An object, or all of a kind, as JSON. */
+  async get<T>(...args: string[]): Promise<T> {
+    return JSON.parse(await this.kubectl('get', ...args, '-o', 'json')) as T;
+  }
+
+  /** Waits until a Service has a ready endpoint. */
+  async untilServed(service: string): Promise<void> {
+    const selector = `kubernetes.io/service-name=${service}`;
+    await this.look(async () => {
+      const ready = 'jsonpath={.items[*].endpoints[*].conditions.ready}';
+      return (await this.kubectl('get', 'endpointslices', '-l', selector, '-o', ready)) === 'true';
+    });
+  }
+
+  /** Whether a run holds the object of this UID. */
+  async isLocked(kind: TargetKind, name: string, uid: string): Promise<boolean> {
+    const target = { kind, context: '', namespace: this.namespace, name, uid };
+    try {
+      const lock = this.client.workflow.getHandle(`lock:${targetKey(target)}`);
+      return (await lock.describe()).status.name === 'RUNNING';
+    } catch (error) {
+      if (error instanceof WorkflowNotFoundError) return false;
+      throw error;
+    }
+  }
 
   /** stdout of the CLI, as a person runs it once. */
   async rollbackOnce(...args: string[]): Promise<string> {

@@ -3,6 +3,16 @@
  * the contract, which a test demands of them.
  */
 import type { Scenario } from './scenario.ts';
+import { blueGreenScenarios } from './scenarios/blue-green.ts';
+import { circuitBreakerScenarios } from './scenarios/circuit-breaker.ts';
 import { deploymentScenarios } from './scenarios/deployment.ts';
+import { redirectScenarios } from './scenarios/redirect.ts';
+import { servicesScenarios } from './scenarios/services.ts';
 
-export const scenarios: readonly Scenario[] = [...deploymentScenarios];
+export const scenarios: readonly Scenario[] = [
+  ...deploymentScenarios,
+  ...servicesScenarios,
+  ...blueGreenScenarios,
+  ...circuitBreakerScenarios,
+  ...redirectScenarios,
+];

@@ -1,9 +1,13 @@
+import { settingsIn } from '../config/services.ts';
 import type { LoadedSettings } from '../config/settings.ts';
 import type { InputOf, Procedure } from '../contract/input.ts';
 import type { Plan } from '../contract/plan.ts';
 import type { Clusters } from './kubernetes/api.ts';
 import { planBlueGreenRollback } from './kubernetes/blue-green/plan-blue-green-rollback.ts';
+import { planCircuitBreaker } from './kubernetes/config-map/plan-circuit-breaker.ts';
+import { planRedirect } from './kubernetes/ingress/plan-redirect.ts';
 import { planDeploymentRollback } from './kubernetes/deployment/plan-deployment-rollback.ts';
+import { inRegion, regionOf } from './region-plans.ts';
 import { planServicesRollback } from './kubernetes/deployment/plan-services-rollback.ts';
 import { planStatefulSetRollback } from './kubernetes/stateful-set/plan-stateful-set-rollback.ts';
 
@@ -20,6 +24,8 @@ export type Planner<P extends Procedure> = (
 const planners: { [P in Procedure]: Planner<P> } = {
   deployment: planDeploymentRollback,
   'blue-green': planBlueGreenRollback,
+  'circuit-breaker': planCircuitBreaker,
+  redirect: planRedirect,
   services: planServicesRollback,
   statefulset: planStatefulSetRollback,
 };
@@ -27,4 +33,21 @@ const planners: { [P in Procedure]: Planner<P> } = {
 /** The planner of a procedure. */
 export function plannerOf<P extends Procedure>(procedure: P): Planner<P> {
   return planners[procedure];
+}
+
+/**
+ * Plans for one region, or where no region is named for the cluster that the input says.
+ * @throws Refused for a region that the settings do not have.
+ */
+export async function planIn<P extends Procedure>(
+  region: string | undefined,
+  planner: Planner<P>,
+  clusters: Clusters,
+  loaded: LoadedSettings,
+  input: InputOf<P>,
+): Promise<Plan> {
+  if (region === undefined) return planner(clusters, loaded, input);
+  const { context } = regionOf(loaded.settings, region);
+  const settings = settingsIn(loaded.settings, region);
+  return inRegion(region, await planner(clusters, { ...loaded, settings }, { ...input, context }));
 }

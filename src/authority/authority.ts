@@ -6,6 +6,7 @@ import type { Mandate, Planned, PlannedCheck } from '../contract/plan.ts';
 import { noticeOf, type Asking } from './ask-people.ts';
 import { assessDecision, type DecisionRequest, type DecisionVerdict } from './assess-decision.ts';
 import { authorize } from './authorize.ts';
+import { joinRegions, type RegionsToJoin } from './join-regions.ts';
 import type { AuthorityParts, Execution } from './parts.ts';
 import { sealPlan, type PlanToSeal } from './seal-plan.ts';
 
@@ -18,6 +19,13 @@ export class Authority {
 
   seal(execution: Execution, plan: PlanToSeal): Promise<Omit<Planned<unknown>, 'input'>> {
     return sealPlan(this.parts, execution, plan);
+  }
+
+  joinRegions(
+    execution: Execution,
+    regions: RegionsToJoin,
+  ): Promise<Omit<Planned<unknown>, 'input'>> {
+    return joinRegions(this.parts, execution, regions);
   }
 
   assessDecision(execution: Execution, request: DecisionRequest): Promise<DecisionVerdict> {

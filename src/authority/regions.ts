@@ -44,7 +44,7 @@ export class Regions {
    * @throws Refused for a cluster that is no region where there are several: it could not be counted.
    */
   async of(targets: readonly Target[]): Promise<string[]> {
-    const own = targets.map(({ context }) => this.nameOf(context));
+    const own = targets.map((target) => this.nameOf(target));
     const known = [...this.contexts.keys()];
     const stranger = own.find((region) => !known.includes(region));
     if (known.length > 1 && stranger !== undefined) {
@@ -69,7 +69,7 @@ export class Regions {
    */
   async mark(target: Target): Promise<boolean> {
     if (this.contexts.size < 2) return false;
-    const region = this.nameOf(target.context);
+    const region = this.nameOf(target);
     await this.client.workflow.start(markWorkflowType, {
       workflowId: markId(region, target),
       taskQueue: markQueue,
@@ -81,8 +81,12 @@ export class Regions {
     return true;
   }
 
-  /** Name of the region whose cluster the context reaches; the context's own where it is none's. */
-  private nameOf(context: string): string {
+  /**
+   * Name of the target's region, else of the one whose cluster its context reaches; the context's own
+   * where it is none's.
+   */
+  private nameOf({ region, context }: Target): string {
+    if (region !== undefined) return region;
     const server = this.serverOf(context);
     const found = [...this.contexts].find(
       ([, other]) => other === context || (server !== undefined && this.serverOf(other) === server),

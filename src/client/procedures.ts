@@ -41,6 +41,22 @@ const texts: Record<Procedure, CommandText> = {
       'rollback statefulset wakala-stateful --skip-backup',
     ],
   },
+  'circuit-breaker': {
+    description: 'open the circuit breaker, or close it again',
+    examples: [
+      'rollback circuit-breaker --reason "the payment provider hangs"',
+      'rollback circuit-breaker close',
+      'rollback circuit-breaker open --config-map wakala-config -n production --dry-run',
+    ],
+  },
+  redirect: {
+    description: 'redirect a host to the maintenance page, or go back from it',
+    examples: [
+      'rollback redirect on --reason "the database is restored"',
+      'rollback redirect off',
+      'rollback redirect on --host api.wakala.com --service maintenance-page --dry-run',
+    ],
+  },
   services: {
     description: 'roll several Deployments back at once, in one plan with one approval',
     examples: [

@@ -21,7 +21,7 @@ export function planLines(plan: Plan): string[] {
   const lines = [paint('bold', plan.summary)];
   lines.push(...plan.differences.map((line) => `  ${paint('dim', '~')} ${line}`));
   lines.push(...plan.warnings.map((line) => `  ${paint('yellow', '!')} ${line}`));
-  const checks = plan.checks.map(({ check }) => check);
+  const checks = [...new Set(plan.checks.map(({ check }) => check))];
   if (plan.changes.length > 0) {
     const contexts = [...new Set(plan.targets.map(({ context }) => context))];
     lines.push(

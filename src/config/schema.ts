@@ -1,5 +1,12 @@
 import { z } from 'zod';
-import { labelKey, labelValue, namespaceName, objectName } from '../contract/input.ts';
+import {
+  hostName,
+  labelKey,
+  labelValue,
+  namespaceName,
+  objectName,
+  portNumber,
+} from '../contract/input.ts';
 import { authoritySchema } from './authority.ts';
 import { duration } from './duration.ts';
 import { assertOrder } from './order.ts';
@@ -60,6 +67,21 @@ export const state = z
     'keeps its archives in a folder that is archived itself: name another as backup',
   );
 
+/** IANA service name, as ports of a Service have it. */
+const portName = z.string().regex(/^[a-z0-9]([-a-z0-9]{0,13}[a-z0-9])?$/, 'is not a port');
+
+const errorRate = z.strictObject({
+  url: z.url({ protocol: /^https?$/, message: 'is not an http or https address' }),
+  field: z.string().min(1).default('error_rate'),
+  timeout: duration.default(3000),
+});
+
+const checks = z.strictObject({
+  health: healthCheck.optional(),
+  logs: logsCheck.optional(),
+  smoke: smokeCheck.optional(),
+});
+
 const service = z
   .strictObject({
     namespace: namespaceName.optional(),
@@ -90,19 +112,18 @@ const service = z
     /** Address of the PostgreSQL database that the pods use, from the environment. */
     database: z.string().min(1).optional(),
     /** Where the share of failed requests, 0 to 1, stands in a JSON document: runs start by it. */
-    errorRate: z
-      .strictObject({
-        url: z.url({ protocol: /^https?$/, message: 'is not an http or https address' }),
-        field: z.string().min(1).default('error_rate'),
-        timeout: duration.default(3000),
-      })
-      .optional(),
-    checks: z
-      .strictObject({
-        health: healthCheck.optional(),
-        logs: logsCheck.optional(),
-        smoke: smokeCheck.optional(),
-      })
+    errorRate: errorRate.optional(),
+    checks: checks.default({}),
+    /** By region, what differs there; a check that is given there is the one that counts there. */
+    regions: z
+      .record(
+        z.string(),
+        z.strictObject({
+          checks: checks.default({}),
+          errorRate: errorRate.optional(),
+          database: z.string().min(1).optional(),
+        }),
+      )
       .default({}),
   })
   .refine(
@@ -120,8 +141,47 @@ export const settingsSchema = z.strictObject({
     })
     .default({ namespace: 'default' }),
   /** Regions by name, each one cluster; a rollback in several of them may need more approvals. */
-  regions: z.record(z.string(), z.strictObject({ context: z.string().min(1) })).default({}),
+  regions: z
+    .record(
+      z.string(),
+      z.strictObject({
+        context: z.string().min(1),
+        /** Queue of a worker in the region, whose `worker.region` names it; default: no own worker. */
+        taskQueue: z.string().min(1).optional(),
+      }),
+    )
+    .default({}),
   services: z.record(z.string(), service).default({}).check(assertOrder),
+  /** Where visitors are sent meanwhile. */
+  maintenance: z
+    .strictObject({
+      /** Host whose traffic is redirected. */
+      host: hostName.optional(),
+      /** Service that shows the maintenance page, in the namespace of the host's Ingresses. */
+      service: objectName.optional(),
+      /** Number or name of its port. */
+      port: z.union([portNumber, portName]).default(80),
+      namespace: namespaceName.optional(),
+      /** Class of the Ingress that is made where the host has none; default: the cluster's. */
+      ingressClass: objectName.optional(),
+    })
+    .prefault({}),
+  /** The circuit breaker that a ConfigMap switches. */
+  circuitBreaker: z
+    .strictObject({
+      configMap: objectName.optional(),
+      namespace: namespaceName.optional(),
+      /** What opens it: values by their keys, and no other key is ever changed. */
+      open: z
+        .record(z.string().regex(/^[-\w.]{1,253}$/, 'is not a key of a ConfigMap'), z.string())
+        .refine((values) => Object.keys(values).length > 0, 'has no key')
+        .default({
+          CIRCUIT_BREAKER_ENABLED: 'true',
+          CIRCUIT_BREAKER_THRESHOLD: '10',
+          CIRCUIT_BREAKER_TIMEOUT: '60',
+        }),
+    })
+    .prefault({}),
   authority: authoritySchema.prefault({}),
   /** Words that the CLI takes in place of a longer command. */
   aliases: z.record(z.string().regex(/^[a-z][a-z0-9-]*$/), z.array(z.string().min(1))).default({}),
@@ -132,6 +192,8 @@ export const settingsSchema = z.strictObject({
         .string()
         .regex(/^[^\s:]+:\d{1,5}$/, 'is not an address such as 127.0.0.1:9464')
         .optional(),
+      /** Region whose task queue this worker serves, in place of the main one. */
+      region: z.string().min(1).optional(),
       /** File with the private key with which this worker seals its plans (`rollback keygen`). */
       key: z.string().min(1).optional(),
       logLevel: z.enum(['debug', 'info', 'warn', 'error']).default('info'),

@@ -10,9 +10,10 @@ const fieldOf: Partial<Record<TargetKind, 'deployment' | 'statefulSet' | 'servic
 
 /** The service that a target belongs to, with its name; an empty name where it has none. */
 export function findService(
-  { services, kubernetes }: Settings,
-  { kind, namespace, name }: Pick<Target, 'kind' | 'namespace' | 'name'>,
+  settings: Settings,
+  { kind, namespace, name, region }: Pick<Target, 'kind' | 'namespace' | 'name' | 'region'>,
 ): [string, Service | undefined] {
+  const { services, kubernetes } = settingsIn(settings, region);
   const field = fieldOf[kind];
   const found = Object.entries(services).find(
     ([, service]) =>
@@ -21,4 +22,15 @@ export function findService(
       (service.namespace ?? kubernetes.namespace) === namespace,
   );
   return found ?? ['', undefined];
+}
+
+/** The settings as they are in a region: each service with what differs there. */
+export function settingsIn(settings: Settings, region: string | undefined): Settings {
+  if (region === undefined) return settings;
+  const services = Object.entries(settings.services).map(([name, service]) => {
+    const { checks = {}, ...there } = service.regions[region] ?? {};
+    const own = { ...service, ...there, checks: { ...service.checks, ...checks } };
+    return [name, own] as const;
+  });
+  return { ...settings, services: Object.fromEntries(services) };
 }

@@ -18,6 +18,14 @@ export const activityClasses = {
   'kubernetes.restoreTemplate': 'mutate',
   'kubernetes.driveRollout': 'drive',
   'kubernetes.handBackDeployment': 'mutate',
+  'kubernetes.planCircuitBreaker': 'observe',
+  'kubernetes.compareBreaker': 'observe',
+  'kubernetes.setBreaker': 'mutate',
+  'kubernetes.restartWorkload': 'drive',
+  'kubernetes.planRedirect': 'observe',
+  'kubernetes.compareRedirect': 'observe',
+  'kubernetes.swapBackends': 'mutate',
+  'kubernetes.setExtraIngress': 'mutate',
   'kubernetes.planBlueGreenRollback': 'observe',
   'kubernetes.compareColours': 'observe',
   'kubernetes.scaleDeployment': 'drive',
@@ -37,6 +45,8 @@ export const activityClasses = {
   'lock.releaseTargets': 'lock',
   'lock.awaitTargets': 'wait',
   'authority.assessDecision': 'assess',
+  'authority.findRegions': 'assess',
+  'authority.joinRegions': 'observe',
   'people.ask': 'tell',
 } as const;
 

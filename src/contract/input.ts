@@ -4,12 +4,21 @@
  */
 import type { z } from 'zod';
 import { blueGreen } from './input/blue-green.ts';
+import { circuitBreaker } from './input/circuit-breaker.ts';
 import { deployment } from './input/deployment.ts';
 import { common } from './input/fields.ts';
+import { redirect } from './input/redirect.ts';
 import { services } from './input/services.ts';
 import { statefulSet } from './input/stateful-set.ts';
 
-export { labelKey, labelValue, namespaceName, objectName } from './input/fields.ts';
+export {
+  hostName,
+  labelKey,
+  labelValue,
+  namespaceName,
+  objectName,
+  portNumber,
+} from './input/fields.ts';
 
 /** Every procedure, by its name in the CLI. */
 export const procedures = {
@@ -17,6 +26,8 @@ export const procedures = {
   services,
   'blue-green': blueGreen,
   statefulset: statefulSet,
+  'circuit-breaker': circuitBreaker,
+  redirect,
 } as const;
 export type Procedure = keyof typeof procedures;
 export type InputOf<P extends Procedure> = z.output<(typeof procedures)[P]['input']>;

@@ -6,7 +6,7 @@
 import type { Assessment, KnownKey, Need, StartAuthority, WaitSettings } from './authority.ts';
 
 /** Kinds of what runs change; those of Kubernetes are found in its API by `objectPath`. */
-export type TargetKind = 'deployment' | 'service' | 'statefulset';
+export type TargetKind = 'deployment' | 'statefulset' | 'service' | 'configmap' | 'ingress';
 
 /** Something that a run changes, under the identity that its system gave it. */
 export interface Target {
@@ -16,6 +16,8 @@ export interface Target {
   namespace: string;
   name: string;
   uid: string;
+  /** Region that it is in, where the run was started for regions. */
+  region?: string;
 }
 
 /** Flat on purpose: a reference that needs nesting is on its way to becoming contents. */
@@ -39,6 +41,15 @@ export interface PlannedCheck {
   change?: string;
 }
 
+/** A region that a run was started for. */
+export interface PlannedRegion {
+  name: string;
+  /** Queue of the worker there, where it has one of its own. */
+  taskQueue?: string;
+  /** Why it could not be planned, and so is not part of the plan. */
+  unreachable?: string;
+}
+
 export interface Plan {
   procedure: string;
   targets: Target[];
@@ -58,6 +69,8 @@ export interface Plan {
   checks: PlannedCheck[];
   /** Expected duration of the steps in seconds. */
   estimateSeconds: number;
+  /** In the order in which they go; where the run was started for regions. */
+  regions?: PlannedRegion[];
 }
 
 /** What planning answers: the input with its defaults, the plan made from it, and its authority. */
@@ -112,6 +125,11 @@ export interface Effect {
   changed: boolean;
   /** What was found or done, in words. */
   text: string;
+}
+
+/** Id that a change of one region's plan has in the plan of all. */
+export function regionalId(region: string, id: string): string {
+  return `${region}:${id}`;
 }
 
 /** A target as people name it: `deployment/production/wakala-api`. */

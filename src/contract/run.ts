@@ -98,6 +98,8 @@ export interface RunStatus {
   outcome?: Outcome;
   /** One sentence: what the run does now, or how it ended. */
   message: string;
+  /** Workflow id of the run that holds the target, where this one ended as busy. */
+  heldBy?: string;
   /** What to do next, each a sentence or a command; filled when the run has ended. */
   next: string[];
   /** Seconds from the first step's start to the end; excludes planning. */

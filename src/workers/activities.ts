@@ -28,10 +28,10 @@ export function allActivities(
   { clusters, locks, authority }: Connections,
 ): Record<string, Activity> {
   const systems: Record<string, Record<string, Activity>> = {
-    kubernetes: kubernetesActivities(clusters, settings, authority),
+    kubernetes: kubernetesActivities({ clusters, settings, authority }),
     verification: verificationActivities(clusters, settings),
     lock: lockActivities(locks),
-    authority: authorityActivities(authority),
+    authority: authorityActivities(authority, settings),
     people: peopleActivities(authority),
   };
   const activities = Object.fromEntries(

@@ -9,7 +9,7 @@ import type { SigningKey } from '../authority/private-key.ts';
 import { Regions } from '../authority/regions.ts';
 import type { RegisterSource } from '../authority/register.ts';
 import { findService } from '../config/services.ts';
-import type { LoadedSettings } from '../config/settings.ts';
+import { type LoadedSettings, SettingsError } from '../config/settings.ts';
 import { taskQueue } from '../contract/run.ts';
 import { allActivities } from './activities.ts';
 import { activityInterceptors } from './interceptors.ts';
@@ -24,6 +24,17 @@ export interface WorkerParts {
   key: SigningKey;
   tell: Tell;
   clusters?: Clusters;
+}
+
+/** Which queue the worker serves: the main one, or that of its region, where no workflow runs. */
+function work({ settings }: LoadedSettings, workflowBundle: WorkflowBundleOption) {
+  const { region } = settings.worker;
+  if (region === undefined) return { taskQueue, workflowBundle };
+  const queue = settings.regions[region]?.taskQueue;
+  if (queue !== undefined) return { taskQueue: queue };
+  throw new SettingsError(
+    `worker.region is ${region}, and regions.${region}.taskQueue does not say which queue is its own: add it.`,
+  );
 }
 
 const pollers = { type: 'autoscaling', minimum: 1, initial: 2, maximum: 20 } as const;
@@ -52,8 +63,7 @@ export function createWorker({
   return Worker.create({
     connection,
     namespace,
-    taskQueue,
-    workflowBundle,
+    ...work(settings, workflowBundle),
     activities: allActivities(settings, { clusters, locks, authority }),
     interceptors: { activity: activityInterceptors({ authority, locks }) },
     // After a killed worker, its workflows wait this long for it before another takes them.

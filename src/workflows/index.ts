@@ -3,3 +3,5 @@ export { rollbackDeployment } from './rollback-deployment.ts';
 export { rollbackServices } from './rollback-services.ts';
 export { rollbackBlueGreen } from './rollback-blue-green.ts';
 export { rollbackStatefulSet } from './rollback-stateful-set.ts';
+export { openCircuitBreaker } from './open-circuit-breaker.ts';
+export { redirectTraffic } from './redirect-traffic.ts';

@@ -1,7 +1,7 @@
 /** A Service with two colours, as teams keep them, and who gets its traffic. */
 import type { TestCluster } from './cluster.ts';
 import { eventually } from './eventually.ts';
-import { colourManifest, serviceManifest } from './manifests.ts';
+import { colourManifest, serviceManifest } from '../../sandbox/kubernetes/manifests.ts';
 
 interface Wanted {
   blue?: { image?: string; replicas?: number };

@@ -33,37 +33,3 @@ export function deploymentManifest(
     },
   };
 }
-
-/** A Deployment `NAME-COLOUR` whose pods are one colour of the Service NAME. */
-export function colourManifest(
-  name: string,
-  colour: string,
-  image: string,
-  { replicas = 2, label = 'version', ...rest }: Wanted & { label?: string } = {},
-): object {
-  const labels = { app: name, [label]: colour };
-  return {
-    apiVersion: 'apps/v1',
-    kind: 'Deployment',
-    metadata: { name: `${name}-${colour}`, annotations: rest.annotations },
-    spec: {
-      replicas,
-      selector: { matchLabels: labels },
-      ...rest.spec,
-      template: {
-        metadata: { labels },
-        spec: { ...rest.pod, containers: [{ name: 'api', image, ...rest.container }] },
-      },
-    },
-  };
-}
-
-/** A Service with one port that selects these labels. */
-export function serviceManifest(name: string, selector: Record<string, string>): object {
-  return {
-    apiVersion: 'v1',
-    kind: 'Service',
-    metadata: { name },
-    spec: { selector, ports: [{ port: 80 }] },
-  };
-}

@@ -1,6 +1,4 @@
 /** The rollback of a Deployment in the situations in which it is disturbed. */
-import { WorkflowNotFoundError } from '@temporalio/client';
-import { targetKey } from '../../../src/contract/plan.ts';
 import { FakeOwner } from '../fake-owner.ts';
 import type { Place } from '../place.ts';
 import type { Scenario } from '../scenario.ts';
@@ -22,7 +20,7 @@ function deployment(about: Partial<Scenario> & Pick<Scenario, 'name'>): Scenario
       return ['deployment', name, '-n', namespace];
     },
     outcome: 'rolled-back',
-    world: deploymentWorld,
+    world: (place) => deploymentWorld(place),
     ...about,
   };
 }
@@ -71,11 +69,14 @@ export const deploymentScenarios: readonly Scenario[] = [
 ];
 
 /** The good version, then the bad one. */
-export async function deployBoth({ kubectl }: Pick<Place, 'kubectl'>): Promise<void> {
-  const status = ['rollout', 'status', `deployment/${name}`, '--timeout=60s'];
-  await kubectl('create', 'deployment', name, `--image=${images.good}`, '--replicas=3');
+export async function deployBoth(
+  { kubectl }: Pick<Place, 'kubectl'>,
+  deployment = name,
+): Promise<void> {
+  const status = ['rollout', 'status', `deployment/${deployment}`, '--timeout=60s'];
+  await kubectl('create', 'deployment', deployment, `--image=${images.good}`, '--replicas=3');
   await kubectl(...status);
-  await kubectl('set', 'image', `deployment/${name}`, `*=${images.bad}`);
+  await kubectl('set', 'image', `deployment/${deployment}`, `*=${images.bad}`);
   await kubectl(...status);
 }
 
@@ -105,26 +106,19 @@ export interface DeploymentWorld {
 }
 
 /** The Deployment as its controller, its owners and people find it. */
-export async function deploymentWorld({
-  kubectl,
-  client,
-  namespace,
-}: Place): Promise<DeploymentWorld> {
-  const read = async <T>(...args: string[]) =>
-    JSON.parse(await kubectl('get', ...args, '-o', 'json')) as T;
-  const deployment = await read<Workload>('deployment', name, '--show-managed-fields');
-  const sets = await read<{ items: Workload[] }>('replicasets');
-  const pods = await read<{ items: { spec: { containers: Image[] } }[] }>('pods');
-  const { metadata, spec } = deployment;
-  const target = { kind: 'deployment', context: '', namespace, name, uid: metadata.uid } as const;
-  const lock = client.workflow.getHandle(`lock:${targetKey(target)}`);
-  const isLocked = lock.describe().then(
-    ({ status }) => status.name === 'RUNNING',
-    (error: unknown) => {
-      if (error instanceof WorkflowNotFoundError) return false;
-      throw error;
-    },
+export async function deploymentWorld(
+  place: Place,
+  deploymentName = name,
+): Promise<DeploymentWorld> {
+  const own = ['-l', `app=${deploymentName}`];
+  const deployment = await place.get<Workload>(
+    'deployment',
+    deploymentName,
+    '--show-managed-fields',
   );
+  const sets = await place.get<{ items: Workload[] }>('replicasets', ...own);
+  const pods = await place.get<{ items: { spec: { containers: Image[] } }[] }>('pods', ...own);
+  const { metadata, spec } = deployment;
   return {
     image: imageOf(deployment),
     replicas: spec.replicas,
@@ -144,7 +138,7 @@ export async function deploymentWorld({
       }))
       .sort((one, other) => one.image.localeCompare(other.image)),
     pods: pods.items.map(({ spec: { containers } }) => containers[0]?.image ?? '').sort(),
-    isLocked: await isLocked,
+    isLocked: await place.isLocked('deployment', deploymentName, metadata.uid),
   };
 }
 

@@ -1,7 +1,7 @@
-import type { Change, Effect, Mandate, Reference } from '../../contract/plan.ts';
+import type { Change, Effect, Mandate, Reference, Target } from '../../contract/plan.ts';
 import { hashOf } from '../../contract/digest.ts';
 import { stale } from '../failures.ts';
-import { KubernetesError, type Clusters, type JsonPatchOperation } from './api.ts';
+import { KubernetesError, type Cluster, type Clusters, type JsonPatchOperation } from './api.ts';
 import {
   annotationPointer,
   changesBy,
@@ -11,6 +11,7 @@ import {
   objectPath,
   readTarget,
 } from './objects.ts';
+import { returnFields } from './managed-fields.ts';
 
 /** What a change is about, of one object: how its state is read, and how it is made another. */
 export interface Aspect<T extends KubernetesObject, State extends Reference> {
@@ -20,6 +21,8 @@ export interface Aspect<T extends KubernetesObject, State extends Reference> {
   operations: (object: T, to: State) => JsonPatchOperation[];
   /** A state in words, such as `selects version=blue`. */
   inWords: (state: State) => string;
+  /** Whether no manifest has these fields, so that owning them is in nobody's way. */
+  isOwn?: boolean;
 }
 
 /** An object that changes all the time is somebody else's work in progress. */
@@ -46,16 +49,13 @@ export async function changeObject<T extends KubernetesObject, State extends Ref
     const object = await readTarget<T>(cluster, target);
     const state = aspect.stateOf(object);
     const isOurs = changesBy(object, run).includes(change.id);
-    if (isSame(state, to)) {
-      // An earlier attempt of this very run may have done it and not lived to say so.
-      return { changed: isOurs, text: `${what} ${aspect.inWords(to)}.` };
-    }
-    if (!isSame(state, from)) {
+    const isDone = isSame(state, to);
+    if (!isDone && !isSame(state, from)) {
       throw stale(
         `${what} was changed after the plan was made: it ${aspect.inWords(state)}. Look at it, and start again if it still needs a rollback.`,
       );
     }
-    if (isOurs !== undo) {
+    if (!isDone && isOurs !== undo) {
       throw stale(
         undo
           ? `${what} was not changed by this run, or was changed again since: there is nothing of its own to take back.`
@@ -63,12 +63,18 @@ export async function changeObject<T extends KubernetesObject, State extends Ref
       );
     }
     try {
-      await cluster.patch<T>(objectPath(target.kind, target.namespace, target.name), [
+      if (isDone) {
+        // An earlier attempt of this very run may have done it and not lived to say so.
+        if (isOurs) await handBack(cluster, target, aspect, object);
+        return { changed: isOurs, text: `${what} ${aspect.inWords(to)}.` };
+      }
+      const patched = await cluster.patch<T>(pathOf(target), [
         { op: 'test', path: '/metadata/uid', value: target.uid },
         { op: 'test', path: '/metadata/resourceVersion', value: object.metadata?.resourceVersion },
         ...markOperations(object, mandate),
         ...aspect.operations(object, to),
       ]);
+      await handBack(cluster, target, aspect, patched);
       return { changed: true, text: `${what} now ${aspect.inWords(to)}.` };
     } catch (error) {
       // A `test` failed, so the object changed since it was read: read again and look.
@@ -76,6 +82,25 @@ export async function changeObject<T extends KubernetesObject, State extends Ref
       if (!raced || attempt === attempts) throw error;
     }
   }
+}
+
+/**
+ * Leaves the changed fields to whoever applies the object from its manifests, whose next server-side
+ * apply would conflict. Whoever owns nothing by such an apply needs nothing.
+ */
+async function handBack<T extends KubernetesObject, State extends Reference>(
+  cluster: Cluster,
+  target: Target,
+  { isOwn = false }: Aspect<T, State>,
+  object: T,
+): Promise<void> {
+  const entries = object.metadata?.managedFields ?? [];
+  const isApplied = entries.some(({ operation }) => operation === 'Apply');
+  if (isApplied && !isOwn) await returnFields(cluster, pathOf(target), object);
+}
+
+function pathOf({ kind, namespace, name }: Target): string {
+  return objectPath(kind, namespace, name);
 }
 
 /** Notes on the object that this run makes the mandate's change. */

@@ -1,7 +1,7 @@
 import type { V1ObjectMeta } from '@kubernetes/client-node';
 import { KubernetesError, type Cluster, type Wire } from './api.ts';
 import type { ReplicaSet } from './deployment/revisions.ts';
-import type { PodTemplate } from './templates.ts';
+import { configMapsOf } from './config-map/references.ts';
 
 /** Asks the API server for metadata alone: the contents never reach this process. */
 const metadataOnly = 'application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io';
@@ -17,7 +17,7 @@ export async function configMapWarnings(
 ): Promise<string[]> {
   const made = revision.metadata?.creationTimestamp ?? '';
   const warnings = await Promise.all(
-    configMapsOf(revision.spec?.template).map(async (name) => {
+    [...configMapsOf(revision.spec?.template).keys()].map(async (name) => {
       try {
         const { metadata } = await cluster.get<{ metadata: Wire<V1ObjectMeta> }>(
           `/api/v1/namespaces/${namespace}/configmaps/${name}`,
@@ -40,20 +40,4 @@ export async function configMapWarnings(
     }),
   );
   return warnings.filter((warning) => warning !== undefined);
-}
-
-function configMapsOf(template: PodTemplate | undefined): string[] {
-  const spec = template?.spec;
-  const containers = [...(spec?.containers ?? []), ...(spec?.initContainers ?? [])];
-  const names = [
-    ...containers.flatMap(({ envFrom = [] }) => envFrom.map((source) => source.configMapRef?.name)),
-    ...containers.flatMap(({ env = [] }) =>
-      env.map(({ valueFrom }) => valueFrom?.configMapKeyRef?.name),
-    ),
-    ...(spec?.volumes ?? []).flatMap(({ configMap, projected }) => [
-      configMap?.name,
-      ...(projected?.sources ?? []).map((source) => source.configMap?.name),
-    ]),
-  ];
-  return [...new Set(names.filter((name) => name !== undefined))].sort();
 }

@@ -1,11 +1,16 @@
 /** Activities on Kubernetes, under the names that follow `kubernetes.` in the contract. */
-import type { Authority } from '../../authority/authority.ts';
-import type { LoadedSettings } from '../../config/settings.ts';
-import { planning } from '../planning.ts';
+import { planning, type PlanningParts } from '../planning.ts';
 import { activityProgress } from '../progress.ts';
-import type { Clusters } from './api.ts';
 import { compareColours } from './blue-green/compare-colours.ts';
-import { planBlueGreenRollback } from './blue-green/plan-blue-green-rollback.ts';
+import type { BreakerMandate } from './config-map/breaker.ts';
+import { compareBreaker } from './config-map/compare-breaker.ts';
+import { setBreaker } from './config-map/set-breaker.ts';
+import { compareRedirect } from './ingress/compare-redirect.ts';
+import { type ExtraMandate, setExtraIngress } from './ingress/extra-ingress.ts';
+import type { BackendsMandate } from './ingress/ingress.ts';
+import { swapBackends } from './ingress/swap-backends.ts';
+import { restartWorkload } from './restart/restart-workload.ts';
+import type { RestartMandate } from './restart/workload.ts';
 import { deleteDeployment, type DeletionMandate } from './deployment/delete-deployment.ts';
 import type { ReplicasMandate } from './deployment/replicas.ts';
 import { scaleDeployment } from './deployment/scale-deployment.ts';
@@ -13,8 +18,6 @@ import { compareRevisions } from './deployment/compare-revisions.ts';
 import type { DeploymentMandate } from './deployment/deployment-change.ts';
 import { driveRollout } from './deployment/drive-rollout.ts';
 import { handBackDeployment } from './deployment/hand-back-deployment.ts';
-import { planDeploymentRollback } from './deployment/plan-deployment-rollback.ts';
-import { planServicesRollback } from './deployment/plan-services-rollback.ts';
 import { restoreTemplate } from './deployment/restore-template.ts';
 import { driveEndpoints } from './service/drive-endpoints.ts';
 import type { SelectorMandate } from './service/service.ts';
@@ -23,7 +26,6 @@ import { backUpState } from './stateful-set/back-up-state.ts';
 import { compareStatefulSet } from './stateful-set/compare-stateful-set.ts';
 import { driveStatefulSet } from './stateful-set/drive-stateful-set.ts';
 import { handBackStatefulSet } from './stateful-set/hand-back-stateful-set.ts';
-import { planStatefulSetRollback } from './stateful-set/plan-stateful-set-rollback.ts';
 import { restoreStatefulSet } from './stateful-set/restore-stateful-set.ts';
 import { compareState, restoreState } from './stateful-set/restore-state.ts';
 import type {
@@ -32,26 +34,27 @@ import type {
   TemplateMandate,
 } from './stateful-set/stateful-set-change.ts';
 
-export function kubernetesActivities(
-  clusters: Clusters,
-  settings: LoadedSettings,
-  authority: Authority,
-) {
+export function kubernetesActivities(parts: PlanningParts) {
+  const { clusters, settings } = parts;
   return {
-    planDeploymentRollback: planning(authority, 'deployment', (input) =>
-      planDeploymentRollback(clusters, settings, input),
-    ),
-    planServicesRollback: planning(authority, 'services', (input) =>
-      planServicesRollback(clusters, settings, input),
-    ),
+    planDeploymentRollback: planning(parts, 'deployment'),
+    planServicesRollback: planning(parts, 'services'),
     compareRevisions: (mandate: DeploymentMandate) => compareRevisions(clusters, mandate),
     restoreTemplate: (mandate: DeploymentMandate) => restoreTemplate(clusters, mandate),
     driveRollout: (mandate: DeploymentMandate) =>
       driveRollout(clusters, mandate, activityProgress()),
     handBackDeployment: (mandate: DeploymentMandate) => handBackDeployment(clusters, mandate),
-    planBlueGreenRollback: planning(authority, 'blue-green', (input) =>
-      planBlueGreenRollback(clusters, settings, input),
-    ),
+    planCircuitBreaker: planning(parts, 'circuit-breaker'),
+    compareBreaker: (mandate: BreakerMandate) => compareBreaker(clusters, mandate),
+    setBreaker: (mandate: BreakerMandate) => setBreaker(clusters, settings, mandate),
+    restartWorkload: (mandate: RestartMandate) =>
+      restartWorkload(clusters, mandate, activityProgress()),
+    planRedirect: planning(parts, 'redirect'),
+    compareRedirect: (mandate: BackendsMandate | ExtraMandate) =>
+      compareRedirect(clusters, mandate),
+    swapBackends: (mandate: BackendsMandate) => swapBackends(clusters, mandate),
+    setExtraIngress: (mandate: ExtraMandate) => setExtraIngress(clusters, mandate),
+    planBlueGreenRollback: planning(parts, 'blue-green'),
     compareColours: (mandate: SelectorMandate) => compareColours(clusters, mandate),
     scaleDeployment: (mandate: ReplicasMandate) =>
       scaleDeployment(clusters, mandate, activityProgress()),
@@ -59,9 +62,7 @@ export function kubernetesActivities(
     switchSelector: (mandate: SelectorMandate) => switchSelector(clusters, mandate),
     driveEndpoints: (mandate: SelectorMandate) =>
       driveEndpoints(clusters, mandate, activityProgress()),
-    planStatefulSetRollback: planning(authority, 'statefulset', (input) =>
-      planStatefulSetRollback(clusters, settings, input),
-    ),
+    planStatefulSetRollback: planning(parts, 'statefulset'),
     compareStatefulSet: (mandate: TemplateMandate) => compareStatefulSet(clusters, mandate),
     compareState: (mandate: StateMandate) => compareState(clusters, mandate),
     backUpState: (mandate: BackupMandate) => backUpState(clusters, mandate, activityProgress()),

@@ -21,6 +21,8 @@ interface Kind {
 const kinds: Record<TargetKind, Kind> = {
   deployment: { name: 'Deployment', api: '/apis/apps/v1', plural: 'deployments' },
   statefulset: { name: 'StatefulSet', api: '/apis/apps/v1', plural: 'statefulsets' },
+  configmap: { name: 'ConfigMap', api: '/api/v1', plural: 'configmaps' },
+  ingress: { name: 'Ingress', api: '/apis/networking.k8s.io/v1', plural: 'ingresses' },
   service: { name: 'Service', api: '/api/v1', plural: 'services' },
 };
 

@@ -1,5 +1,6 @@
 import type { V1Pod } from '@kubernetes/client-node';
 import type { Cluster, ListOf, Wire } from './api.ts';
+import type { KubernetesObject } from './objects.ts';
 import { resolvePercentage } from './quantity.ts';
 import { selectorOf, type Deployment } from './deployment/revisions.ts';
 
@@ -9,10 +10,13 @@ export function podsPath(namespace: string): string {
   return `/api/v1/namespaces/${namespace}/pods`;
 }
 
-/** Pods that the Deployment's selector matches, of every revision. */
-export async function readPods(cluster: Cluster, deployment: Deployment): Promise<Pod[]> {
-  const path = podsPath(deployment.metadata?.namespace ?? '');
-  const { items } = await cluster.get<ListOf<Pod>>(path, { labelSelector: selectorOf(deployment) });
+/** Pods that the selector of a Deployment, or of a StatefulSet, matches, of every revision. */
+export async function readPods(
+  cluster: Cluster,
+  workload: KubernetesObject & Parameters<typeof selectorOf>[0],
+): Promise<Pod[]> {
+  const path = podsPath(workload.metadata?.namespace ?? '');
+  const { items } = await cluster.get<ListOf<Pod>>(path, { labelSelector: selectorOf(workload) });
   return items;
 }
 

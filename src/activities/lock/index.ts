@@ -1,5 +1,5 @@
 /** Activities on locks, under the names that follow `lock.` in the contract. */
-import { targetKey, type RunIdentity, type Target } from '../../contract/plan.ts';
+import type { RunIdentity, Target } from '../../contract/plan.ts';
 import { activityProgress } from '../progress.ts';
 import type { Locks } from './locks.ts';
 
@@ -11,20 +11,11 @@ export interface LockRequest {
 export function lockActivities(locks: Locks) {
   return {
     /**
-     * Takes the locks of a plan's targets, all at once. Where other runs hold some, it keeps those
-     * before the first of these in sorted order, so that two runs never wait for each other.
+     * Takes the locks of a plan's targets.
      * @throws TargetBusy naming the run that holds the first that is not free.
      */
     async takeTargets({ targets, run }: LockRequest): Promise<void> {
-      const inOrder = targets.toSorted((one, other) =>
-        targetKey(one) < targetKey(other) ? -1 : 1,
-      );
-      const taken = await Promise.allSettled(inOrder.map((target) => locks.take(target, run)));
-      const first = taken.findIndex(({ status }) => status === 'rejected');
-      if (first === -1) return;
-      const after = inOrder.slice(first).filter((_, index) => isTaken(taken[first + index]));
-      await Promise.all(after.map((target) => locks.release(target, run)));
-      throw (taken[first] as PromiseRejectedResult).reason;
+      await locks.takeAll(targets, run);
     },
 
     /** Frees the locks of a plan's targets that this run holds. */
@@ -42,7 +33,3 @@ export function lockActivities(locks: Locks) {
   };
 }
 export type LockActivities = ReturnType<typeof lockActivities>;
-
-function isTaken(outcome: PromiseSettledResult<void> | undefined): boolean {
-  return outcome?.status === 'fulfilled';
-}

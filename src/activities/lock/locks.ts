@@ -25,6 +25,12 @@ interface Held {
   lockRunId: string;
 }
 
+/** A lock that was just started. */
+interface Started {
+  target: Target;
+  lockRunId: string;
+}
+
 function lockId(target: Target): string {
   return `lock:${targetKey(target)}`;
 }
@@ -36,9 +42,27 @@ export class Locks {
     this.client = client;
   }
 
-  /** As `hold`, for a lock that is most likely free. */
-  async take(target: Target, owner: RunIdentity): Promise<void> {
-    if (!(await this.start(target, owner))) await this.hold(target, owner);
+  /**
+   * Makes `owner` hold the locks of all targets, at once. Where other runs hold some, it keeps those
+   * before the first of these in sorted order, so that two runs never wait for each other.
+   * @throws TargetBusy naming the run that holds the first that is not free.
+   */
+  async takeAll(targets: readonly Target[], owner: RunIdentity): Promise<void> {
+    const inOrder = targets.toSorted((one, other) => (targetKey(one) < targetKey(other) ? -1 : 1));
+    const started = await Promise.all(inOrder.map((target) => this.tryToStart(target, owner)));
+    await this.assertOpen(owner, started);
+    const held = await Promise.allSettled(
+      inOrder.map((target, index) =>
+        started[index] ? Promise.resolve() : this.hold(target, owner),
+      ),
+    );
+    const first = held.findIndex(({ status }) => status === 'rejected');
+    if (first === -1) return;
+    const after = inOrder
+      .slice(first)
+      .filter((_, index) => held[first + index]?.status === 'fulfilled');
+    await Promise.all(after.map((target) => this.release(target, owner)));
+    throw (held[first] as PromiseRejectedResult).reason;
   }
 
   /**
@@ -107,7 +131,13 @@ export class Locks {
 
   /** @throws NotMandated where the run has ended: then this is its zombie, which frees what it took. */
   private async start(target: Target, owner: RunIdentity): Promise<boolean> {
-    let lockRunId: string;
+    const started = await this.tryToStart(target, owner);
+    if (started) await this.assertOpen(owner, [started]);
+    return started !== undefined;
+  }
+
+  /** Starts the lock of `target`; undefined where there is one. */
+  private async tryToStart(target: Target, owner: RunIdentity): Promise<Started | undefined> {
     try {
       const lock = await this.client.workflow.start(lockWorkflowType, {
         workflowId: lockId(target),
@@ -118,13 +148,25 @@ export class Locks {
         staticSummary: `Lock of ${targetName(target)}, held by ${owner.workflowId}`,
         staticDetails: 'Ends as Terminated when it is released: that is no failure.',
       });
-      lockRunId = lock.firstExecutionRunId;
+      return { target, lockRunId: lock.firstExecutionRunId };
     } catch (error) {
-      if (error instanceof WorkflowExecutionAlreadyStartedError) return false;
+      if (error instanceof WorkflowExecutionAlreadyStartedError) return undefined;
       throw error;
     }
-    if ((await this.closedAt(owner)) === undefined) return true;
-    await this.end(target, { owner, lockRunId }, 'its run has ended');
+  }
+
+  /** @throws NotMandated where the run has ended; the locks that were just started for it are freed. */
+  private async assertOpen(
+    owner: RunIdentity,
+    started: readonly (Started | undefined)[],
+  ): Promise<void> {
+    const locks = started.filter((lock) => lock !== undefined);
+    if (locks.length === 0 || (await this.closedAt(owner)) === undefined) return;
+    await Promise.all(
+      locks.map(({ target, lockRunId }) =>
+        this.end(target, { owner, lockRunId }, 'its run has ended'),
+      ),
+    );
     throw ApplicationFailure.nonRetryable(
       `Run ${owner.workflowId} has ended, and changes nothing any more.`,
       failureTypes.notMandated,

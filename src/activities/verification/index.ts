@@ -2,6 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { ApplicationFailure } from '@temporalio/common';
 import type { Service } from '../../config/schema.ts';
+import { settingsIn } from '../../config/services.ts';
 import type { LoadedSettings } from '../../config/settings.ts';
 import { failureTypes } from '../../contract/failures.ts';
 import type { Change, Mandate, PlannedCheck } from '../../contract/plan.ts';
@@ -18,7 +19,13 @@ export function verificationActivities(clusters: Clusters, { settings, folder }:
      */
     async runCheck({ change }: Mandate, planned: PlannedCheck): Promise<string> {
       const progress = activityProgress();
-      const check = prepare(planned, change, settings.services, clusters, folder);
+      const check = prepare(
+        planned,
+        change,
+        settingsIn(settings, change.target.region).services,
+        clusters,
+        folder,
+      );
       if (!check) {
         throw checkFailed(
           `The settings no longer have the check ${planned.check} of service ${planned.service}, which the plan names.`,

@@ -1,7 +1,10 @@
+import type { BreakerChange } from '../../activities/kubernetes/config-map/breaker.ts';
 import type { DeletionChange } from '../../activities/kubernetes/deployment/delete-deployment.ts';
 import type { DeploymentChange } from '../../activities/kubernetes/deployment/deployment-change.ts';
 import type { ReplicasChange } from '../../activities/kubernetes/deployment/replicas.ts';
 import { revisionAnnotation } from '../../activities/kubernetes/deployment/revisions.ts';
+import type { ExtraChange } from '../../activities/kubernetes/ingress/extra-ingress.ts';
+import { backendOf, type BackendsChange } from '../../activities/kubernetes/ingress/ingress.ts';
 import { labelsOf, type SelectorChange } from '../../activities/kubernetes/service/service.ts';
 import { type Change, type Plan, targetName } from '../../contract/plan.ts';
 import { printable } from '../../contract/printable.ts';
@@ -36,6 +39,12 @@ const commandsFor: Record<string, (change: Change, plan: Plan) => string[]> = {
   'service/selector': (change) => selectorCommands(change as SelectorChange),
   'service/resume': (change) => selectorCommands(change as SelectorChange),
   ...statefulSetCommands,
+  'configmap/open-breaker': (change) => breakerCommands(change as BreakerChange),
+  'configmap/close-breaker': (change) => breakerCommands(change as BreakerChange),
+  'ingress/backends': (change) => backendsCommands(change as BackendsChange),
+  'ingress/extra': (change) => extraCommands(change as ExtraChange),
+  'deployment/restart': restartCommands,
+  'statefulset/restart': restartCommands,
 };
 
 /** For what no command does safely. */
@@ -70,9 +79,9 @@ function replicasCommands({ target, before, after }: ReplicasChange): string[] {
   const deployment = `deployment/${quote(name)}`;
   const has = before.autoscaled && before.replicas > 0 ? `[1-9]*` : String(before.replicas);
   const scale = [
-    `case "$(${kubectl} get ${deployment} -o jsonpath='{.metadata.uid} {.spec.replicas}')" in`,
+    `case "$(${kubectl} get ${deployment} --ignore-not-found -o jsonpath='{.metadata.uid} {.spec.replicas}')" in`,
     `  '${uid} '${has}) ${kubectl} scale ${deployment} --replicas=${after.replicas} || exit 1;;`,
-    `  '${uid} ${after.replicas}') ;;`,
+    `  '${uid} ${after.replicas}'${after.replicas === 0 ? "|''" : ''}) ;;`,
     `  *) echo 'Deployment ${name} is not as it was planned: nothing more is done.' >&2; exit 1;;`,
     'esac',
   ];
@@ -91,6 +100,74 @@ function deletionCommands({ target }: DeletionChange): string[] {
     `if [ "$(${kubectl} get deployment ${quote(name)} --ignore-not-found -o jsonpath='${seen}')" = '${uid} 0' ]; then`,
     `  ${kubectl} delete deployment ${quote(name)}`,
     'fi',
+  ];
+}
+
+function breakerCommands({ kind, target, before, after }: BreakerChange): string[] {
+  const { name, uid } = target;
+  const kubectl = kubectlFor(target);
+  const known = [...Object.values(before), ...Object.values(after)];
+  if (known.some((value) => value?.startsWith('sha256:'))) {
+    return byRunOnly({ id: 'breaker', kind, target, before, after });
+  }
+  const keys = Object.keys(after);
+  const read = keys.map((key) => `{{with index .data ${JSON.stringify(key)}}}{{.}}{{end}}`);
+  const template = `{{.metadata.uid}}{{if .data}} ${read.join(' ')}{{end}}`;
+  const seen = [uid, ...keys.map((key) => before[key] ?? '')].join(' ');
+  const patch = { data: after };
+  return [
+    `if [ "$(${kubectl} get configmap ${quote(name)} -o ${quote(`go-template=${template}`)})" = ${quote(seen)} ]; then`,
+    `  ${kubectl} patch configmap ${quote(name)} --type=merge -p ${quote(JSON.stringify(patch))} || exit 1`,
+    'else',
+    `  echo 'ConfigMap ${name} has other values by now: nothing is changed.' >&2; exit 1`,
+    'fi',
+  ];
+}
+
+/** There only: the plan does not have what was there before, and the way back needs it. */
+function backendsCommands(change: BackendsChange): string[] {
+  const { target, after } = change;
+  if (after.service === null || after.port === null) return byRunOnly(change);
+  const { name, uid } = target;
+  const kubectl = kubectlFor(target);
+  const backend = JSON.stringify(backendOf({ service: after.service, port: after.port }));
+  const template =
+    `{"op":"test","path":"/metadata/uid","value":"${uid}"}` +
+    `{{range $i, $rule := .spec.rules}}{{if eq (or .host "") "${after.host}"}}{{with .http}}{{range $j, $path := .paths}}` +
+    `,{"op":"replace","path":"/spec/rules/{{$i}}/http/paths/{{$j}}/backend","value":${backend}}` +
+    `{{end}}{{end}}{{end}}{{end}}`;
+  const file = quote(`ingress-${name}.before.yaml`);
+  return [
+    `[ -e ${file} ] || ${kubectl} get ingress ${quote(name)} -o yaml > ${file} # for the way back, which is by hand then`,
+    `${kubectl} patch ingress ${quote(name)} --type=json -p "[$(${kubectl} get ingress ${quote(name)} -o ${quote(`go-template=${template}`)})]"`,
+  ];
+}
+
+function extraCommands(change: ExtraChange): string[] {
+  const { target, before, after } = change;
+  const { name, uid } = target;
+  const kubectl = kubectlFor(target);
+  const ingress = `ingress ${quote(name)} --ignore-not-found -o jsonpath='{.metadata.uid}'`;
+  if (before.exists) {
+    return [
+      `[ "$(${kubectl} get ${ingress})" != '${uid}' ] || ${kubectl} delete ingress ${quote(name)}`,
+    ];
+  }
+  const { host, service, port, ingressClass } = after;
+  const rule = quote(`${host}/*=${service}:${port}`);
+  const ofClass = ingressClass === null ? '' : ` --class=${quote(ingressClass)}`;
+  return [
+    `[ -n "$(${kubectl} get ${ingress})" ] || ${kubectl} create ingress ${quote(name)} --rule=${rule}${ofClass}`,
+  ];
+}
+
+/** Behind the change of the ConfigMap, which is made once. */
+function restartCommands({ target }: Change): string[] {
+  const kubectl = kubectlFor(target);
+  const workload = `${target.kind}/${quote(target.name)}`;
+  return [
+    `${kubectl} rollout restart ${workload}`,
+    `${kubectl} rollout status ${workload} --timeout=10m`,
   ];
 }
 

@@ -1,9 +1,11 @@
-import { Clusters } from '../../activities/kubernetes/api.ts';
-import { plannerOf } from '../../activities/planners.ts';
+import { Clusters, KubernetesUnreachable } from '../../activities/kubernetes/api.ts';
+import { planIn, plannerOf } from '../../activities/planners.ts';
+import { findRegions, joinPlans } from '../../activities/region-plans.ts';
 import { needsOf, scopeOf } from '../../authority/rules.ts';
-import { loadSettings } from '../../config/settings.ts';
+import { type LoadedSettings, loadSettings } from '../../config/settings.ts';
 import { parseInput, type Procedure } from '../../contract/input.ts';
-import type { Plan } from '../../contract/plan.ts';
+import type { Plan, PlannedRegion } from '../../contract/plan.ts';
+import { CliError, exitCodes } from '../errors.ts';
 import { printJson, printLine } from '../output.ts';
 import { planLines } from '../view.ts';
 import { lastResortCommands } from './last-resort.ts';
@@ -12,6 +14,37 @@ import { validate } from './start.ts';
 export interface PlanOptions {
   json?: boolean;
   commands?: boolean;
+}
+
+/** As a run does it, from here: one part for each region that answers. */
+async function planEverywhere(
+  procedure: Procedure,
+  clusters: Clusters,
+  settings: LoadedSettings,
+  rawInput: unknown,
+): Promise<Plan> {
+  const input = parseInput(procedure, rawInput);
+  const regions = findRegions(settings.settings, input);
+  const planner = plannerOf(procedure);
+  if (regions.length === 0) return planner(clusters, settings, input);
+  const parts = new Map<string, Plan>();
+  const told = await Promise.all(
+    regions.map(async (region) => {
+      try {
+        parts.set(region.name, await planIn(region.name, planner, clusters, settings, input));
+        return region;
+      } catch (error) {
+        if (!(error instanceof KubernetesUnreachable)) throw error;
+        return { ...region, unreachable: error.message };
+      }
+    }),
+  );
+  if (parts.size === 0) throw new CliError(missing(told), exitCodes.unreachable);
+  return joinPlans(told, parts, input);
+}
+
+function missing(regions: PlannedRegion[]): string {
+  return regions.map(({ name, unreachable }) => `Region ${name}: ${unreachable}`).join(' ');
 }
 
 /** Makes the plan of a procedure here, without Temporal, and prints it, or the commands that do it. */
@@ -23,7 +56,7 @@ export async function plan(
   validate(procedure, input);
   const settings = loadSettings();
   const clusters = new Clusters(settings.settings.kubernetes.context);
-  const found = await plannerOf(procedure)(clusters, settings, parseInput(procedure, input));
+  const found = await planEverywhere(procedure, clusters, settings, input);
   // Other regions that were changed within the hour are known to a worker only.
   const regions = [...new Set(found.targets.map(({ context }) => context))];
   const needs = needsOf(scopeOf(found, regions), settings.settings.authority);

@@ -15,11 +15,13 @@ import {
   procedures,
   subjectOf,
 } from '../../contract/input.ts';
+import { shellWord } from '../../contract/printable.ts';
 import { outcomes, startMemo, taskQueue } from '../../contract/run.ts';
 import { CliError, exitCodes, lastResort } from '../errors.ts';
 import { follow } from '../follow.ts';
 import { printJson, printLine, printNote } from '../output.ts';
 import { ownKey } from '../own-key.ts';
+import { sameRunOf } from '../same-run.ts';
 import { answerWithinMs, isDeadline, type Temporal, withTemporal } from '../temporal.ts';
 
 export interface StartOptions {
@@ -62,8 +64,13 @@ export async function start(
         );
       }
     }
-    const result = await follow(temporal, handle, options.json === true);
-    return outcomes[result.outcome].exitCode;
+    const json = options.json === true;
+    const result = await follow(temporal, handle, json);
+    const other = result.outcome === 'busy' ? await sameRunOf(temporal, result) : undefined;
+    if (other === undefined) return outcomes[result.outcome].exitCode;
+    printNote(`Run ${shellWord(other)} does the same already: following it.`);
+    const followed = await follow(temporal, temporal.client.workflow.getHandle(other), json);
+    return outcomes[followed.outcome].exitCode;
   });
 }
 

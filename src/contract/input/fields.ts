@@ -34,6 +34,19 @@ export const namespaceName = z
     'is not a Kubernetes namespace (lower-case letters, digits and -)',
   );
 
+/** A host as an Ingress has it; its first label may be `*`. */
+export const hostName = z
+  .string()
+  .max(253, 'is longer than 253 characters')
+  .regex(
+    /^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/,
+    'is not a host such as api.example.com',
+  );
+
+export const portNumber = z.int().min(1, 'must be 1 or more').max(65_535, 'must be 65535 or less');
+
+/** A region of the settings. */
+const regionName = line(63);
 /** Key of a label, as in a Service's selector. */
 export const labelKey = z
   .string()
@@ -75,6 +88,16 @@ export const common = {
       'after a failed step: wait for a decision (pause, default for manual), ' +
         'or go back by itself where that is safe (compensate, default for automatic)',
     ),
+  regions: z
+    .array(regionName)
+    .min(1, 'is empty')
+    .optional()
+    .describe('regions of the settings to roll back in, one after the other'),
+  skipRegion: z.array(regionName).optional().describe('regions to leave out'),
+  regionOrder: z
+    .enum(['wave', 'together'])
+    .default('wave')
+    .describe('wave verifies each region before the next begins, together does all at once'),
   pace: z
     .enum(['auto', 'steady'])
     .default('auto')

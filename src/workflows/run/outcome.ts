@@ -6,6 +6,7 @@ import {
   TemporalFailure,
 } from '@temporalio/workflow';
 import { type FailureType, failureTypes } from '../../contract/failures.ts';
+import type { RunIdentity } from '../../contract/plan.ts';
 import { type Outcome, outcomes, type RunResult } from '../../contract/run.ts';
 
 /** The failure with a type that lies under whatever wraps it; undefined for anything else. */
@@ -41,6 +42,13 @@ const beforeAnyChange: Partial<Record<FailureType, Outcome>> = {
 export function outcomeBeforeAnyChange(error: unknown): Outcome {
   if (isCancellation(error)) return 'aborted';
   return beforeAnyChange[typedCause(error)?.type as FailureType] ?? 'refused';
+}
+
+/** Workflow id of the run that holds the target, where that is what went wrong. */
+export function holderOf(error: unknown): string | undefined {
+  const cause = typedCause(error);
+  if (cause?.type !== failureTypes.targetBusy) return undefined;
+  return (cause.details?.[0] as RunIdentity | undefined)?.workflowId;
 }
 
 /** A bug is no outcome: it must go on failing the workflow task until it is mended, losing nothing. */

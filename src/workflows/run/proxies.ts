@@ -51,6 +51,16 @@ const localOptions: LocalActivityOptions = {
   localRetryThreshold: '1s',
 };
 
+/** What differs for the activities of one region: the queue of its worker, and how long to wait. */
+export const regional = new AsyncLocalStorage<Partial<ActivityOptions>>();
+
+/** A region that does not answer must not hold up the plan for those that do. */
+export const planningInRegion: Partial<ActivityOptions> = {
+  startToCloseTimeout: '12s',
+  scheduleToCloseTimeout: '15s',
+  retry: { ...retry, maximumAttempts: 4 },
+};
+
 /** Title of the step that is running, shown beside its activities in the Temporal UI. */
 export const stepTitle = new AsyncLocalStorage<string>();
 
@@ -67,6 +77,7 @@ function activitiesOf<A extends Activities>(system: string): A {
           ? scheduleLocalActivity(name, args, localOptions)
           : scheduleActivity(name, args, {
               ...optionsOf[activityClass],
+              ...regional.getStore(),
               summary: stepTitle.getStore(),
             });
     },

@@ -15,6 +15,7 @@ import { awaitApprovals } from './approvals.ts';
 import { Decisions } from './decisions.ts';
 import {
   finish,
+  holderOf,
   isOutcome,
   isPlanVoid,
   messageOf,
@@ -23,14 +24,15 @@ import {
 } from './outcome.ts';
 import { lock, stepTitle } from './proxies.ts';
 import { StatusBoard } from './status.ts';
-import { Run } from './steps.ts';
+import { missedRegions, planEverywhere, takeStepsEverywhere } from './regions.ts';
+import { type Run, WholeRun } from './steps.ts';
 
 export interface Runbook<P extends Procedure> {
   /**
    * One read-only activity that validates the input, resolves whatever may be ambiguous later, and
    * seals what it found. `earlier` is the digest of the plan that this one replaces.
    */
-  plan: (input: unknown, earlier?: string) => Promise<Planned<InputOf<P>>>;
+  plan: (input: unknown, earlier?: string, region?: string) => Promise<Planned<InputOf<P>>>;
   /** Verified at their end, unless they did so before what must rest on it (`run.verify()`). */
   steps: (run: Run, input: InputOf<P>) => Promise<void>;
   /** What to do by hand where the run could not finish, from its plan. */
@@ -91,12 +93,14 @@ async function prepare<P extends Procedure>(
   let plan: Plan | undefined;
   let freed: Promise<void> | undefined;
   try {
-    const planned = await stepTitle.run('Plan', () => definition.plan(rawInput, again?.earlier));
+    const planned = await stepTitle.run('Plan', () =>
+      planEverywhere(definition.plan, rawInput, again?.earlier),
+    );
     const { input, assessment } = planned;
     plan = planned.plan;
     board.planned(planned);
     if (isReset(planned, identity)) freed = freeLocksOfEarlier(plan, identity);
-    if (plan.changes.length === 0) return board.end('no-op', plan.summary, []);
+    if (plan.changes.length === 0) return endWithoutChanges(plan, board);
     if (input.dryRun) return board.end('dry-run', `Dry run, nothing changed. ${plan.summary}`, []);
     // The same plan again, with nothing that people could add to it, would end in the same way again.
     if (again?.earlier === plan.digest && (again.isStale || assessment.granted)) {
@@ -118,10 +122,18 @@ async function prepare<P extends Procedure>(
     if (!isOutcome(error)) throw error;
     // Some of several locks may have been taken.
     if (plan) await freeLocks(plan, identity);
+    board.status.heldBy = holderOf(error);
     return board.end(outcomeBeforeAnyChange(error), messageOf(error), ['Nothing was changed.']);
   } finally {
     await freed;
   }
+}
+
+/** Nothing to do is no success where somebody could not be asked. */
+function endWithoutChanges(plan: Plan, board: StatusBoard): RunResult {
+  const missed = missedRegions(plan);
+  if (missed.length === 0) return board.end('no-op', plan.summary, []);
+  return board.end('unreachable', [plan.summary, ...missed].join(' '), ['Nothing was changed.']);
 }
 
 /** Takes the steps of an approved plan and verifies; undoes them or plans again where it must. */
@@ -133,15 +145,16 @@ async function carryOut<P extends Procedure>(
   const { decisionTimeout } = input;
   const decisionTimeoutMs =
     decisionTimeout === undefined ? wait.decisionTimeoutMs : durationMs(decisionTimeout);
-  const run = new Run(plan, decisions, board, {
+  const run = new WholeRun(plan, decisions, board, {
     ...{ onFailure, holding: { ...wait, decisionTimeoutMs } },
   });
   let result: RunResult | PlanAgain;
   try {
     board.enter('executing', plan.summary);
-    await definition.steps(run, input);
+    for (const missed of missedRegions(plan)) board.addGap(missed);
+    await takeStepsEverywhere(run, input, (there) => definition.steps(there, input));
     await run.verify();
-    result = board.end('rolled-back', plan.summary, []);
+    result = board.end('rolled-back', plan.summary, missedRegions(plan));
   } catch (error) {
     if (!isOutcome(error)) throw error;
     if (!run.changedAnything && isPlanVoid(error) && (await leavesNothing(run))) {
@@ -158,7 +171,7 @@ async function carryOut<P extends Procedure>(
 }
 
 /** Hands back what an effect may have left whose answer was lost; false where that cannot be done. */
-async function leavesNothing(run: Run): Promise<boolean> {
+async function leavesNothing(run: WholeRun): Promise<boolean> {
   try {
     await run.cutShort(false);
     return true;
@@ -222,7 +235,7 @@ async function freeLocks({ targets }: Plan, run: RunIdentity): Promise<void> {
 /** A run that was aborted or cancelled, or goes back by itself: undoes what may be, and says what stands. */
 async function goBack<P extends Procedure>(
   definition: Runbook<P>,
-  run: Run,
+  run: WholeRun,
   error: unknown,
   board: StatusBoard,
 ): Promise<RunResult> {

@@ -7,15 +7,21 @@ import {
 } from '@temporalio/workflow';
 import { stepDecisionNames } from '../../contract/decision.ts';
 import { failureTypes } from '../../contract/failures.ts';
-import type { Authorization, Change, Effect, Mandate, Plan } from '../../contract/plan.ts';
+import type {
+  Authorization,
+  Change,
+  Effect,
+  Mandate,
+  Plan,
+  PlannedCheck,
+} from '../../contract/plan.ts';
 import type { StepStatus } from '../../contract/run.ts';
 import { hold, type HoldSettings } from './hold.ts';
 import type { Decisions } from './decisions.ts';
 import { isOutcome, isPlanVoid, messageOf, typedCause } from './outcome.ts';
 import { undoDecisions } from './pauses.ts';
-import { stepTitle } from './proxies.ts';
+import { stepTitle, verification } from './proxies.ts';
 import type { StatusBoard } from './status.ts';
-import { verify } from './verify.ts';
 
 /** What a step gives back: an effect with its words, words alone, or nothing. */
 type StepResult = Effect | string | void;
@@ -46,8 +52,31 @@ export type ChangeMandate<C extends Change> = Mandate<C> & { inverse: Mandate<C>
 /** What a failed step comes to: hold the run for a decision, or go back by itself where that is safe. */
 export type OnFailure = 'pause' | 'compensate';
 
-/** What a procedure's `steps` work with. */
-export class Run {
+/** What a procedure's `steps` work with: a run, or the part of it that is in one region. */
+export interface Run {
+  readonly plan: Plan;
+  /** Whether somebody has decided that all is to be taken back. */
+  readonly isAborted: boolean;
+  /** Mandate for the plan's change with this id, as activities that change something take it. */
+  change<C extends Change>(id: string): ChangeMandate<C>;
+  /**
+   * Takes a step, again and again where somebody says so; throws where the run is to go back or to
+   * plan again.
+   */
+  step(title: string, step: Step): Promise<void>;
+  /**
+   * Takes independent steps side by side. Where one fails, the others go on to their end before that
+   * is thrown.
+   */
+  together(branches: readonly (() => Promise<void>)[]): Promise<void>;
+  /** Measures the effect with the plan's checks, once: steps that come after it rest on it. */
+  verify(): Promise<void>;
+  /** Registers what is done at the end of a run whose steps did not all end well, after compensation. */
+  ifCutShort(title: string, action: Step['do']): void;
+}
+
+/** The steps of one run. */
+export class WholeRun implements Run {
   readonly plan: Plan;
   /** Whether any step has changed something. */
   changedAnything = false;
@@ -58,7 +87,8 @@ export class Run {
   /** One object for all mandates, so that those made earlier have an abort that comes later. */
   private readonly authority: Authorization;
   private readonly compensations: Registered[] = [];
-  private isVerified = false;
+  /** Checks that were green, or that somebody left out. */
+  private readonly verified = new Set<PlannedCheck>();
   private readonly closing: { title: string; do: Step['do'] }[] = [];
 
   constructor(
@@ -75,7 +105,6 @@ export class Run {
     this.holding = holding;
   }
 
-  /** Mandate for the plan's change with this id, as activities that change something take it. */
   change<C extends Change>(id: string): ChangeMandate<C> {
     const change = this.plan.changes.find((candidate) => candidate.id === id);
     if (!change) throw new Error(`The plan has no change ${id}.`);
@@ -90,25 +119,14 @@ export class Run {
     return { ...mandate(false), inverse: mandate(true) };
   }
 
-  /** Mandates for the plan's changes with this name: its id, or what stands before the `/` of their ids. */
-  changes<C extends Change>(name: string): ChangeMandate<C>[] {
-    const found = this.plan.changes.filter(({ id }) => id.split('/')[0] === name);
-    return found.map(({ id }) => this.change<C>(id));
-  }
-
-  /** Whether somebody has decided that all is to be taken back. */
   get isAborted(): boolean {
     return this.authority.abort !== undefined;
   }
 
-  /**
-   * Takes a step, again and again where somebody says so; throws where the run is to go back or to
-   * plan again.
-   */
   async step(title: string, step: Step): Promise<void> {
     // Of several that go on side by side, one may have been aborted.
     if (this.isAborted) throw aborted(`The run was aborted before step "${title}".`);
-    if (this.isVerified && this.board.status.phase === 'verifying') {
+    if (this.verified.size > 0 && this.board.status.phase === 'verifying') {
       this.board.enter('executing', title);
     }
     const status = this.board.addStep(title);
@@ -132,25 +150,33 @@ export class Run {
     }
   }
 
-  /**
-   * Takes independent steps side by side. Where one fails, the others go on to their end before that
-   * is thrown.
-   */
   async together(branches: readonly (() => Promise<void>)[]): Promise<void> {
     const ended = await Promise.allSettled(branches.map((branch) => branch()));
     const failed = ended.find((branch) => branch.status === 'rejected');
     if (failed) throw failed.reason;
   }
 
-  /** Measures the effect with the plan's checks, once: steps that come after it rest on it. */
-  async verify(): Promise<void> {
-    if (this.isVerified || this.plan.checks.length === 0) return;
-    this.board.enter('verifying', 'Verifying by measuring.');
-    await verify(this);
-    this.isVerified = true;
+  verify(): Promise<void> {
+    return this.runChecks(this.plan.checks);
   }
 
-  /** Registers what is done at the end of a run whose steps did not all end well, after compensation. */
+  /** Runs those of the plan's checks that have not run yet; `take` takes each as a step. */
+  async runChecks(checks: readonly PlannedCheck[], take: Pick<Run, 'step'> = this): Promise<void> {
+    const rest = checks.filter((check) => !this.verified.has(check));
+    if (rest.length === 0) return;
+    this.board.enter('verifying', 'Verifying by measuring.');
+    const services = new Set(rest.map(({ service }) => service));
+    await this.together(
+      rest.map((check) => {
+        const of = services.size > 1 ? ` of ${check.service}` : '';
+        const mandate = this.change(check.change ?? this.plan.changes[0]?.id ?? '');
+        const measure = () => verification.runCheck(mandate, check);
+        return () => take.step(`Check ${check.check}${of}`, { do: measure });
+      }),
+    );
+    for (const check of rest) this.verified.add(check);
+  }
+
   ifCutShort(title: string, action: Step['do']): void {
     this.closing.push({ title, do: action });
   }

@@ -102,7 +102,7 @@ async function untilAvailable(
   const { namespace, name, uid } = mandate.change.target;
   const deployments = new Map<string, Deployment>();
   const pods = new Map<string, Pod>();
-  const labelSelector = selectorOf(await readTarget(cluster, mandate.change.target));
+  const labelSelector = selectorOf(await readTarget<Deployment>(cluster, mandate.change.target));
   const patience = new Patience();
   let best = { available: -1, at: Date.now() };
   /** Before the first list, a Deployment that is not there is not known to be gone. */

@@ -2,7 +2,7 @@ import { hashOf } from '../../../contract/digest.ts';
 import type { Cluster, ListOf } from '../api.ts';
 import type { Deployment } from '../deployment/revisions.ts';
 import { objectPath } from '../objects.ts';
-import { restartedAnnotation, templateDigest } from '../templates.ts';
+import { versionDigest } from '../templates.ts';
 import { labelsOf } from './service.ts';
 
 /** Deployments of a namespace. */
@@ -23,11 +23,6 @@ export function carriersOf(deployments: readonly Deployment[], selector: string)
 
 /** Tells what these Deployments run from what they ran before; a restart makes no difference. */
 export function versionOf(carriers: readonly Deployment[]): string {
-  const digests = carriers.map(({ spec }) => {
-    const { [restartedAnnotation]: _at, ...annotations } =
-      spec?.template.metadata?.annotations ?? {};
-    const metadata = { ...spec?.template.metadata, annotations };
-    return templateDigest({ ...spec?.template, metadata });
-  });
+  const digests = carriers.map(({ spec }) => versionDigest(spec?.template));
   return hashOf(digests.sort());
 }

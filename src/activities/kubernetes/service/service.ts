@@ -31,8 +31,8 @@ export function readService(
 /** Labels as plans have them, which is also the form of a query. */
 export function selectorText(labels: Labels | undefined): string {
   return Object.entries(labels ?? {})
+    .sort(([one], [other]) => (one < other ? -1 : 1))
     .map(([key, value]) => `${key}=${value}`)
-    .sort()
     .join(',');
 }
 

@@ -1,6 +1,7 @@
 import { ApplicationFailure } from '@temporalio/common';
 import { failureTypes } from '../../../contract/failures.ts';
 import type { Effect } from '../../../contract/plan.ts';
+import { stale } from '../../failures.ts';
 import type { Clusters, JsonPatchOperation } from '../api.ts';
 import { type Aspect, changeObject } from '../change-object.ts';
 import { pointerToken } from '../objects.ts';
@@ -38,6 +39,11 @@ export async function switchSelector(
   const { context, namespace, name } = mandate.change.target;
   const cluster = clusters.of(context);
   const { from, to } = selectorEnds(mandate);
+  if (mandate.change.kind === 'service/selector' && !isOneLabelAway(from, to)) {
+    throw stale(
+      `${to} differs from ${from} by more than the value of one label: Service ${name} in ${namespace} is switched between colours only. Nothing was changed.`,
+    );
+  }
   if (!stopsTraffic(mandate) && (await readyPods(cluster, namespace, to)).length === 0) {
     const nobodyIsServed = async () => (await readyPods(cluster, namespace, from)).length === 0;
     if (!mandate.undo || !(await nobodyIsServed())) {
@@ -58,6 +64,13 @@ export async function switchSelector(
       ...noteOperations(service, deployments, mandate),
     ],
   });
+}
+
+function isOneLabelAway(from: string, to: string): boolean {
+  const [one, other] = [labelsOf(from), labelsOf(to)];
+  const keys = Object.keys(one);
+  const isSameKeys = keys.length === Object.keys(other).length && keys.every((key) => key in other);
+  return isSameKeys && keys.filter((key) => one[key] !== other[key]).length === 1;
 }
 
 /**

@@ -1,0 +1,22 @@
+import { z } from 'zod';
+import { common, objectName, place } from './fields.ts';
+import { procedure } from './procedure.ts';
+
+/** R16. */
+export const circuitBreaker = procedure({
+  workflowType: 'openCircuitBreaker',
+  input: z.strictObject({
+    state: z
+      .enum(['open', 'close'])
+      .default('open')
+      .describe('open it, or close it again with the values from before (default: open)'),
+    configMap: objectName
+      .optional()
+      .describe('ConfigMap that switches it (default: from the settings)'),
+    ...place,
+    ...common,
+  }),
+  argument: 'state',
+  automatic: [],
+  example: { state: 'open' },
+});

@@ -1,0 +1,162 @@
+/** Runs over several regions: planned side by side, carried out one after the other or at once. */
+import { TimeoutFailure } from '@temporalio/common';
+import { failureTypes } from '../../contract/failures.ts';
+import type { CommonInput } from '../../contract/input.ts';
+import {
+  type Change,
+  type Plan,
+  type Planned,
+  type PlannedRegion,
+  regionalId,
+} from '../../contract/plan.ts';
+import { messageOf, typedCause } from './outcome.ts';
+import { authority, planningInRegion, regional } from './proxies.ts';
+import type { ChangeMandate, Run, Step, WholeRun } from './steps.ts';
+
+type PlanOne<Input> = (
+  input: unknown,
+  earlier?: string,
+  region?: string,
+) => Promise<Planned<Input>>;
+
+/**
+ * Plans for the regions that the input asks for, or at once where it asks for none. One that does not
+ * answer is said in the plan and left out of it; where none does, that is thrown.
+ */
+export async function planEverywhere<Input>(
+  plan: PlanOne<Input>,
+  rawInput: unknown,
+  earlier: string | undefined,
+): Promise<Planned<Input>> {
+  if (!asksForRegions(rawInput)) return plan(rawInput, earlier);
+  const regions = await authority.findRegions(rawInput as CommonInput);
+  const planned = await Promise.allSettled(
+    regions.map(({ name, taskQueue }) =>
+      regional.run({ ...planningInRegion, taskQueue }, () => plan(rawInput, earlier, name)),
+    ),
+  );
+  const parts: { region: string; planned: Planned<Input> }[] = [];
+  const told = regions.map((region, index): PlannedRegion => {
+    const part = planned[index] as PromiseSettledResult<Planned<Input>>;
+    if (part.status === 'fulfilled') {
+      parts.push({ region: region.name, planned: part.value });
+      return region;
+    }
+    if (!isUnreachable(part.reason)) throw part.reason;
+    return { ...region, unreachable: messageOf(part.reason) };
+  });
+  const [first] = parts;
+  if (!first) throw (planned[0] as PromiseRejectedResult).reason;
+  const joined = await authority.joinRegions({
+    ...{ rawInput, earlier, regions: told },
+    input: first.planned.input as CommonInput,
+    parts: parts.map(({ region, planned: { plan: part, seal } }) => ({ region, plan: part, seal })),
+  });
+  return joined as Planned<Input>;
+}
+
+/** A field of another type is told by the plan, which validates. */
+function asksForRegions(input: unknown): boolean {
+  const { regions } = (input ?? {}) as { regions?: unknown };
+  return Array.isArray(regions) && regions.length > 0;
+}
+
+/** Whether a region's cluster does not answer, or no worker does on its queue. */
+function isUnreachable(error: unknown): boolean {
+  if (typedCause(error)?.type === failureTypes.unreachable) return true;
+  return error instanceof Error && error.cause instanceof TimeoutFailure;
+}
+
+/** What is to be done about regions that could not be reached, a sentence each. */
+export function missedRegions({ regions = [] }: Plan): string[] {
+  return regions.flatMap(({ name, unreachable }) =>
+    unreachable === undefined
+      ? []
+      : [
+          `Region ${name} was not reached and stands as it stood (${unreachable}): start again with --regions ${name} when it answers.`,
+        ],
+  );
+}
+
+/** Takes a procedure's steps in each region of the plan, and verifies each. */
+export async function takeStepsEverywhere(
+  run: WholeRun,
+  { regionOrder }: Pick<CommonInput, 'regionOrder'>,
+  steps: (run: Run) => Promise<void>,
+): Promise<void> {
+  const { regions, changes } = run.plan;
+  if (!regions) return steps(run);
+  const branches = regions
+    .filter(({ name }) => changes.some(({ target }) => target.region === name))
+    .map((region) => async () => {
+      const there = new RegionalRun(run, region);
+      await steps(there);
+      await there.verify();
+    });
+  if (regionOrder === 'together') return run.together(branches);
+  for (const branch of branches) await branch();
+}
+
+/** The part of a run that is in one region: as a run of its own, of which all titles tell the region. */
+class RegionalRun implements Run {
+  readonly plan: Plan;
+  private readonly whole: WholeRun;
+  private readonly region: PlannedRegion;
+
+  constructor(whole: WholeRun, region: PlannedRegion) {
+    const { targets, changes, checks } = whole.plan;
+    const prefix = regionalId(region.name, '');
+    this.whole = whole;
+    this.region = region;
+    this.plan = {
+      ...whole.plan,
+      targets: targets.filter((target) => target.region === region.name),
+      changes: changes
+        .filter(({ target }) => target.region === region.name)
+        .map((change) => ({ ...change, id: change.id.slice(prefix.length) })),
+      // As they are in the whole plan: workers know them by what they are.
+      checks: checks.filter(({ change }) => change?.startsWith(prefix)),
+    };
+  }
+
+  get isAborted(): boolean {
+    return this.whole.isAborted;
+  }
+
+  change<C extends Change>(id: string): ChangeMandate<C> {
+    return this.whole.change(regionalId(this.region.name, id));
+  }
+
+  step(title: string, { do: action, undo, undoOnlyIf }: Step): Promise<void> {
+    const there =
+      <T>(act: () => Promise<T>) =>
+      () =>
+        this.there(act);
+    return this.whole.step(this.titled(title), {
+      do: there(action),
+      undo: undo && there(undo),
+      undoOnlyIf: undoOnlyIf && there(undoOnlyIf),
+    });
+  }
+
+  together(branches: readonly (() => Promise<void>)[]): Promise<void> {
+    return this.whole.together(branches);
+  }
+
+  verify(): Promise<void> {
+    return this.whole.runChecks(this.plan.checks, this);
+  }
+
+  ifCutShort(title: string, action: Step['do']): void {
+    this.whole.ifCutShort(this.titled(title), () => this.there(action));
+  }
+
+  private titled(title: string): string {
+    return `${title} in ${this.region.name}`;
+  }
+
+  private there<T>(action: () => Promise<T>): Promise<T> {
+    const { taskQueue } = this.region;
+    return regional.run(taskQueue === undefined ? {} : { taskQueue }, action);
+  }
+}
