@@ -1,8 +1,9 @@
 import { describe, expect, test } from '@jest/globals';
 import type { RunResult, RunStatus } from '../src/contract/run.ts';
+import { statefulSetManifests } from '../sandbox/kubernetes/manifests.ts';
 import { eventually } from './support/eventually.ts';
 import { useRollbackEnvironment } from './support/rollback-environment.ts';
-import { StatefulSets, statefulSetManifests, v1, v2 } from './support/stateful-sets.ts';
+import { StatefulSets, v1, v2 } from './support/stateful-sets.ts';
 
 const closedPort = { url: 'http://127.0.0.1:1/health', retries: 0 };
 const red = (name: string) => ({

@@ -1,7 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
+import { statefulSetManifests } from '../sandbox/kubernetes/manifests.ts';
 import { eventually } from './support/eventually.ts';
 import { useRollbackEnvironment } from './support/rollback-environment.ts';
-import { broken, StatefulSets, statefulSetManifests, v1, v2 } from './support/stateful-sets.ts';
+import { broken, StatefulSets, v1, v2 } from './support/stateful-sets.ts';
 
 const env = useRollbackEnvironment({}, { procedure: 'statefulset' });
 const sets = new StatefulSets(() => env.cluster);
@@ -104,7 +105,7 @@ describe('a pod that never gets ready does not hold the rollback up', () => {
   test.concurrent('nor where it is the first of all, and no other is there', async () => {
     await sets.history('first', [v1], { replicas: 2 });
     await sets.release('first', broken);
-    await env.cluster.kubectl('delete', 'pod', 'first-0', 'first-1');
+    await env.cluster.kubectl('delete', 'pod', '--wait=false', 'first-0', 'first-1');
     await sets.untilRuns('first-0', broken);
 
     const result = await env.run({ statefulSet: 'first', skipBackup });
@@ -122,7 +123,7 @@ describe('a pod that never gets ready does not hold the rollback up', () => {
       'parallel-2 crashes',
       async () => (await sets.images('parallel'))[2] === crash,
     );
-    await env.cluster.kubectl('delete', 'pod', 'parallel-0');
+    await env.cluster.kubectl('delete', 'pod', '--wait=false', 'parallel-0');
     await eventually(
       'parallel-0 crashes',
       async () => (await sets.images('parallel'))[0] === crash,
@@ -168,7 +169,7 @@ describe('what the update strategy says is kept', () => {
     const spec = { updateStrategy: { type: 'OnDelete' } };
     await sets.history('manual', [v1], { replicas: 3, spec });
     await sets.release('manual', v2);
-    await env.cluster.kubectl('delete', 'pod', 'manual-0', 'manual-1', 'manual-2');
+    await env.cluster.kubectl('delete', 'pod', '--wait=false', 'manual-0', 'manual-1', 'manual-2');
     await sets.untilAllReady('manual', v2);
     const path = '{.metadata.name} {.metadata.deletionTimestamp}';
     const pods = env.cluster.watch('pods', ['-l', 'app=manual'], path);
@@ -220,7 +221,7 @@ describe('going back to what cannot run', () => {
     await env.cluster.apply(statefulSetManifests('worse', crash, { replicas: 2 }));
     await eventually('worse-0 crashes', async () => (await sets.images('worse'))[0] === crash);
     await sets.release('worse', v2);
-    await env.cluster.kubectl('delete', 'pod', 'worse-0');
+    await env.cluster.kubectl('delete', 'pod', '--wait=false', 'worse-0');
     await sets.rollout('worse');
 
     const paused = await env.runUntilPaused({ statefulSet: 'worse', skipBackup });

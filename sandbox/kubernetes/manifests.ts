@@ -57,3 +57,55 @@ export function ingressManifest(name: string, host: string, service: string): ob
     spec: { rules: [{ host, http: { paths: [{ path: '/', pathType: 'Prefix', backend }] } }] },
   };
 }
+
+export interface StatefulSetWanted {
+  replicas?: number;
+  /** Fields of the StatefulSet's spec beside replicas, selector and template. */
+  spec?: object;
+  /** Kind of the volume with the archives. */
+  backup?: object;
+}
+
+/** A StatefulSet with state in /data and archives in /backup, and a Service of the same name. */
+export function statefulSetManifests(
+  name: string,
+  image: string,
+  { replicas = 2, spec, backup = { hostPath: { path: '/srv/backup' } } }: StatefulSetWanted = {},
+): object[] {
+  const selector = { app: name, version: 'stable' };
+  return [
+    {
+      apiVersion: 'apps/v1',
+      kind: 'StatefulSet',
+      metadata: { name },
+      spec: {
+        ...{ replicas, serviceName: name, selector: { matchLabels: { app: name } } },
+        ...spec,
+        template: {
+          metadata: { labels: selector },
+          spec: {
+            containers: [
+              {
+                ...{ name: 'store', image },
+                volumeMounts: [
+                  { name: 'data', mountPath: '/data' },
+                  { name: 'backup', mountPath: '/backup' },
+                ],
+              },
+            ],
+            volumes: [
+              { name: 'data', hostPath: { path: '/srv/data' } },
+              { name: 'backup', ...backup },
+            ],
+          },
+        },
+      },
+    },
+    {
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: { name },
+      spec: { selector, ports: [{ port: 80 }] },
+    },
+  ];
+}

@@ -1,4 +1,8 @@
 /** StatefulSets as a team would deploy them, with state in their pods. */
+import {
+  type StatefulSetWanted,
+  statefulSetManifests,
+} from '../../sandbox/kubernetes/manifests.ts';
 import type { Pod } from '../../src/activities/kubernetes/pods.ts';
 import type { StatefulSet } from '../../src/activities/kubernetes/stateful-set/revisions.ts';
 import type { TestCluster } from './cluster.ts';
@@ -10,60 +14,6 @@ export const [v1, v2, broken] = [
   'wakala/api:2.0.0-broken',
 ];
 
-interface Wanted {
-  replicas?: number;
-  /** Fields of the StatefulSet's spec beside replicas, selector and template. */
-  spec?: object;
-  /** Labels of the pods beside `app` and `version`. */
-  labels?: Record<string, string>;
-  /** Kind of the volume with the archives. */
-  backup?: object;
-}
-
-/** A StatefulSet with state in /data and archives in /backup, and a Service of the same name. */
-export function statefulSetManifests(
-  name: string,
-  image: string,
-  { replicas = 2, spec, labels, backup = { hostPath: { path: '/srv/backup' } } }: Wanted = {},
-): object[] {
-  const selector = { app: name, version: 'stable' };
-  return [
-    {
-      apiVersion: 'apps/v1',
-      kind: 'StatefulSet',
-      metadata: { name },
-      spec: {
-        ...{ replicas, serviceName: name, selector: { matchLabels: { app: name } } },
-        ...spec,
-        template: {
-          metadata: { labels: { ...selector, ...labels } },
-          spec: {
-            containers: [
-              {
-                ...{ name: 'store', image },
-                volumeMounts: [
-                  { name: 'data', mountPath: '/data' },
-                  { name: 'backup', mountPath: '/backup' },
-                ],
-              },
-            ],
-            volumes: [
-              { name: 'data', hostPath: { path: '/srv/data' } },
-              { name: 'backup', ...backup },
-            ],
-          },
-        },
-      },
-    },
-    {
-      apiVersion: 'v1',
-      kind: 'Service',
-      metadata: { name },
-      spec: { selector, ports: [{ port: 80 }] },
-    },
-  ];
-}
-
 /** A StatefulSet of the tests' cluster, worked on with kubectl as a person would. */
 export class StatefulSets {
   private readonly cluster: () => TestCluster;
@@ -73,7 +23,7 @@ export class StatefulSets {
   }
 
   /** Deploys the images one after the other, each until its pods are there, and gives pod 0 state. */
-  async history(name: string, images: string[], wanted: Wanted = {}): Promise<void> {
+  async history(name: string, images: string[], wanted: StatefulSetWanted = {}): Promise<void> {
     const [first = v1, ...others] = images;
     await this.cluster().apply(statefulSetManifests(name, first, wanted));
     await this.untilAllReady(name, first);

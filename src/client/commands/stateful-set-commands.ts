@@ -62,6 +62,7 @@ function templateCommands(change: TemplateChange): string[] {
   const { name } = target;
   const kubectl = kubectlFor(target);
   const outdated = `${kubectl} get pods -l ${revisionLabel}=${quote(before.name ?? '')} -o 'go-template={{range .items}}{{$pod := .metadata.name}}{{range .status.conditions}}{{if eq .type "Ready"}}{{$pod}} {{.status}}{{"\\n"}}{{end}}{{end}}{{end}}'`;
+  const seen = `${kubectl} get pod "$pod" --ignore-not-found -o 'jsonpath={.metadata.labels.${revisionLabel}} {.status.conditions[?(@.type=="Ready")].status}'`;
   const condition = after.onDelete ? '' : `[ "$ready" != True ] && `;
   return [
     `if ${standsAt(change, 'before')}; then`,
@@ -72,11 +73,10 @@ function templateCommands(change: TemplateChange): string[] {
     // The controller waits for pods that do not get ready, and with OnDelete it replaces none.
     `${outdated} | sort -rV | while read -r pod ready; do`,
     `  ${condition}[ "\${pod##*-}" -ge ${after.fromOrdinal} ] || continue`,
-    `  ${kubectl} delete pod "$pod" || exit 1`,
+    // Not waited for by kubectl, which takes the next pod of that name for the same one at times.
+    `  ${kubectl} delete pod "$pod" --wait=false || exit 1`,
     ...(after.onDelete
-      ? [
-          `  until [ "$(${kubectl} get pod "$pod" --ignore-not-found -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}')" = True ]; do sleep 1; done`,
-        ]
+      ? [`  until [ "$(${seen})" = '${after.name} True' ]; do sleep 1; done`]
       : []),
     'done || exit 1',
     ...(after.onDelete
