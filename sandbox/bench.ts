@@ -1,22 +1,25 @@
 /**
- * `npm run bench`: what design figures say, measured on a sandbox of its own, ours and kubectl's
- * commands in turn. Prints medians and ratios and writes them to build/bench.json.
+ * `npm run bench`: what design figures say, measured on a sandbox of its own, ours and the
+ * runbook's commands in turn. Prints medians and ratios and writes them to build/bench.json.
  */
 import { chmodSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Command } from 'commander';
+import { benchBlueGreen } from './bench/blue-green.ts';
 import { benchDeployment } from './bench/deployment.ts';
+import { benchHelm } from './bench/helm.ts';
 import { benchOrchestration } from './bench/orchestration.ts';
 import type { Row } from './bench/row.ts';
 import { benchRestart } from './bench/restart.ts';
+import { benchServices } from './bench/services.ts';
 import { benchStart } from './bench/start.ts';
 import { benchWaiting } from './bench/waiting.ts';
 import { down, up } from './sandbox.ts';
 import { repository } from './setup/folders.mjs';
 
 const options = new Command('npm run bench --')
-  .description('Measures rollbacks against kubectl on a sandbox of its own.')
+  .description('Measures rollbacks against kubectl and helm on a sandbox of its own.')
   .option('--rounds <number>', 'rounds of each pair', Number, 5)
   .parse()
   .opts<{ rounds: number }>();
@@ -32,6 +35,9 @@ try {
     benchStart,
     benchOrchestration,
     benchDeployment,
+    benchServices,
+    benchHelm,
+    benchBlueGreen,
     benchRestart,
     benchWaiting,
   ]) {

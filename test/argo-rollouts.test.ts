@@ -1,8 +1,9 @@
 /** Deployments whose pods Argo Rollouts runs; the tests do what its controller does to the status. */
 import { describe, expect, test } from '@jest/globals';
+import { rolloutOf } from '../sandbox/kubernetes/owner-manifests.ts';
 import { eventually } from './support/eventually.ts';
 import { deploymentManifest } from './support/manifests.ts';
-import { read, rolloutOf } from './support/owners.ts';
+import { read } from './support/owners.ts';
 import { useRollbackEnvironment } from './support/rollback-environment.ts';
 
 const [v1, v2, v3] = ['wakala/api:1.0.0', 'wakala/api:2.0.0-bad', 'wakala/api:3.0.0-bad'];

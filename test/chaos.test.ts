@@ -1,5 +1,5 @@
 /**
- * The short form of `npm run chaos`: workers are killed where something was just changed and where
+ * The short form of `npm run chaos`, with a Deployment: workers are killed where something was just changed and where
  * it is about to be known, and stopped where they would wake up as zombies.
  */
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
@@ -8,7 +8,7 @@ import { type Case, casesOf, inPeace, type Peace, tryCase } from '../sandbox/cha
 import { Lane } from '../sandbox/chaos/lane.ts';
 import { tryProgram } from '../sandbox/chaos/programs.ts';
 import { replay } from '../sandbox/chaos/replay.ts';
-import { scenarios } from '../sandbox/chaos/scenarios.ts';
+import { deploymentScenarios as scenarios } from '../sandbox/chaos/scenarios/deployment.ts';
 import { activityClasses } from '../src/contract/activities.ts';
 import { workflowBundle } from '../src/workers/workflow-bundle.ts';
 import { silentLogger } from './support/silent-logger.ts';
@@ -51,9 +51,16 @@ function distinctCases(fits: (one: Case) => boolean): Case[] {
   });
 }
 
-test('every activity is among those that are hurt', () => {
+test('every activity of a Deployment and of what all procedures share is among those that are hurt', () => {
   const ran = new Set(peaces.flatMap(({ activities }) => activities));
-  expect([...ran].sort()).toEqual(Object.keys(activityClasses).sort());
+  const shared = Object.keys(activityClasses).filter((name) => /^(lock|people)\./.test(name));
+  const own = ['planDeploymentRollback', 'compareRevisions', 'restoreTemplate', 'driveRollout'];
+  expect([...ran].sort()).toEqual(
+    [
+      ...[...own, 'handBackDeployment'].map((name) => `kubernetes.${name}`),
+      ...['verification.runCheck', 'authority.assessDecision', ...shared],
+    ].sort(),
+  );
 });
 
 test('a worker that is killed when it has changed something, and nobody knows, repeats nothing', async () => {

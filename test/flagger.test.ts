@@ -1,7 +1,8 @@
 /** Flagger's objects as it leaves them: production has a copy, and what it copies has no pods. */
 import { describe, expect, test } from '@jest/globals';
+import { canary } from '../sandbox/kubernetes/owner-manifests.ts';
 import { deploymentManifest } from './support/manifests.ts';
-import { canary, read } from './support/owners.ts';
+import { read } from './support/owners.ts';
 import { useRollbackEnvironment } from './support/rollback-environment.ts';
 
 const [v1, v2, v3] = ['wakala/api:1.0.0', 'wakala/api:2.0.0-bad', 'wakala/api:3.0.0-bad'];

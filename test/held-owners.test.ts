@@ -1,20 +1,19 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { WorkflowNotFoundError } from '@temporalio/client';
 import { execa } from 'execa';
+import {
+  application,
+  helmRelease,
+  kustomization,
+  trackedBy,
+} from '../sandbox/kubernetes/owner-manifests.ts';
 import type { ListedHold } from '../src/activities/owners/list-holds.ts';
 import { targetKey } from '../src/contract/plan.ts';
 import type { RunResult } from '../src/contract/run.ts';
 import { CommandLine } from './support/command-line.ts';
 import { eventually } from './support/eventually.ts';
 import { deploymentManifest } from './support/manifests.ts';
-import {
-  application,
-  helmRelease,
-  kustomization,
-  marksOf,
-  read,
-  trackedBy,
-} from './support/owners.ts';
+import { marksOf, read } from './support/owners.ts';
 import { useRollbackEnvironment } from './support/rollback-environment.ts';
 
 const [v1, v2] = ['wakala/api:1.0.0', 'wakala/api:2.0.0-bad'];

@@ -2,10 +2,11 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { execa } from 'execa';
 import { randomBytes } from 'node:crypto';
+import { application, kustomization, trackedBy } from '../sandbox/kubernetes/owner-manifests.ts';
 import type { RunResult } from '../src/contract/run.ts';
 import { TestCluster } from './support/cluster.ts';
 import { deploymentManifest } from './support/manifests.ts';
-import { application, kustomization, read, trackedBy } from './support/owners.ts';
+import { read } from './support/owners.ts';
 import { useRollbackEnvironment } from './support/rollback-environment.ts';
 import {
   makeServiceAccounts,

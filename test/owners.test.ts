@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { execa } from 'execa';
 import { randomBytes } from 'node:crypto';
+import { application, trackedBy } from '../sandbox/kubernetes/owner-manifests.ts';
 import { TestCluster } from './support/cluster.ts';
 import { eventually } from './support/eventually.ts';
 import { deploymentManifest } from './support/manifests.ts';
-import { application, trackedBy } from './support/owners.ts';
 import { useRollbackEnvironment } from './support/rollback-environment.ts';
 
 const argo = new TestCluster(`argocd-${randomBytes(4).toString('hex')}`);

@@ -151,6 +151,12 @@ describe('what is left out', () => {
       regions: {},
       services: {},
       maintenance: { port: 80 },
+      helm: { command: 'helm', timeout: 300_000, abandonedAfter: 600_000 },
+      owners: {
+        argoCd: { namespace: 'argocd' },
+        flux: { namespace: 'flux-system' },
+        remindEvery: 3_600_000,
+      },
       circuitBreaker: {
         open: {
           ...{ CIRCUIT_BREAKER_ENABLED: 'true', CIRCUIT_BREAKER_THRESHOLD: '10' },

@@ -85,7 +85,7 @@ test('a worker with mistakes in its settings does not start, and tells all of th
     expect.arrayContaining([
       'fatal 1:8 workr: is not a known setting',
       expect.stringContaining('fatal 2:21 worker.logLevel: '),
-      expect.stringContaining('fatal 3:18 services.api.deployment: '),
+      expect.stringContaining('fatal 3:18 services.api: names nothing'),
     ]),
   );
   expect(fatal).toHaveLength(3);

@@ -55,6 +55,8 @@ export class Lane {
   readonly workers: WorkerProcess[] = [];
   /** Of the run that was played last. */
   lastHistory!: PlayedHistory;
+  /** Of the workflows that it started, which may go on. */
+  lastChildren: PlayedHistory[] = [];
   private readonly dir: string;
   /** Temporal's own, past the wire. */
   private readonly address: string;
@@ -161,6 +163,7 @@ export class Lane {
       await people;
       await disturbance?.end?.(this);
       this.lastHistory = await this.history(place.workflowId);
+      this.lastChildren = await this.childrenOf(this.lastHistory);
       return await this.ending(scenario, place, result);
     } finally {
       over.abort();
@@ -223,6 +226,15 @@ export class Lane {
       found.push(await this.history(run.workflowId, run.runId));
     }
     return found;
+  }
+
+  private childrenOf({ history }: PlayedHistory): Promise<PlayedHistory[]> {
+    const started = (history.events ?? []).flatMap(
+      (event) => event.childWorkflowExecutionStartedEventAttributes?.workflowExecution ?? [],
+    );
+    return Promise.all(
+      started.map(({ workflowId, runId }) => this.history(workflowId ?? '', runId ?? undefined)),
+    );
   }
 
   private async history(workflowId: string, runId?: string): Promise<PlayedHistory> {

@@ -47,7 +47,9 @@ export async function inPeace(lane: Lane, scenario: Scenario): Promise<Peace> {
   if (ending.outcome !== scenario.outcome) {
     throw new Error(`In peace "${scenario.name}" is ${ending.outcome}: ${ending.message}`);
   }
-  return { scenario, ending, exchanges, activities: activitiesOf(lane.lastHistory) };
+  const histories = [lane.lastHistory, ...lane.lastChildren];
+  const activities = [...new Set(histories.flatMap(activitiesOf))];
+  return { scenario, ending, exchanges, activities };
 }
 
 /**

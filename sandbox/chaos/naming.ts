@@ -7,6 +7,8 @@ import type { Naming } from './wire.ts';
 export const kubernetesNaming: Naming = ({ method, path }) => {
   const { pathname, searchParams } = new URL(path, 'https://kubernetes');
   const object = pathname.replace(/^\/apis?\/(?:[^/]+\.?[^/]*\/)?v\d\w*\//, '');
+  const command = searchParams.getAll('command');
+  if (command.length > 0) return commandNaming(object.replace(/^namespaces\/[^/]+\//, ''), command);
   const verb = searchParams.has('watch') ? 'WATCH' : method;
   return {
     what: `${verb} ${object.replace(/^namespaces\/[^/]+\//, '')}`,
@@ -14,6 +16,15 @@ export const kubernetesNaming: Naming = ({ method, path }) => {
     changes: method !== 'GET' && !object.includes('reviews'),
   };
 };
+
+const readingCommands = ['ls', 'stat', 'sha256sum', 'tar -tzf'];
+
+/** A command in a pod, without the names of files, which differ. */
+function commandNaming(object: string, [program = '', option = '']: string[]) {
+  const command = option.startsWith('-') ? `${program} ${option}` : program;
+  const isReading = readingCommands.some((reading) => command.startsWith(reading));
+  return { what: `${object} ${command}`, changes: !isReading };
+}
 
 /** Calls that come as often as they like: waiting for work, saying that one is alive, greeting. */
 const uncounted =

@@ -135,7 +135,7 @@ export class Place {
   }
 
   /** Looks again and again until it is so, or all is over; a server that does not answer is asked again. */
-  private async look(isSo: () => Promise<boolean>): Promise<void> {
+  async look(isSo: () => Promise<boolean>): Promise<void> {
     for (;;) {
       if (this.isOver.aborted) return;
       try {

@@ -8,8 +8,10 @@ import { canaryScenarios } from './scenarios/canary.ts';
 import { helmScenarios } from './scenarios/helm.ts';
 import { circuitBreakerScenarios } from './scenarios/circuit-breaker.ts';
 import { deploymentScenarios } from './scenarios/deployment.ts';
+import { ownersScenarios } from './scenarios/owners.ts';
 import { redirectScenarios } from './scenarios/redirect.ts';
 import { servicesScenarios } from './scenarios/services.ts';
+import { statefulSetScenarios } from './scenarios/stateful-set.ts';
 
 export const scenarios: readonly Scenario[] = [
   ...deploymentScenarios,
@@ -19,4 +21,6 @@ export const scenarios: readonly Scenario[] = [
   ...helmScenarios,
   ...circuitBreakerScenarios,
   ...redirectScenarios,
+  ...ownersScenarios,
+  ...statefulSetScenarios,
 ];

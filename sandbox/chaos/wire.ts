@@ -15,7 +15,9 @@ import {
   type ServerHttp2Session,
   type ServerHttp2Stream,
 } from 'node:http2';
+import type { IncomingMessage } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 
 /** One request, named so that the same one is known again in another run of the same procedure. */
 export interface Exchange {
@@ -68,9 +70,12 @@ export class Wire {
   private constructor(options: WireOptions) {
     this.options = options;
     const { tls } = options;
-    this.proxy = tls ? createSecureServer(tls) : createServer();
+    this.proxy = tls ? createSecureServer({ ...tls, allowHTTP1: true }) : createServer();
     this.proxy.on('connection', (socket: Socket) => this.admit(socket));
     this.proxy.on('session', (session: ServerHttp2Session) => this.join(session));
+    this.proxy.on('upgrade', (request: IncomingMessage, socket: Socket) => {
+      this.tunnel(request, socket).catch(() => socket.destroy());
+    });
     // A client that is killed leaves its connection in whatever state.
     this.proxy.on('sessionError', () => undefined);
   }
@@ -156,6 +161,32 @@ export class Wire {
     stream.respond(answer, { endStream: isWhole, waitForTrailers: !isWhole });
     if (isWhole) return void request.resume();
     request.pipe(stream);
+  }
+
+  /**
+   * A WebSocket, on which the server alone speaks, to its end: what it says is held back until it has
+   * said all.
+   */
+  private async tunnel(request: IncomingMessage, socket: Socket): Promise<void> {
+    const { target, tls } = this.options;
+    const { method = '', url: path = '', rawHeaders } = request;
+    socket.on('error', () => undefined);
+    const exchange = this.nameOf({ ':method': method, ':path': path }, Buffer.alloc(0));
+    if (exchange && (await this.observer(exchange, 'before')) === 'cut')
+      return void socket.destroy();
+    const { hostname, port } = new URL(target);
+    const upstream = connectTls({ host: hostname, port: Number(port), ca: tls?.cert });
+    upstream.on('error', () => socket.destroy());
+    socket.once('close', () => upstream.destroy());
+    const headers = rawHeaders.map((text, index) =>
+      index % 2 === 0 ? `${text}: ` : `${text}\r\n`,
+    );
+    upstream.write(`${method} ${path} HTTP/1.1\r\n${headers.join('')}\r\n`);
+    const chunks: Buffer[] = [];
+    for await (const chunk of upstream) chunks.push(chunk as Buffer);
+    if (exchange && (await this.observer(exchange, 'after')) === 'cut')
+      return void socket.destroy();
+    socket.end(Buffer.concat(chunks));
   }
 
   private nameOf(headers: IncomingHttpHeaders, body: Buffer): Exchange | undefined {

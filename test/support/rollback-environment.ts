@@ -149,8 +149,13 @@ export class RollbackEnvironment extends Runs {
   }
 
   private async replayHistories(): Promise<void> {
+    const reminders: string[] = [];
+    const query = "WorkflowType = 'remindOfHold'";
+    for await (const { workflowId } of this.client.workflow.list({ query })) {
+      reminders.push(workflowId);
+    }
     const histories = await Promise.all(
-      this.started.map(async (workflowId) => ({
+      [...this.started, ...reminders].map(async (workflowId) => ({
         workflowId,
         history: await this.client.workflow.getHandle(workflowId).fetchHistory(),
       })),

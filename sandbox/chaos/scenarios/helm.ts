@@ -61,13 +61,16 @@ interface Deployments {
 /** The release as helm and people find it; numbers of revisions are used up by interruptions. */
 async function releaseWorld({ kubectl, namespace }: Place): Promise<object> {
   const { stdout } = await execa('helm', ['history', name, '-n', namespace, '-o', 'json']);
-  const history = JSON.parse(stdout) as { status: string; description: string }[];
+  const history = JSON.parse(stdout) as { status: string }[];
   const deployments = JSON.parse(await kubectl('get', 'deployments', '-o', 'json')) as Deployments;
   const pods = await kubectl(
     ...['get', 'pods', '-o', 'jsonpath={range .items[*]}{.spec.containers[0].image}{"\\n"}{end}'],
   );
   return {
-    history: history.map(({ status }) => status),
+    // Helm passes over a failure to call an earlier one superseded, and mends that the next time.
+    history: history.map(({ status }, index) =>
+      index < history.length - 1 && status === 'deployed' ? 'superseded' : status,
+    ),
     deployments: deployments.items.map(({ metadata, spec }) => [
       ...[metadata.name, spec.replicas, spec.template.spec.containers[0]?.image],
     ]),
