@@ -28,7 +28,7 @@ afterAll(() => {
 const mockActivity = () => new MockActivityEnvironment({}, { logger: silentLogger });
 const soon = { retries: 0, every: '20ms' };
 /** No check but that of the logs looks at what was changed. */
-const nothing = {} as Partial<Change> as Change;
+const nothing = { target: {} } as Partial<Change> as Change;
 
 /** Runs a check as a worker with this setting would: its words, or how it failed. */
 function run(

@@ -183,7 +183,10 @@ function addCluster(cli: Command, ended: (exitCode: number) => void): void {
       .option('--context <name>', 'kubeconfig context (default: from the settings)')
       .addOption(json());
   placed(cli.command('history'))
-    .argument('<target>', 'what to look at: deployment/NAME, statefulset/NAME or helm/RELEASE')
+    .argument(
+      '<target>',
+      'what to look at, such as deployment/wakala-api, statefulset/NAME or helm/RELEASE',
+    )
     .description('list the revisions that could be gone back to')
     .action(async (target: string, flags: Flags) => {
       const { history } = await import('./commands/cluster.ts');
