@@ -72,9 +72,13 @@ test('a worker that is killed when it has changed something, and nobody knows, r
 }, 180_000);
 
 test('a worker that is killed before its work is known does it again, to the same end', async () => {
+  // An attempt may fail in one run and not in another, so its failure is no point to come by.
   const answers = distinctCases(
     ({ fault, point: { side, what, nth } }) =>
-      fault === 'kill' && side === 'before' && nth === 1 && /^(Respond|Start|Terminate)/.test(what),
+      fault === 'kill' &&
+      side === 'before' &&
+      nth === 1 &&
+      /^(Respond(?!ActivityTaskFailed)|Start|Terminate)/.test(what),
   );
   expect(await wrongWith(answers)).toEqual([]);
 }, 180_000);
