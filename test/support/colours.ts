@@ -3,6 +3,11 @@ import type { TestCluster } from './cluster.ts';
 import { eventually } from './eventually.ts';
 import { colourManifest, serviceManifest } from '../../sandbox/kubernetes/manifests.ts';
 
+interface Endpoint {
+  conditions: { ready?: boolean };
+  targetRef: { name: string };
+}
+
 interface Wanted {
   blue?: { image?: string; replicas?: number };
   green?: { image?: string; replicas?: number };
@@ -41,10 +46,14 @@ export async function untilServed(
 
 /** Pods that are ready endpoints of a Service. */
 export async function endpoints(cluster: TestCluster, name: string): Promise<string[]> {
-  const ready = '{range .items[*].endpoints[?(@.conditions.ready)]}{.targetRef.name} {end}';
-  const args = ['get', 'endpointslices', '-l', `kubernetes.io/service-name=${name}`];
-  const pods = await cluster.kubectl(...args, '-o', `jsonpath=${ready}`);
-  return pods.split(' ').filter(Boolean);
+  const selector = `kubernetes.io/service-name=${name}`;
+  const slices = await cluster.kubectl('get', 'endpointslices', '-l', selector, '-o', 'json');
+  // A Service without pods has a slice whose endpoints are null.
+  const { items } = JSON.parse(slices) as { items: { endpoints: Endpoint[] | null }[] };
+  return items
+    .flatMap((slice) => slice.endpoints ?? [])
+    .filter((endpoint) => endpoint.conditions.ready)
+    .map((endpoint) => endpoint.targetRef.name);
 }
 
 /** Follows a Service's endpoints; `stop` answers the fewest that were ready at any moment. */
