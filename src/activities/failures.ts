@@ -4,7 +4,8 @@ import { isGrpcServiceError } from '@temporalio/client';
 import { TokenError } from '../authority/register.ts';
 import { SettingsError } from '../config/settings.ts';
 import { failureTypes, type FailureType } from '../contract/failures.ts';
-import { KubeconfigError, KubernetesError, KubernetesUnreachable } from './kubernetes/api.ts';
+import { KubernetesError, KubernetesUnreachable } from './kubernetes/api.ts';
+import { KubeconfigError } from './kubernetes/kubeconfig.ts';
 import { PodCommandFailed } from './kubernetes/stateful-set/archives.ts';
 
 /** The world is neither where a mandate starts nor where it ends. Nothing was changed by the caller. */

@@ -7,7 +7,8 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { ApplicationFailure, type Client, WorkflowNotFoundError } from '@temporalio/client';
-import { KubeconfigError, KubernetesError, type Clusters } from '../activities/kubernetes/api.ts';
+import { KubernetesError, type Clusters } from '../activities/kubernetes/api.ts';
+import { KubeconfigError } from '../activities/kubernetes/kubeconfig.ts';
 import { lastChangeAt } from '../activities/kubernetes/last-change.ts';
 import { failureTypes } from '../contract/failures.ts';
 import { isOwner, targetName, type Target } from '../contract/plan.ts';

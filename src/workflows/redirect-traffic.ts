@@ -3,7 +3,7 @@ import type { BackendsChange } from '../activities/kubernetes/ingress/ingress.ts
 import type { Change } from '../contract/plan.ts';
 import { kubernetes } from './run/proxies.ts';
 import { runbook } from './run/runbook.ts';
-import type { Run } from './run/steps.ts';
+import type { Run } from './run/run.ts';
 
 /**
  * R17: `kubectl apply` of an Ingress to the maintenance page, where no other one is about the host;

@@ -4,7 +4,7 @@ import type { ReplicasChange } from '../activities/kubernetes/deployment/replica
 import type { SelectorChange } from '../activities/kubernetes/service/service.ts';
 import { kubernetes } from './run/proxies.ts';
 import { runbook } from './run/runbook.ts';
-import type { Run } from './run/steps.ts';
+import type { Run } from './run/run.ts';
 
 /**
  * R6: `kubectl patch service NAME` to the other colour, `kubectl get endpoints`, `kubectl scale

@@ -7,7 +7,7 @@ import type {
 import type { Change } from '../contract/plan.ts';
 import { gatewayApi, istio, kubernetes } from './run/proxies.ts';
 import { runbook } from './run/runbook.ts';
-import type { ChangeMandate, Run } from './run/steps.ts';
+import type { ChangeMandate, Run } from './run/run.ts';
 
 /**
  * R7: `kubectl patch virtualservice` so that the canary gets no traffic, `kubectl delete deployment`

@@ -3,7 +3,7 @@ import type { DeploymentChange } from '../activities/kubernetes/deployment/deplo
 import type { Change, Plan } from '../contract/plan.ts';
 import { argoRollouts, kubernetes } from './run/proxies.ts';
 import { runbook } from './run/runbook.ts';
-import type { ChangeMandate, Run } from './run/steps.ts';
+import type { ChangeMandate, Run } from './run/run.ts';
 
 /**
  * R3: `kubectl rollout undo deployment/NAME [--to-revision=N]` and `kubectl rollout status`, with

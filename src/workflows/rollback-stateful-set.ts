@@ -7,7 +7,7 @@ import type {
 import type { Change, Effect, Mandate } from '../contract/plan.ts';
 import { kubernetes } from './run/proxies.ts';
 import { runbook } from './run/runbook.ts';
-import type { ChangeMandate, Run } from './run/steps.ts';
+import type { ChangeMandate, Run } from './run/run.ts';
 
 /**
  * R9: `kubectl patch service NAME` to maintenance, `kubectl exec ... tar -czf`, `kubectl rollout undo

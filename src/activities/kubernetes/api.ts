@@ -3,10 +3,12 @@
  * know, and a restored template must equal the recorded one field by field; so this speaks REST
  * itself and takes from @kubernetes/client-node what is hard: kubeconfig, TLS and authentication.
  */
-import type { AgentOptions, RequestOptions } from 'node:https';
-import { KubeConfig, type V1Preconditions } from '@kubernetes/client-node';
+import type { KubeConfig, V1Preconditions } from '@kubernetes/client-node';
 import { HttpMethod, RequestContext } from '@kubernetes/client-node/dist/gen/http/http.js';
-import { Agent, type Dispatcher, fetch, type RequestInit, type Response, WebSocket } from 'undici';
+import { fetch, type RequestInit, type Response, WebSocket } from 'undici';
+import { Connections } from './connections.ts';
+import { Discovery } from './discovery.ts';
+import { loadKubeconfig } from './kubeconfig.ts';
 
 /** An object of the client's types as it looks on the wire: times are strings. */
 export type Wire<T> = T extends Date
@@ -30,9 +32,6 @@ export class KubernetesError extends Error {
 
 /** The API server could not be reached or did not answer in time. */
 export class KubernetesUnreachable extends Error {}
-
-/** The kubeconfig is missing, broken, or has no such context. */
-export class KubeconfigError extends Error {}
 
 export interface JsonPatchOperation {
   op: 'test' | 'add' | 'replace' | 'remove';
@@ -64,24 +63,18 @@ export const metadataOnly = {
 
 /** A server that is there answers far sooner; a request that hangs must not outlive its activity. */
 const requestTimeoutMs = 10_000;
-/** Which versions of a kind are served changes when somebody installs a tool anew. */
-const discoveredForMs = 60_000;
-/** Connections are kept this long before certificates and proxies are read anew. */
-const dispatcherLifeMs = 300_000;
-/** A worker that waits for work keeps its connection: a new one costs more than a request. */
-const keepAliveMs = 60_000;
 
 export class Cluster {
   readonly context: string;
   readonly server: string;
   private readonly config: KubeConfig;
-  private readonly discovered = new Map<string, { at: number; answer: Promise<unknown> }>();
-  private dispatchers:
-    { made: number; forRequests: Dispatcher | undefined; forSockets: Dispatcher } | undefined;
+  private readonly discovery = new Discovery(this);
+  private readonly connections: Connections;
 
   constructor(config: KubeConfig) {
     const cluster = config.getCurrentCluster();
     this.config = config;
+    this.connections = new Connections(config);
     this.context = config.getCurrentContext();
     this.server = cluster?.server ?? '';
   }
@@ -191,7 +184,7 @@ export class Cluster {
   async socket(path: string, query: Query, protocols: string[]): Promise<WebSocket> {
     const url = this.address(path, query);
     const authentication = await this.authenticate(url);
-    const { forSockets } = await this.currentDispatchers(authentication);
+    const { forSockets } = await this.connections.current(authentication);
     return new WebSocket(url.toString().replace(/^http/, 'ws'), {
       ...{ protocols, headers: authentication.getHeaders(), dispatcher: forSockets },
     });
@@ -220,9 +213,13 @@ export class Cluster {
     init: RequestInit,
     signal?: AbortSignal,
   ): Promise<Response> {
-    const url = this.address(await this.served(path), query);
+    const served = await this.discovery.served(path);
+    if (served === undefined) {
+      throw new KubernetesError(404, 'NotFound', `${this.server} does not serve ${path}.`);
+    }
+    const url = this.address(served, query);
     const authentication = await this.authenticate(url);
-    const { forRequests } = await this.currentDispatchers(authentication);
+    const { forRequests } = await this.connections.current(authentication);
     let response: Response;
     try {
       response = await fetch(url, {
@@ -258,66 +255,6 @@ export class Cluster {
       `Kubernetes (context ${this.context}, ${this.server}) does not answer: ${cause?.code ?? cause?.message ?? String(error)}.`,
       { cause: error },
     );
-  }
-
-  /**
-   * The path with a version in place of `served`: the server's preferred one of those that have the
-   * kind. Clusters have `v1` of a kind, or only what came before it.
-   * @throws {KubernetesError} 404 where the kind is not installed.
-   */
-  private async served(path: string): Promise<string> {
-    const [, group = '', plural = ''] =
-      /^\/apis\/([^/]+)\/served\/namespaces\/[^/]+\/([^/]+)/.exec(path) ?? [];
-    if (!group) return path;
-    // In the order of preference.
-    const { versions } = await this.discover<{ versions: { version: string }[] }>(`/apis/${group}`);
-    for (const { version } of versions) {
-      const api = `/apis/${group}/${version}`;
-      const { resources } = await this.discover<{ resources: { name: string }[] }>(api);
-      if (resources.some(({ name }) => name === plural)) {
-        return path.replace(`/apis/${group}/served`, api);
-      }
-    }
-    throw new KubernetesError(404, 'NotFound', `${plural}.${group} is not installed.`);
-  }
-
-  /** What the server says about itself, remembered for a while. */
-  private discover<T>(path: string): Promise<T> {
-    const known = this.discovered.get(path);
-    if (known && Date.now() - known.at < discoveredForMs) return known.answer as Promise<T>;
-    const answer = this.get<T>(path);
-    this.discovered.set(path, { at: Date.now(), answer });
-    answer.catch(() => this.discovered.delete(path));
-    return answer;
-  }
-
-  /**
-   * One HTTP/2 connection for all requests and watches, and one of HTTP/1.1 for each WebSocket, which
-   * API servers do not take over HTTP/2. The client library makes a dispatcher for every request, each
-   * with a TLS handshake of its own; it is taken only where there is a proxy.
-   */
-  private async currentDispatchers(authentication: RequestContext) {
-    const now = Date.now();
-    if (this.dispatchers && now - this.dispatchers.made < dispatcherLifeMs) return this.dispatchers;
-    const tls: AgentOptions & RequestOptions = {};
-    await this.config.applyToHTTPSOptions(tls);
-    const options = this.config.createDispatcherOptions(this.config.getCurrentCluster(), tls);
-    const connect = options.type === 'agent' ? options.connect : undefined;
-    const viaProxy = authentication.getDispatcher();
-    const forRequests =
-      options.type === 'agent'
-        ? new Agent({
-            connect: { ...connect, preferH2: true },
-            allowH2: true,
-            connections: 1,
-            pipelining: 100,
-            keepAliveTimeout: keepAliveMs,
-          })
-        : viaProxy;
-    const forSockets =
-      options.type === 'agent' || !viaProxy ? new Agent({ connect, allowH2: false }) : viaProxy;
-    this.dispatchers = { made: now, forRequests, forSockets };
-    return this.dispatchers;
   }
 }
 
@@ -358,31 +295,4 @@ export class Clusters {
     this.made.set(key, cluster).set(cluster.context, cluster);
     return cluster;
   }
-}
-
-function loadKubeconfig(context: string | undefined): KubeConfig {
-  const config = new KubeConfig();
-  try {
-    config.loadFromDefault();
-  } catch (error) {
-    throw new KubeconfigError(
-      `The kubeconfig cannot be read (${(error as Error).message}): set KUBECONFIG to a valid file.`,
-    );
-  }
-  const contexts = config.getContexts().map(({ name }) => name);
-  if (context !== undefined) {
-    if (!contexts.includes(context)) {
-      throw new KubeconfigError(
-        `The kubeconfig has no context "${context}": it has ${contexts.join(', ') || 'none'}.`,
-      );
-    }
-    config.setCurrentContext(context);
-  }
-  // Without any kubeconfig the client falls back to http://localhost:8080, which is never meant.
-  if (!config.getCurrentCluster() || config.getCurrentContext() === 'loaded-context') {
-    throw new KubeconfigError(
-      'There is no kubeconfig with a current context: set KUBECONFIG, or name a context.',
-    );
-  }
-  return config;
 }

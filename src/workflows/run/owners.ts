@@ -12,7 +12,7 @@ import type { remindOfHold } from '../remind-of-hold.ts';
 import { isOutcome } from './outcome.ts';
 import { owners, regional } from './proxies.ts';
 import { titleIn } from './regions.ts';
-import type { Run } from './steps.ts';
+import type { Run } from './run.ts';
 
 /** Makes a reminder look at once whether what it reminds of is still held. */
 export const lookSignal = 'look';

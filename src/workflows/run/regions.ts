@@ -11,7 +11,8 @@ import {
 } from '../../contract/plan.ts';
 import { messageOf, typedCause } from './outcome.ts';
 import { authority, planningInRegion, regional } from './proxies.ts';
-import type { ChangeMandate, Run, Step, WholeRun } from './steps.ts';
+import type { ChangeMandate, Run, Step } from './run.ts';
+import type { WholeRun } from './steps.ts';
 
 type PlanOne<Input> = (
   input: unknown,

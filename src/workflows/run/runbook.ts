@@ -26,7 +26,8 @@ import { holdOwners, leftHeld } from './owners.ts';
 import { lock, stepTitle } from './proxies.ts';
 import { StatusBoard } from './status.ts';
 import { missedRegions, planEverywhere, takeStepsEverywhere } from './regions.ts';
-import { type Run, WholeRun } from './steps.ts';
+import type { Run } from './run.ts';
+import { WholeRun } from './steps.ts';
 
 export interface Runbook<P extends Procedure> {
   /**
@@ -178,13 +179,13 @@ async function carryOut<P extends Procedure>(
 /** Hands back what an effect may have left whose answer was lost; false where that cannot be done. */
 async function leavesNothing(run: WholeRun): Promise<boolean> {
   try {
-    await run.cutShort(false);
+    await run.compensation.cutShort(false);
   } catch (error) {
     if (!isOutcome(error)) throw error;
     // Who is not allowed to begin has left nothing.
     if (typedCause(error)?.type !== failureTypes.notAuthorized) return false;
   }
-  return run.takeBackAsides();
+  return run.compensation.takeBackAsides();
 }
 
 /**
@@ -247,8 +248,8 @@ async function goBack<P extends Procedure>(
   const cause = messageOf(error);
   const asked = run.isAborted || isCancellation(error);
   board.enter('compensating', `Going back: ${cause}`);
-  const left = await run.compensate();
-  left.push(...(await run.cutShort(true)));
+  const left = await run.compensation.compensate();
+  left.push(...(await run.compensation.cutShort(true)));
   if (left.length === 0) return board.end(asked ? 'aborted' : 'compensated', cause, left);
   const held = leftHeld(run.plan, board.status.steps);
   return board.end('failed', cause, [...left, ...definition.byHand(run.plan), ...held]);

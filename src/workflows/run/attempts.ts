@@ -1,0 +1,89 @@
+/** One action of a run: attempted, shown, and held for a decision where it fails. */
+import { ApplicationFailure } from '@temporalio/workflow';
+import { stepDecisionNames } from '../../contract/decision.ts';
+import { failureTypes } from '../../contract/failures.ts';
+import type { Plan } from '../../contract/plan.ts';
+import type { StepStatus } from '../../contract/run.ts';
+import type { Decisions } from './decisions.ts';
+import { hold, type HoldSettings } from './hold.ts';
+import { messageOf } from './outcome.ts';
+import type { StepAnswer, undoDecisions } from './pauses.ts';
+import { stepTitle } from './proxies.ts';
+import type { Step, StepResult } from './run.ts';
+import type { StatusBoard } from './status.ts';
+
+export class Attempts {
+  /** Whether any step has changed something. */
+  changedAnything = false;
+  private readonly plan: Plan;
+  private readonly decisions: Decisions;
+  private readonly board: StatusBoard;
+  private readonly holding: HoldSettings;
+  private readonly isAborted: () => boolean;
+
+  constructor(
+    plan: Plan,
+    decisions: Decisions,
+    board: StatusBoard,
+    { holding, isAborted }: { holding: HoldSettings; isAborted: () => boolean },
+  ) {
+    this.plan = plan;
+    this.decisions = decisions;
+    this.board = board;
+    this.holding = holding;
+    this.isAborted = isAborted;
+  }
+
+  /** Does what a step is to do, once; throws what it threw. */
+  async attempt(status: StepStatus, action: Step['do'], isAside = false): Promise<void> {
+    try {
+      const result = await stepTitle.run(status.title, action);
+      if (typeof result === 'object' && result.changed && !isAside) this.changedAnything = true;
+      status.text = wordsOf(result);
+      status.state = 'done';
+    } catch (error) {
+      status.error = messageOf(error);
+      status.state = 'failed';
+      throw error;
+    } finally {
+      status.endedAt = new Date().toISOString();
+      this.board.show();
+    }
+  }
+
+  /** Undoes a step, once; throws what that threw. */
+  async takeBack(status: StepStatus, title: string, undo: Step['do']): Promise<void> {
+    status.state = 'undoing';
+    this.board.show();
+    status.text = wordsOf(await stepTitle.run(title, undo));
+    status.state = 'undone';
+  }
+
+  /** Holds the run at a step until somebody decides; throws `Aborted` where the run goes back meanwhile. */
+  async hold(
+    status: StepStatus,
+    step: string,
+    allowed: typeof stepDecisionNames | typeof undoDecisions = stepDecisionNames,
+  ): Promise<StepAnswer> {
+    status.state = 'paused';
+    const { attempt, error = '' } = status;
+    const isOver = () => this.isAborted() && allowed === stepDecisionNames;
+    const { plan, decisions, board, holding: settings } = this;
+    const answer = await hold(
+      { step, attempt, allowed: [...allowed], error },
+      { plan, decisions, board, settings, isOver },
+    );
+    status.state = 'failed';
+    if (answer) return answer;
+    throw aborted(`The run was aborted while step "${step}" was paused.`);
+  }
+}
+
+/** A run that goes back because somebody said so. */
+export function aborted(message: string): ApplicationFailure {
+  return ApplicationFailure.nonRetryable(message, failureTypes.aborted);
+}
+
+function wordsOf(result: StepResult): string | undefined {
+  return typeof result === 'object' ? result.text : (result ?? undefined);
+}
