@@ -24,6 +24,8 @@ const settings = {
   services: {
     checked: { deployment: 'checked', checks },
     compensated: { deployment: 'compensated', checks },
+    // Its pods have no logs.
+    mute: { deployment: 'mute', checks: { logs: { selector: 'app=mute', retries: 0 } } },
     // The sandbox's service, whose pods have logs. No other test file may use this namespace.
     'wakala-api': {
       namespace: 'production',
@@ -74,17 +76,13 @@ describe('a red check', () => {
 
 describe('lines with ERROR', () => {
   const production = new TestCluster('production');
-  const target = {
-    kind: 'deployment',
-    namespace: 'production',
-    name: 'wakala-api',
-  } as Partial<Target> as Target;
 
-  /** What the check of the logs says of the revision that stands there now. */
-  function look(): Promise<string> {
+  /** What the check of the logs says of the revision of a Deployment that stands there now. */
+  function look(name = 'wakala-api', { namespace } = production): Promise<string> {
+    const target = { kind: 'deployment', namespace, name } as Partial<Target> as Target;
     const loaded = { settings: settingsSchema.parse(settings), file: '', folder: '' };
     const activities = verificationActivities(new Clusters(), loaded);
-    const check = { service: 'wakala-api', check: 'logs' } as const;
+    const check = { service: name, check: 'logs' } as const;
     const change = { target } as Partial<Change> as Change;
     const running: Promise<string> = new MockActivityEnvironment({}, { logger: silentLogger }).run(
       () => activities.runCheck(mandateFor(change), check),
@@ -131,6 +129,11 @@ describe('lines with ERROR', () => {
     expect(old).toContain('ERROR');
 
     expect(await look()).toMatch(/^logs: 0 lines with ERROR in the last 1000 of \d new pods/);
+  });
+
+  test('that cannot be looked for are not taken for none', async () => {
+    await env.cluster.deploy('mute', v1, 1);
+    expect(await look('mute', env.cluster)).toMatch(/^logs: cannot be read of pod mute-.* 1 tries/);
   });
 
   test('do not stop a rollback to a version that writes none, in real traffic', async () => {

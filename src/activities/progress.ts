@@ -9,6 +9,8 @@ export interface Progress {
 
 /** What an activity's heartbeats carry, as the CLI shows it. */
 export interface ProgressDetails {
+  /** What is worked on, such as `Deployment api in production`: several activities may be at work at once. */
+  about?: string;
   text: string;
   done?: number;
   total?: number;
@@ -16,6 +18,7 @@ export interface ProgressDetails {
 
 const heartbeatEveryMs = 1000;
 const latest = new WeakMap<Context, ProgressDetails>();
+const subjects = new WeakMap<Context, string>();
 
 /** Progress of the activity that is running, as details of its heartbeats. */
 export function activityProgress(): Progress {
@@ -23,7 +26,7 @@ export function activityProgress(): Progress {
   return {
     cancelled: context.cancellationSignal,
     report(text, done, total) {
-      latest.set(context, { text, done, total });
+      latest.set(context, { about: subjects.get(context), text, done, total });
       context.heartbeat(latest.get(context));
     },
   };
@@ -32,9 +35,15 @@ export function activityProgress(): Progress {
 /**
  * Runs `activity` with heartbeats every second, so that a killed worker is missed soon. A local
  * activity has none: its workflow task is missed instead.
+ * @param about what it works on, in words
  */
-export async function withHeartbeats<T>(context: Context, activity: () => Promise<T>): Promise<T> {
+export async function withHeartbeats<T>(
+  context: Context,
+  about: string | undefined,
+  activity: () => Promise<T>,
+): Promise<T> {
   if (context.info.isLocal) return activity();
+  if (about !== undefined) subjects.set(context, about);
   const timer = setInterval(() => context.heartbeat(latest.get(context)), heartbeatEveryMs);
   try {
     return await activity();

@@ -85,7 +85,7 @@ async function liveView(): Promise<View> {
 function plainView(): View {
   let plan: Plan | undefined;
   const printed = new Set<string>();
-  let lastNote: string | undefined;
+  const notes = new Map<string, string>();
   const once = (line: string, key = line) => {
     if (!printed.has(key)) printLine(line);
     printed.add(key);
@@ -102,14 +102,17 @@ function plainView(): View {
     }
     for (const line of pauseLines(status)) once(line);
   };
+  /** Prints a note unless it is the one that was printed last about the same. */
+  const note = (about: string, text: string) => {
+    if (notes.get(about) !== text) printLine(`         ${about ? `${about}: ` : ''}${text}`);
+    notes.set(about, text);
+  };
   return {
     show({ status, progress, retrying }) {
       if (status) news(status);
-      const note = status
-        ? (retrying ?? progress?.text)
-        : 'No worker answers: the run goes on as soon as one does.';
-      if (note && note !== lastNote) printLine(`         ${note}`);
-      lastNote = note;
+      if (!status) note('', 'No worker answers: the run goes on as soon as one does.');
+      else if (retrying) note('', retrying);
+      else for (const { about = '', text } of progress) note(about, text);
     },
     end(result) {
       news(result);

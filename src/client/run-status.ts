@@ -16,8 +16,9 @@ import { answerWithinMs, isUnanswered, type Temporal } from './temporal.ts';
 /** What an open run shows besides its status. */
 export interface OpenRun {
   status: RunStatus | undefined;
-  /** Progress and last error of the activity that is running. */
-  progress: ProgressDetails | undefined;
+  /** Progress of the activities that are running. */
+  progress: ProgressDetails[];
+  /** Last error of one that failed and is tried again. */
   retrying: string | undefined;
 }
 
@@ -36,15 +37,14 @@ export async function lookAt(temporal: Temporal, handle: WorkflowHandle): Promis
     handle.describe(),
   ]);
   const pending = described.raw.pendingActivities ?? [];
-  const activity = pending.find(({ heartbeatDetails }) => heartbeatDetails) ?? pending[0];
-  const payload = activity?.heartbeatDetails?.payloads?.[0];
-  const progress = payload
-    ? temporal.client.options.loadedDataConverter.payloadConverter.fromPayload<ProgressDetails>(
-        payload,
-      )
-    : undefined;
-  const failure = activity?.lastFailure?.message;
-  const retrying = failure ? `${failure} (attempt ${activity?.attempt}, trying again)` : undefined;
+  const { payloadConverter } = temporal.client.options.loadedDataConverter;
+  const progress = pending.flatMap(({ heartbeatDetails }) => {
+    const payload = heartbeatDetails?.payloads?.[0];
+    return payload ? [payloadConverter.fromPayload<ProgressDetails>(payload)] : [];
+  });
+  const failing = pending.find(({ lastFailure }) => lastFailure?.message);
+  const retrying =
+    failing && `${failing.lastFailure?.message} (attempt ${failing.attempt}, trying again)`;
   return printable({ status, progress, retrying });
 }
 

@@ -77,21 +77,36 @@ export function stepLine(step: StepStatus, progress?: ProgressDetails): string {
 /** The whole run, redrawn while it goes. */
 export function runLines(
   status: RunStatus,
-  progress?: ProgressDetails,
+  progress: readonly ProgressDetails[] = [],
   retrying?: string,
 ): string[] {
   const lines = status.plan ? [...planLines(status.plan), ...authorityLines(status), ''] : [];
   const running = status.steps.filter(({ state }) => state === 'running');
+  const [only, ...others] = progress;
+  const inLine = running.length === 1 && others.length === 0 ? only : undefined;
   lines.push(
-    ...status.steps.map((step) => stepLine(step, step === running.at(-1) ? progress : undefined)),
+    ...status.steps.map((step) => stepLine(step, step === running[0] ? inLine : undefined)),
   );
   if (running.length === 0 && status.phase !== 'done') {
-    lines.push(`${paint('cyan', '…')} ${progress?.text ?? status.message}`);
+    lines.push(`${paint('cyan', '…')} ${only?.text ?? status.message}`);
+  } else if (!inLine) {
+    lines.push(...progressLines(progress));
   }
   if (status.phase === 'awaiting-approval') lines.push(...decideLines(status));
   lines.push(...pauseLines(status));
   if (retrying) lines.push(`  ${paint('yellow', '!')} ${retrying}`);
   return lines;
+}
+
+const shownProgress = 8;
+
+/** How far each of several activities is that are at work at once. */
+export function progressLines(progress: readonly ProgressDetails[]): string[] {
+  const lines = progress
+    .slice(0, shownProgress)
+    .map(({ about, text }) => `  ${paint('cyan', '…')} ${about ? `${about}: ` : ''}${text}`);
+  const more = progress.length - lines.length;
+  return more > 0 ? [...lines, `  ${paint('cyan', '…')} and ${more} more`] : lines;
 }
 
 /** How whoever is missing decides; each command on a line of its own, to be copied whole. */

@@ -1,7 +1,9 @@
 import type { Context } from '@temporalio/activity';
 import type { ActivityInterceptorsFactory } from '@temporalio/worker';
 import { toFailure } from '../activities/failures.ts';
+import { inWords } from '../activities/kubernetes/objects.ts';
 import { withHeartbeats } from '../activities/progress.ts';
+import type { Mandate } from '../contract/plan.ts';
 import { Guard, type GuardParts } from './guard.ts';
 
 /** What surrounds every activity, outermost first: typed failures, heartbeats, the guard. */
@@ -19,7 +21,13 @@ export function activityInterceptors(parts: GuardParts): ActivityInterceptorsFac
       },
     }),
     (context: Context) => ({
-      inbound: { execute: (input, next) => withHeartbeats(context, () => next(input)) },
+      inbound: {
+        execute(input, next) {
+          const { change } = (input.args[0] ?? {}) as Partial<Mandate>;
+          const about = change && inWords(change.target);
+          return withHeartbeats(context, about, () => next(input));
+        },
+      },
     }),
     (context: Context) => ({ inbound: new Guard(context, parts) }),
   ];

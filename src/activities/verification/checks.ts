@@ -2,7 +2,7 @@
 import { execa, ExecaError } from 'execa';
 import type { HealthCheck, LogsCheck, SmokeCheck } from '../../config/schema.ts';
 import { type Rollout, rolloutHashLabel } from '../argo-rollouts/rollout.ts';
-import type { Cluster, ListOf } from '../kubernetes/api.ts';
+import { type Cluster, KubernetesError, type ListOf } from '../kubernetes/api.ts';
 import type { Change } from '../../contract/plan.ts';
 import { podTemplateHash, readHistory, selectorOf } from '../kubernetes/deployment/revisions.ts';
 import { type KubernetesObject, markOf, objectPath } from '../kubernetes/objects.ts';
@@ -56,21 +56,35 @@ export async function measureLogs(
   const { selector, since = '', isWhole = false } = await measuredPods(cluster, change);
   const labelSelector = isWhole ? selector : [check.selector, selector].filter(Boolean).join();
   const pods = await cluster.get<ListOf<Pod>>(podsPath(namespace), { labelSelector });
+  const unreadable: string[] = [];
   const counts = await Promise.all(
     pods.items.map(async (pod) => {
       if (pod.metadata?.deletionTimestamp) return 0;
       const ready = readySince(pod);
       if (!ready) return 0;
       const sinceTime = ready > since ? ready : since;
-      const log = await cluster.text(`${podsPath(namespace)}/${pod.metadata?.name}/log`, {
-        container: check.container ?? pod.spec?.containers[0]?.name,
-        tailLines: check.lines,
-        sinceTime,
-      });
-      return log.split('\n').filter((line) => line.includes(check.contains)).length;
+      const path = `${podsPath(namespace)}/${pod.metadata?.name}`;
+      try {
+        const log = await cluster.text(`${path}/log`, {
+          container: check.container ?? pod.spec?.containers[0]?.name,
+          tailLines: check.lines,
+          sinceTime,
+        });
+        return log.split('\n').filter((line) => line.includes(check.contains)).length;
+      } catch (error) {
+        if (!(error instanceof KubernetesError) || error.status === 403) throw error;
+        // A pod that has gone since it was listed says no more.
+        if (await cluster.find(path)) unreadable.push(`${pod.metadata?.name} (${error.message})`);
+        return 0;
+      }
     }),
   );
   const found = counts.reduce((sum, count) => sum + count, 0);
+  if (unreadable.length > 0) {
+    const [first, ...others] = unreadable;
+    const more = others.length > 0 ? ` and ${others.length} more` : '';
+    return { green: false, text: `logs: cannot be read of pod ${first}${more}` };
+  }
   return {
     green: found <= check.max,
     text: `logs: ${found} lines with ${check.contains} in the last ${check.lines} of ${counts.length} new pods, at most ${check.max} may be`,
