@@ -32,14 +32,14 @@ const admin = process.env.KUBECONFIG;
 beforeAll(async () => {
   process.env.KUBECONFIG = await makeServiceAccounts(env.cluster, accounts);
   await cluster().apply(
-    ['page', 'web', 'checked'].flatMap((name) => [
+    ['page', 'web', 'checked', 'other'].flatMap((name) => [
       deploymentManifest(name, image, { replicas: 1 }),
       serviceManifest(name, { app: name }),
     ]),
   );
   await eventually('the Services serve', async () => {
     const found = await Promise.all(
-      ['page', 'web', 'checked'].map((name) => endpoints(cluster(), name)),
+      ['page', 'web', 'checked', 'other'].map((name) => endpoints(cluster(), name)),
     );
     return found.every((pods) => pods.length === 1);
   });
@@ -165,10 +165,10 @@ describe('redirecting a host', () => {
       ingress('moved', { rules: [rule('moved.example.com', path('/', 'web'))] }),
     ]);
     await env.run({ host: 'moved.example.com' });
-    const again = await env.run({ host: 'moved.example.com', service: 'checked' });
+    const again = await env.run({ host: 'moved.example.com', service: 'other' });
     expect(again.outcome).toBe('rolled-back');
     expect(await specOf('moved')).toMatchObject({
-      rules: [rule('moved.example.com', path('/', 'checked'))],
+      rules: [rule('moved.example.com', path('/', 'other'))],
     });
     await env.run({ host: 'moved.example.com', state: 'off' });
     expect(await specOf('moved')).toMatchObject({

@@ -24,8 +24,11 @@ const settings = {
   services: {
     checked: { deployment: 'checked', checks },
     compensated: { deployment: 'compensated', checks },
-    // Its pods have no logs.
-    mute: { deployment: 'mute', checks: { logs: { selector: 'app=mute', retries: 0 } } },
+    // Its pods have no such container.
+    mute: {
+      deployment: 'mute',
+      checks: { logs: { selector: 'app=mute', container: 'sidecar', retries: 0 } },
+    },
     // The sandbox's service, whose pods have logs. No other test file may use this namespace.
     'wakala-api': {
       namespace: 'production',
@@ -133,7 +136,9 @@ describe('lines with ERROR', () => {
 
   test('that cannot be looked for are not taken for none', async () => {
     await env.cluster.deploy('mute', v1, 1);
-    expect(await look('mute', env.cluster)).toMatch(/^logs: cannot be read of pod mute-.* 1 tries/);
+    expect(await look('mute', env.cluster)).toMatch(
+      /^logs: cannot be read of pod mute-.*sidecar.* 1 tries/,
+    );
   });
 
   test('do not stop a rollback to a version that writes none, in real traffic', async () => {
