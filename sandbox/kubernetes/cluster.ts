@@ -26,7 +26,8 @@ export async function applyCluster(sandbox: Sandbox, paths: ServerPaths): Promis
 
 /**
  * Makes those of the CustomResourceDefinitions that are not there, in whatever version, and waits
- * until the API server serves them.
+ * until the API server lists the objects of all: it answers the first request for each with 429,
+ * while it makes their storage.
  * @param definitions files by the name of the definition
  */
 export async function applyCustomResources(
@@ -38,16 +39,22 @@ export async function applyCustomResources(
   const names = [...definitions.keys()];
   const found = await Promise.all(names.map((name) => status(sandbox, `${path}/${name}`)));
   const missing = [...definitions].filter((_, index) => found[index] !== 200);
-  if (missing.length === 0) return;
-  const files = missing.map(([, file]) => `--filename=${file}`);
-  // Some are too large for the annotation in which a client-side apply keeps them.
-  await kubectl(sandbox, paths, ['apply', '--server-side', ...files]);
-  const wanted = missing.map(([name]) => name);
+  if (missing.length > 0) {
+    const files = missing.map(([, file]) => `--filename=${file}`);
+    // Some are too large for the annotation in which a client-side apply keeps them.
+    await kubectl(sandbox, paths, ['apply', '--server-side', ...files]);
+  }
   const until = Date.now() + servedTimeoutMs;
   // Not `kubectl wait --for=condition=Established`, which takes 1.5 s where all of them are.
-  for (;;) {
-    const served = await servedResources(sandbox, paths);
-    const waiting = wanted.filter((name) => !served.has(name));
+  for (let waiting = names; ; await sleep(100)) {
+    const addresses = await listAddresses(sandbox, paths);
+    const listed = await Promise.all(
+      waiting.map(async (name) => {
+        const address = addresses.get(name);
+        return address !== undefined && (await status(sandbox, `${address}?limit=1`)) === 200;
+      }),
+    );
+    waiting = waiting.filter((_, index) => !listed[index]);
     if (waiting.length === 0) return;
     if (Date.now() > until) {
       throw new Error(
@@ -55,7 +62,6 @@ export async function applyCustomResources(
           'they were defined; `kubectl describe crd` says why.',
       );
     }
-    await sleep(100);
   }
 }
 
@@ -77,13 +83,18 @@ async function apply(sandbox: Sandbox, paths: ServerPaths, file: string): Promis
   await kubectl(sandbox, paths, ['apply', '--filename', file]);
 }
 
-/** The resources that the API server serves, such as `deployments.apps`. */
-async function servedResources(sandbox: Sandbox, paths: ServerPaths): Promise<Set<string>> {
+/** Where the API server lists what it serves in groups, by names such as `deployments.apps`. */
+async function listAddresses(sandbox: Sandbox, paths: ServerPaths): Promise<Map<string, string>> {
   // Fails while one API group does not answer, having printed what the others serve.
-  const printed = await kubectl(sandbox, paths, ['api-resources', '--output=name']).catch(
+  const args = ['api-resources', '--no-headers'];
+  const printed = await kubectl(sandbox, paths, args).catch(
     (failure: { stdout?: string }) => failure.stdout ?? '',
   );
-  return new Set(printed.split('\n'));
+  return new Map(
+    [...printed.matchAll(/^(\S+) .*?\s(\S+)\/(\S+)\s+(?:true|false)\s/gm)].map(
+      ([, plural, group, version]) => [`${plural}.${group}`, `/apis/${group}/${version}/${plural}`],
+    ),
+  );
 }
 
 /** stdout of kubectl. */
