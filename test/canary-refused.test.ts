@@ -9,6 +9,8 @@ import {
   virtualService,
 } from '../sandbox/kubernetes/canaries.ts';
 import { serviceManifest } from '../sandbox/kubernetes/manifests.ts';
+import type { AbortChange } from '../src/activities/argo-rollouts/abort-change.ts';
+import { abortRollout } from '../src/activities/argo-rollouts/abort-rollout.ts';
 import { Clusters } from '../src/activities/kubernetes/api.ts';
 import type { RoutesChange } from '../src/activities/kubernetes/canary/canary-change.ts';
 import { shiftTraffic } from '../src/activities/kubernetes/canary/shift-traffic.ts';
@@ -259,25 +261,73 @@ describe('it is refused, with what to do instead, and nothing is changed', () =>
     expect(result.message).toContain('unruled/stable');
     expect(result.message).toContain('--stable');
   });
+});
 
-  test.concurrent('where Argo Rollouts sets the weights', async () => {
+describe('where Argo Rollouts sets the weights', () => {
+  /** A canary of a Rollout, of which its controller says this. */
+  async function rolled(name: string, status: object): Promise<void> {
     await make([
-      ...istioCanary('rolled'),
+      ...istioCanary(name),
       {
-        ...{ apiVersion: 'argoproj.io/v1alpha1', kind: 'Rollout', metadata: { name: 'rolled' } },
+        ...{ apiVersion: 'argoproj.io/v1alpha1', kind: 'Rollout', metadata: { name } },
         spec: {
-          selector: { matchLabels: { app: 'rolled' } },
-          workloadRef: { apiVersion: 'apps/v1', kind: 'Deployment', name: 'rolled' },
-          strategy: {
-            canary: { trafficRouting: { istio: { virtualService: { name: 'rolled' } } } },
-          },
+          selector: { matchLabels: { app: name } },
+          workloadRef: { apiVersion: 'apps/v1', kind: 'Deployment', name },
+          strategy: { canary: { trafficRouting: { istio: { virtualService: { name } } } } },
         },
       },
     ]);
-    const result = await env.run({ service: 'rolled' });
+    await env.cluster.rollout(`${name}-stable`);
+    await say(name, status);
+  }
+  async function say(name: string, status: object): Promise<void> {
+    const said = JSON.stringify({ status });
+    await env.cluster.kubectl(
+      ...['patch', 'rollout', name, '--subresource=status', '--type=merge', '-p', said],
+    );
+  }
+  const statusOf = async (name: string) =>
+    (await env.cluster.get<{ status?: { abort?: boolean } }>('rollout', name)).status;
+
+  test.concurrent('it is told to abort, and nothing of its own is touched', async () => {
+    await rolled('aborted', { currentPodHash: 'new', stableRS: 'old', phase: 'Progressing' });
+    const before = await specOf('deployment', 'aborted-canary');
+
+    const id = await env.start({ service: 'aborted' });
+    await eventually('it is aborted', async () => (await statusOf('aborted'))?.abort);
+    // What its controller does then.
+    await patch('virtualservice', 'aborted', split('aborted', 100, 0));
+    const result = await env.result(id);
+
+    expect(result.outcome).toBe('rolled-back');
+    expect(result.steps.map(({ title }) => title)).toEqual(['Abort rollout/aborted']);
+    expect(result.plan?.warnings.join()).toContain('go back in its manifests as well');
+    expect(await specOf('deployment', 'aborted-canary')).toEqual(before);
+    expect((await env.run({ service: 'aborted', keep: true })).plan?.changes).not.toContainEqual(
+      expect.objectContaining({ kind: 'argo-rollouts/abort' }),
+    );
+  });
+
+  test.concurrent('a newer update of it is not aborted in place of the planned one', async () => {
+    await rolled('renewed', { currentPodHash: 'new', stableRS: 'old' });
+    const { plan } = await env.run({ service: 'renewed', dryRun: true });
+    await say('renewed', { currentPodHash: 'newer' });
+
+    const aborting = abortRollout(new Clusters(), mandateFor(plan?.changes[0] as AbortChange), {
+      report: () => undefined,
+      cancelled: new AbortController().signal,
+    });
+
+    await expect(aborting).rejects.toThrow('tries another version by now');
+    expect((await statusOf('renewed'))?.abort).toBeUndefined();
+  });
+
+  test.concurrent('and is done with its update, nobody fights it', async () => {
+    await rolled('promoted', { currentPodHash: 'new', stableRS: 'new' });
+    const result = await env.run({ service: 'promoted' });
     expect(result.outcome).toBe('refused');
-    expect(result.message).toContain('kubectl argo rollouts abort rolled');
-    expect(await weights('rolled')).toEqual([90, 10]);
+    expect(result.message).toContain('kubectl argo rollouts get rollout promoted');
+    expect(await weights('promoted')).toEqual([90, 10]);
   });
 });
 

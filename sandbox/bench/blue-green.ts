@@ -54,6 +54,9 @@ async function makeColours(namespace: string): Promise<void> {
   const input = JSON.stringify({ apiVersion: 'v1', kind: 'List', items });
   await execa('kubectl', ['-n', namespace, 'apply', '-f', '-'], { input });
   await status(namespace, 'web-green');
+  const condition = `jsonpath={.endpoints[${replicas - 1}].conditions.ready}=true`;
+  const slices = ['endpointslices', '-l', 'kubernetes.io/service-name=web'];
+  await execa('kubectl', ['-n', namespace, 'wait', ...slices, `--for=${condition}`]);
 }
 
 async function byHand(namespace: string, to: string, from: string): Promise<void> {
@@ -77,15 +80,15 @@ function watchFewest(namespace: string): { stop(): Promise<number> } {
   const selector = ['-l', 'kubernetes.io/service-name=web'];
   const args = ['-n', namespace, 'get', 'endpointslices', ...selector, '--watch', '-o', ready];
   const watch = execa('kubectl', args, { reject: false });
-  watch.stdout.on('data', (chunk: Buffer) => {
-    for (const line of chunk.toString().trimEnd().split('\n')) {
+  const read = (async () => {
+    for await (const line of watch) {
       fewest = Math.min(fewest, line.split(' ').filter((one) => one === 'true').length);
     }
-  });
+  })();
   return {
     async stop() {
       watch.kill();
-      await watch;
+      await read;
       return fewest;
     },
   };

@@ -33,6 +33,8 @@ export const activityClasses = {
   'kubernetes.switchSelector': 'mutate',
   'kubernetes.driveEndpoints': 'drive',
   'argoRollouts.driveRollout': 'drive',
+  'argoRollouts.abortRollout': 'drive',
+  'argoRollouts.compareRollout': 'observe',
   'owners.planRelease': 'observe',
   'owners.hold': 'mutate',
   'owners.release': 'mutate',

@@ -1,3 +1,4 @@
+import type { AbortChange } from '../activities/argo-rollouts/abort-change.ts';
 import type {
   CanaryDeletionChange,
   CanaryReplicasChange,
@@ -5,7 +6,7 @@ import type {
   RuleDeletionChange,
 } from '../activities/kubernetes/canary/canary-change.ts';
 import type { Change } from '../contract/plan.ts';
-import { gatewayApi, istio, kubernetes } from './run/proxies.ts';
+import { argoRollouts, gatewayApi, istio, kubernetes } from './run/proxies.ts';
 import { runbook } from './run/runbook.ts';
 import type { ChangeMandate, Run } from './run/run.ts';
 
@@ -13,12 +14,19 @@ import type { ChangeMandate, Run } from './run/run.ts';
  * R7: `kubectl patch virtualservice` so that the canary gets no traffic, `kubectl delete deployment`
  * and `kubectl delete destinationrule` of the canary, with only the weights of the routes that name
  * it changed, pods that are ready for its traffic, and nothing deleted before all else is seen to be
- * well.
+ * well. Where Argo Rollouts sets the weights, it is told to abort its update.
  */
 export const rollbackCanary = runbook('canary', {
   plan: (...request) => kubernetes.planCanaryRollback(...request),
 
   async steps(run) {
+    for (const change of changesOf<AbortChange>(run, '/abort')) {
+      await run.step(`Abort ${nameOf(change)}`, {
+        do: () => argoRollouts.abortRollout(change),
+        undo: () => argoRollouts.abortRollout(change.inverse),
+        undoOnlyIf: () => argoRollouts.compareRollout(change),
+      });
+    }
     await run.together(
       changesOf<RoutesChange>(run, '/routes').map((change) => {
         const { shiftTraffic } = change.change.kind === 'httproute/routes' ? gatewayApi : istio;

@@ -24,6 +24,30 @@ export interface Rollout extends KubernetesObject {
   };
 }
 
+interface Named {
+  name?: string;
+}
+
+/** Where a canary's weights are set, by Istio or by a plugin such as that of the Gateway API. */
+interface TrafficRouting {
+  istio?: { virtualService?: Named; virtualServices?: Named[] };
+  plugins?: Record<string, { httpRoute?: string; httpRoutes?: Named[] } | undefined>;
+}
+
+/** Whether a Rollout sets the weights of one of these routers, by their names. */
+export function setsWeightsOf({ spec }: Rollout, routers: readonly string[]): boolean {
+  const { trafficRouting } = (spec?.strategy?.canary ?? {}) as { trafficRouting?: TrafficRouting };
+  const { istio, plugins } = trafficRouting ?? {};
+  const named = [
+    ...[istio?.virtualService, ...(istio?.virtualServices ?? [])].map((one) => one?.name),
+    ...Object.values(plugins ?? {}).flatMap((plugin) => [
+      plugin?.httpRoute,
+      ...(plugin?.httpRoutes ?? []).map(({ name }) => name),
+    ]),
+  ];
+  return named.some((name) => name !== undefined && routers.includes(name));
+}
+
 /** Label of a Rollout's ReplicaSets and pods with the hash of their template. */
 export const rolloutHashLabel = 'rollouts-pod-template-hash';
 const managedBy = 'argo-rollouts.argoproj.io/managed-by-rollouts';

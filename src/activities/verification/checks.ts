@@ -118,7 +118,8 @@ async function measuredPods(
   }
   if (kind === 'rollout') {
     const rollout = await cluster.find<Rollout>(objectPath(kind, namespace, name));
-    return { selector: `${rolloutHashLabel}=${rollout?.status?.currentPodHash ?? ''}` };
+    const { abort = false, currentPodHash, stableRS } = rollout?.status ?? {};
+    return { selector: `${rolloutHashLabel}=${(abort ? stableRS : currentPodHash) ?? ''}` };
   }
   if (changeKind !== 'deployment/template') {
     // Nothing was released, so it is measured by all pods of the check's own selector.

@@ -1,4 +1,5 @@
 /** Owners by hand: how each of their changes is made with kubectl, safe to run twice. */
+import type { AbortChange } from '../../activities/argo-rollouts/abort-change.ts';
 import type { RolloutChange } from '../../activities/argo-rollouts/rollout-change.ts';
 import type { JsonPatchOperation } from '../../activities/kubernetes/api.ts';
 import { annotationPointer, resourceOf } from '../../activities/kubernetes/objects.ts';
@@ -47,6 +48,17 @@ export function promoteCommands({ target, before }: RolloutChange): string[] {
     `  ${kubectl} patch ${rollout} --subresource=status --type=merge -p '{"status":{"promoteFull":true}}' || exit 1`,
     'fi',
     `${kubectl} wait ${rollout} --for=jsonpath='{.status.phase}'=Healthy --timeout=10m`,
+  ];
+}
+
+/** Aborts a Rollout's update, as `kubectl argo rollouts abort`, unless it is another one by now. */
+export function abortCommands({ target, before }: AbortChange): string[] {
+  const kubectl = kubectlFor(target);
+  const rollout = `${resourceOf(target.kind)}/${quote(target.name)}`;
+  const seen = '{.metadata.uid} {.status.currentPodHash}';
+  return [
+    `[ "$(${kubectl} get ${rollout} -o jsonpath='${seen}')" = ${quote(`${target.uid} ${before.podHash}`)} ] || { echo 'Rollout ${target.name} tries another version by now: nothing is changed.' >&2; exit 1; }`,
+    `${kubectl} patch ${rollout} --subresource=status --type=merge -p '{"status":{"abort":true}}' || exit 1`,
   ];
 }
 

@@ -1,5 +1,6 @@
 import { fieldsOf, type RoutesChange } from '../../activities/kubernetes/canary/canary-change.ts';
 import type { BreakerChange } from '../../activities/kubernetes/config-map/breaker.ts';
+import { type AbortChange, abortChangeKind } from '../../activities/argo-rollouts/abort-change.ts';
 import { rolloutChangeKind } from '../../activities/argo-rollouts/plan-rollout.ts';
 import type { RolloutChange } from '../../activities/argo-rollouts/rollout-change.ts';
 import type { DeletionChange } from '../../activities/kubernetes/deployment/delete-deployment.ts';
@@ -17,7 +18,12 @@ import { printable } from '../../contract/printable.ts';
 import { kubectlFor, quote } from './shell.ts';
 import { statefulSetCommands } from './stateful-set-commands.ts';
 import { type OwnerChange, ownerChangeKinds } from '../../activities/owners/policy.ts';
-import { holdCommands, promoteCommands, releaseCommands } from './last-resort-owners.ts';
+import {
+  abortCommands,
+  holdCommands,
+  promoteCommands,
+  releaseCommands,
+} from './last-resort-owners.ts';
 
 /**
  * The plan as shell commands for the night when Temporal itself is down. Each change stands behind
@@ -73,6 +79,7 @@ const commandsFor: Record<string, (change: Change, plan: Plan) => string[]> = {
   [ownerChangeKinds.hold]: (change) => holdCommands(change as OwnerChange),
   [ownerChangeKinds.release]: (change) => releaseCommands(change as OwnerChange),
   [rolloutChangeKind]: (change) => promoteCommands(change as RolloutChange),
+  [abortChangeKind]: (change) => abortCommands(change as AbortChange),
 };
 
 /** For what no command does safely. */

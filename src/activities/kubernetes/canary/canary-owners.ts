@@ -1,5 +1,6 @@
 /** Who else changes what belongs to a canary. */
-import { type Rollout, rolloutsPath } from '../../argo-rollouts/rollout.ts';
+import { abortInWords } from '../../argo-rollouts/plan-abort.ts';
+import { type Rollout, rolloutsPath, setsWeightsOf } from '../../argo-rollouts/rollout.ts';
 import { refused } from '../../failures.ts';
 import type { DestinationRule } from '../../istio/destination-rule.ts';
 import { findOwners, type Owners } from '../../owners/find-owners.ts';
@@ -8,14 +9,6 @@ import type { Autoscaler } from '../deployment/replicas.ts';
 import type { Deployment } from '../deployment/revisions.ts';
 import type { KubernetesObject } from '../objects.ts';
 import type { Router } from './mesh.ts';
-
-interface Named {
-  name?: string;
-}
-
-interface TrafficRouting {
-  trafficRouting?: { istio?: { virtualService?: Named; virtualServices?: Named[] } };
-}
 
 /** What a canary consists of, as it was read. */
 export interface CanaryParts {
@@ -27,14 +20,16 @@ export interface CanaryParts {
 }
 
 export interface CanaryOwners extends Pick<Owners, 'warnings' | 'changes' | 'targets'> {
+  /** The Rollout whose controller sets the weights. */
+  rollout?: Rollout;
   /** Whether an object is somebody else's to delete. */
   isOwned: (object: KubernetesObject) => boolean;
 }
 
 /**
  * Finds who would put back what the rollback of a canary changes: GitOps and Flagger, whom the plan
- * holds, and autoscalers.
- * @throws Refused where Argo Rollouts sets the weights: it has a command of its own.
+ * holds, autoscalers, and Argo Rollouts.
+ * @throws Refused where one of them cannot be held.
  */
 export async function findCanaryOwners(
   lookup: OwnerLookup,
@@ -46,13 +41,12 @@ export async function findCanaryOwners(
     ...{ apiVersion: 'apps/v1', kind: 'Deployment' },
     ...deployment,
   }));
-  const virtualServices = routers.map(({ object }) => object.metadata?.name ?? '');
+  const names = routers.map(({ object }) => object.metadata?.name ?? '');
   const rollouts = await lookup.list<Rollout>(rolloutsPath(namespace));
-  const rollout = rollouts.find((one) => setsWeightsOf(one, virtualServices))?.metadata?.name;
-  if (rollout !== undefined) {
-    throw refused(
-      `Argo Rollouts sets the weights of ${virtualServices.join(', ')} (rollout ${rollout}) and would set them again: abort it there, with kubectl argo rollouts abort ${rollout} -n ${namespace}.`,
-    );
+  const rollout = rollouts.find((one) => setsWeightsOf(one, names));
+  // The manifests stay as they are where it is told to abort, so nobody else needs to be held.
+  if (rollout) {
+    return { rollout, changes: [], targets: [], warnings: [abortInWords(rollout)], isOwned: all };
   }
   const owners = await findOwners(
     lookup,
@@ -74,10 +68,8 @@ export async function findCanaryOwners(
   };
 }
 
-function setsWeightsOf({ spec }: Rollout, virtualServices: readonly string[]): boolean {
-  const { trafficRouting: { istio } = {} } = (spec?.strategy?.canary ?? {}) as TrafficRouting;
-  const named = [istio?.virtualService, ...(istio?.virtualServices ?? [])];
-  return named.some((one) => virtualServices.includes(one?.name ?? ''));
+function all(): boolean {
+  return true;
 }
 
 function scalerWarnings(name: string, autoscalers: ReadonlyMap<string, Autoscaler>): string[] {

@@ -4,11 +4,12 @@ import { digestPlan, hashOf } from '../../../contract/digest.ts';
 import type { InputOf } from '../../../contract/input.ts';
 import type { Change, Plan } from '../../../contract/plan.ts';
 import { refused } from '../../failures.ts';
+import { abortChange } from '../../argo-rollouts/plan-abort.ts';
 import { type DestinationRule, isOfCanaryAlone, subsetsOf } from '../../istio/destination-rule.ts';
 import { OwnerLookup } from '../../owners/lookup.ts';
 import { plannedChecks } from '../../verification/planned-checks.ts';
 import type { Clusters } from '../api.ts';
-import { type Autoscaler, readAutoscalers, replicasOf } from '../deployment/replicas.ts';
+import { readAutoscalers, replicasOf } from '../deployment/replicas.ts';
 import type { Deployment } from '../deployment/revisions.ts';
 import { fieldsAt } from '../fields.ts';
 import { kindAndName, targetOf } from '../objects.ts';
@@ -29,26 +30,12 @@ import {
   matches,
   podLabels,
   turnRoutes,
-  type TurnedRouter,
   withoutCanary,
 } from './find-canary.ts';
 import { type Mesh, readMesh, selectorOf } from './mesh.ts';
+import { type Canary, differencesOf, gone, statements, summaryOf } from './plan-words.ts';
 import { whyCanaryMustStay } from './scale-canary.ts';
 import { isOfCanary, readReadiness, type Sides } from './sides.ts';
-
-/** What belongs to a canary, as it stands. */
-interface Canary {
-  mesh: Mesh;
-  asked: Asked;
-  sides: Sides;
-  turned: TurnedRouter[];
-  deployments: Deployment[];
-  autoscalers: Map<string, Autoscaler>;
-  /** Why Deployments keep their pods, each a sentence. */
-  needed: string[];
-  /** Rules that name it, also beside others. */
-  rules: DestinationRule[];
-}
 
 /**
  * Plans R7: which routes are turned away from a service's canary and how, which Deployment goes to
@@ -94,7 +81,9 @@ export async function planCanaryRollback(
     ...canary,
     routers: turned.map(({ router }) => router),
   });
-  const changes = changesOf(canary, input.keep, owners.isOwned);
+  const changes: Change[] = owners.rollout
+    ? [abortChange(mesh, sides, owners.rollout)]
+    : changesOf(canary, input.keep, owners.isOwned);
   if (changes.length === 0) return nothingToDo(gone(canary));
   const warning = await assertReady(canary, changes);
   const all = [...changes, ...owners.changes];
@@ -104,7 +93,11 @@ export async function planCanaryRollback(
     changes: all,
     summary: summaryOf(canary, changes),
     differences: differencesOf(canary, changes),
-    warnings: [...warning, ...owners.warnings, ...statements(canary, changes, owners.isOwned)],
+    warnings: [
+      ...warning,
+      ...owners.warnings,
+      ...(owners.rollout ? [] : statements(canary, changes, owners.isOwned)),
+    ],
     checks: plannedChecks(serviceName, settled),
     estimateSeconds: 5,
   });
@@ -219,76 +212,4 @@ async function assertReady({ mesh, sides }: Canary, changes: Change[]): Promise<
   throw refused(
     `${sides.stable.join(' and ')} in ${mesh.namespace} cannot take over: only the canary has ready pods (${text}). Bring the stable side up first, for example with rollback deployment NAME -n ${mesh.namespace}.`,
   );
-}
-
-function summaryOf({ mesh, asked, sides, turned }: Canary, changes: Change[]): string {
-  const of = (kind: string) =>
-    changes
-      .filter((change) => change.kind.endsWith(kind))
-      .map(({ target }) => kindAndName(target.kind, { metadata: target }))
-      .join(', ');
-  const [scaled, deleted] = [of('/replicas'), of('/delete')];
-  const parts = [
-    turned.length > 0 && `its traffic goes to ${sides.stable.join(', ') || 'nobody'}`,
-    scaled && `${scaled} is scaled to zero`,
-    deleted && `deleted at the end: ${deleted}`,
-  ].filter(Boolean);
-  return `The canary of ${asked.service} in ${mesh.namespace} (${sides.canary.join(', ')}) is taken out: ${parts.join('; ')}.`;
-}
-
-function differencesOf({ turned }: Canary, changes: Change[]): string[] {
-  const named = ({ target }: Change) => kindAndName(target.kind, { metadata: target });
-  return [
-    ...turned.flatMap(({ lines }) => lines),
-    ...changes
-      .filter(({ kind }) => kind === 'deployment/replicas')
-      .map((change) => `${named(change)}: replicas ${change.before.replicas} -> 0`),
-    ...changes
-      .filter(({ kind }) => kind.endsWith('/delete'))
-      .map((change) => `${named(change)}: deleted`),
-  ];
-}
-
-/** What stays, and what cannot be taken back. */
-function statements(
-  { sides, deployments, rules, needed }: Canary,
-  changes: Change[],
-  isOwned: (object: Deployment | DestinationRule) => boolean,
-): string[] {
-  const lines = [...needed];
-  const isDeleted = (uid: string | undefined) =>
-    changes.some(({ kind, target }) => kind.endsWith('/delete') && target.uid === uid);
-  if (changes.some(({ kind }) => kind.endsWith('/delete'))) {
-    lines.push(
-      'What is deleted comes back by its manifest only. It is deleted once the checks of the service are green; --keep leaves it.',
-    );
-  }
-  if (deployments.length === 0 && needed.length === 0) {
-    lines.push('No Deployment makes pods for the canary alone, so none is scaled or deleted.');
-  }
-  for (const rule of rules.filter(({ metadata }) => !isDeleted(metadata?.uid))) {
-    const name = kindAndName('destinationrule', rule);
-    if (isOwned(rule)) lines.push(`${name} belongs to another object, and stays.`);
-    else if (!isOfCanaryAlone(rule, sides.canary)) {
-      lines.push(`${name} is about others as well, and stays with the subset of the canary in it.`);
-    }
-  }
-  for (const deployment of deployments.filter(isOwned)) {
-    lines.push(
-      `${kindAndName('deployment', deployment)} belongs to another tool: it is not deleted.`,
-    );
-  }
-  return lines;
-}
-
-function gone({ mesh, asked, sides, deployments, rules, needed }: Canary): string {
-  const left = [
-    ...rules.map((rule) => kindAndName('destinationrule', rule)),
-    ...deployments.map((deployment) => kindAndName('deployment', deployment)),
-  ];
-  const stays = left.length > 0 ? ` (${left.join(', ')} stays)` : '';
-  return [
-    `The canary of ${asked.service} in ${mesh.namespace} (${sides.canary.join(', ')}) gets no traffic, and there is nothing of it to take out${stays}.`,
-    ...needed,
-  ].join(' ');
 }
