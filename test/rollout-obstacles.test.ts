@@ -5,7 +5,10 @@ import { useRollbackEnvironment } from './support/rollback-environment.ts';
 
 const closedPort = { url: 'http://127.0.0.1:1/health', retries: 1, every: '100ms' };
 const env = useRollbackEnvironment({
-  services: { red: { deployment: 'red', checks: { health: closedPort } } },
+  services: {
+    red: { deployment: 'red', checks: { health: closedPort } },
+    regretted: { deployment: 'regretted', checks: { health: closedPort } },
+  },
 });
 const [v1, v2] = ['wakala/api:1.0.0', 'wakala/api:2.0.0-bad'];
 
@@ -16,6 +19,20 @@ function expectPausedInTime({ startedAt, steps, pausedAt }: RunStatus, reason: R
   expect(Date.now() - Date.parse(startedAt)).toBeLessThan(15_000);
   expect(steps.map(({ state }) => state)).toEqual(['done', 'paused']);
 }
+
+test.concurrent('an abort brings back even what cannot run, and says so', async () => {
+  const crash = 'wakala/api:2.0.0-crash';
+  await env.cluster.deploy('regretted', v1, 2);
+  await env.cluster.release('regretted', crash, false);
+  await env.cluster.pods('regretted', crash);
+  const paused = await env.runUntilPaused({ deployment: 'regretted' });
+
+  const result = await env.abort(paused);
+
+  expect(result.outcome).toBe('aborted');
+  expect(await env.cluster.image('regretted')).toBe(crash);
+  expect(result.steps[0]?.text).toMatch(/^The version that was left is back, .*CrashLoopBackOff/);
+});
 
 describe("going back to what cannot run fails soon, with the pod's own reason", () => {
   test.concurrent.each([

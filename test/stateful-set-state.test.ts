@@ -14,7 +14,7 @@ const red = (name: string) => ({
 const env = useRollbackEnvironment(
   {
     services: {
-      ...{ unproved: red('unproved'), kept: red('kept') },
+      ...{ unproved: red('unproved'), kept: red('kept'), worse: red('worse') },
       proved: {
         ...{ statefulSet: 'proved', service: 'proved' },
         checks: { logs: { selector: 'app=proved', contains: 'ERROR' } },
@@ -67,6 +67,25 @@ describe('while a StatefulSet goes back', () => {
     expect(await sets.selector('unproved')).toEqual(open('unproved'));
     expect(await sets.images('unproved')).toEqual([v2]);
   });
+
+  test.concurrent(
+    'an abort brings back even what does not get ready, and its traffic',
+    async () => {
+      const broken = 'wakala/api:2.0.0-broken';
+      await sets.history('worse', [v1], { replicas: 2 });
+      await sets.release('worse', broken);
+      await eventually('worse-1 is broken', async () => (await sets.images('worse'))[1] === broken);
+      const paused = await env.runUntilPaused({ statefulSet: 'worse' });
+
+      const { workflowId } = paused;
+      expect((await env.decideStep(paused, 'abort')).counted).toBe(true);
+      const result = await env.result(workflowId);
+
+      expect(result.outcome).toBe('aborted');
+      expect(await sets.images('worse')).toEqual([v1, broken]);
+      expect(await sets.selector('worse')).toEqual(open('worse'));
+    },
+  );
 
   test.concurrent('pods that are there for maintenance answer', async () => {
     await sets.history('polite', [v1, v2], { replicas: 1 });

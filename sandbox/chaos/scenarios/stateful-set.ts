@@ -4,6 +4,7 @@ import type { Place } from '../place.ts';
 import type { Scenario } from '../scenario.ts';
 
 const name = 'store';
+const [bad, broken] = ['wakala/api:2.0.0-bad', 'wakala/api:2.0.0-broken'];
 const image = (pods: { items: Pod[] }) => pods.items.map(({ spec }) => spec.containers[0]?.image);
 
 function statefulSet(
@@ -19,11 +20,7 @@ function statefulSet(
         },
       },
     }),
-    async prepare(place) {
-      await makeStuck(place);
-      const { namespace } = place;
-      return ['statefulset', name, '-n', namespace, '--restore', 'state-good.tar.gz'];
-    },
+    prepare: (place) => prepare(place, broken),
     async people(place) {
       await place.decideWhen('awaiting-approval', 'approve', 'team-lead');
     },
@@ -38,6 +35,8 @@ export const statefulSetScenarios: readonly Scenario[] = [
   statefulSet('red', {
     name: 'statefulset is aborted and goes back',
     outcome: 'aborted',
+    // An undo waits long for what does not get ready.
+    prepare: (place) => prepare(place, bad),
     async people(place) {
       await place.decideWhen('awaiting-approval', 'approve', 'team-lead');
       await place.decideWhen('paused', 'abort', 'on-call');
@@ -45,8 +44,8 @@ export const statefulSetScenarios: readonly Scenario[] = [
   }),
 ];
 
-/** Two pods of the good version with an archive, of which the second does not get ready with the bad. */
-async function makeStuck(place: Place): Promise<void> {
+/** Two pods of the good version with an archive, of which the second gets the new version first. */
+async function prepare(place: Place, version: string): Promise<string[]> {
   const status = ['rollout', 'status', `statefulset/${name}`, '--timeout=60s'];
   const inFirst = (...command: string[]) => place.kubectl('exec', `${name}-0`, '--', ...command);
   const write = (text: string) =>
@@ -58,17 +57,16 @@ async function makeStuck(place: Place): Promise<void> {
   await write('spoilt');
   // Both have state, and only the first an archive.
   await place.kubectl('exec', `${name}-1`, '--', 'touch', '/data/state');
-  await place.kubectl('set', 'image', `statefulset/${name}`, '*=wakala/api:2.0.0-broken');
-  await place.kubectl(
-    ...['wait', `pod/${name}-1`, '--timeout=60s'],
-    '--for=jsonpath={.spec.containers[0].image}=wakala/api:2.0.0-broken',
-  );
-  await place.kubectl(
-    'wait',
-    `pod/${name}-1`,
-    '--timeout=60s',
-    '--for=jsonpath={.status.phase}=Running',
-  );
+  await place.kubectl('set', 'image', `statefulset/${name}`, `*=${version}`);
+  await (version === broken ? untilStuck(place) : place.kubectl(...status));
+  return ['statefulset', name, '-n', place.namespace, '--restore', 'state-good.tar.gz'];
+}
+
+/** Its controller waits for the second pod, which runs and does not get ready. */
+async function untilStuck(place: Place): Promise<void> {
+  const wait = ['wait', `pod/${name}-1`, '--timeout=60s'];
+  await place.kubectl(...wait, `--for=jsonpath={.spec.containers[0].image}=${broken}`);
+  await place.kubectl(...wait, '--for=jsonpath={.status.phase}=Running');
 }
 
 interface Pod {

@@ -5,6 +5,23 @@ const obstacleMustLastMs = 5000;
 /** A ReplicaSet that was refused pods backs off for minutes; a change of it wakes it at once. */
 const wakeEveryMs = 2000;
 
+/**
+ * An undo goes back to a version that may never get ready, as it was not when it was left: it waits so
+ * long for one more pod, and what was done before it is undone all the same.
+ */
+export const undoneWithoutProgressMs = 30_000;
+
+/** How long it is since one more pod got ready. */
+export class LastProgress {
+  private ready = -1;
+  private at = Date.now();
+  msWithout(ready: number): number {
+    if (ready > this.ready) this.at = Date.now();
+    this.ready = ready;
+    return Date.now() - this.at;
+  }
+}
+
 /** Tells an obstacle that lasts from one that the rollout passes. */
 export class Patience {
   private since: number | undefined;

@@ -11,7 +11,7 @@ import { follow } from '../follow.ts';
 import { handBackDeployment, putStrategyBack } from './hand-back-deployment.ts';
 import { findObstacle } from './obstacles.ts';
 import { scaleUpIsOnItsWay } from '../node-scale-up.ts';
-import { Patience } from '../patience.ts';
+import { LastProgress, Patience, undoneWithoutProgressMs } from '../patience.ts';
 import { podsPath, type Pod } from '../pods.ts';
 import { rolloutState } from './rollout-state.ts';
 import { podTemplateHash, selectorOf, type Deployment } from './revisions.ts';
@@ -66,6 +66,7 @@ export async function driveRollout(
 
   try {
     const pace = new Patience();
+    const available = new LastProgress();
     for (;;) {
       await Promise.race([events.next(1000), watches]);
       progress.cancelled.throwIfAborted();
@@ -75,15 +76,15 @@ export async function driveRollout(
       const state = rolloutState(deployment);
       progress.report(state.text, state.available, state.wanted);
       if (state.complete) {
-        const { text } = await handBackDeployment(clusters, mandate);
-        return {
-          changed: true,
-          text: `${state.wanted} of ${state.wanted} replicas are available. ${text}`,
-        };
+        return await handedBack(`${state.wanted} of ${state.wanted} replicas are available.`);
       }
       if (!state.observed) continue;
       const obstacle = findObstacle(deployment, [...pods.values()]);
       pace.see(obstacle, state.available);
+      const sinceMs = available.msWithout(state.available);
+      if (mandate.undo && sinceMs >= undoneWithoutProgressMs) {
+        return await handedBack(`The version that was left is back, and ${state.text}.`);
+      }
       if (!obstacle) continue;
       progress.report(`${state.text}; ${obstacle.text}`, state.available, state.wanted);
       if (obstacle.kind === 'capacity' && replicaSet?.metadata?.name && pace.mayWake()) {
@@ -102,6 +103,10 @@ export async function driveRollout(
           continue;
         }
       }
+      if (mandate.undo) {
+        const words = `The version that was left is back, and ${state.text}: ${obstacle.text}.`;
+        return await handedBack(words);
+      }
       throw ApplicationFailure.nonRetryable(
         `The rollout of ${name} in ${namespace} cannot finish (${state.text}): ${obstacle.text}.`,
         failureTypes.rolloutBlocked,
@@ -110,6 +115,11 @@ export async function driveRollout(
   } finally {
     stop.abort();
     await watches.catch(() => undefined);
+  }
+
+  async function handedBack(words: string): Promise<Effect> {
+    const { text } = await handBackDeployment(clusters, mandate);
+    return { changed: true, text: `${words} ${text}` };
   }
 }
 

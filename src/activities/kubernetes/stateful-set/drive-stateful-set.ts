@@ -9,7 +9,7 @@ import { follow } from '../follow.ts';
 import { followUntil } from '../follow-until.ts';
 import { scaleUpIsOnItsWay } from '../node-scale-up.ts';
 import { annotationPointer, inWords, objectPath } from '../objects.ts';
-import { Patience } from '../patience.ts';
+import { LastProgress, Patience, undoneWithoutProgressMs } from '../patience.ts';
 import { type Pod, podsPath } from '../pods.ts';
 import { imagesOf } from '../templates.ts';
 import { handBackStatefulSet } from './hand-back-stateful-set.ts';
@@ -26,6 +26,7 @@ const wokenAnnotation = 'rollback-workflows/woken';
  * status` says it. On the way it deletes the pods of other revisions that the controller waits for in
  * vain or, with OnDelete, does not replace: from the highest ordinal, one after the other, and each
  * only as it was seen. Pods below the partition are left alone.
+ * An undo ends there as well, and says so.
  * @throws RolloutBlocked with the pod's own reason where it cannot finish.
  * @throws PlanStale where somebody else changes the template meanwhile.
  */
@@ -86,11 +87,7 @@ export async function driveStatefulSet(
     const state = rolloutOf(statefulSet, own, replacement, revision);
     progress.report(state.text, state.ready, state.wanted);
     if (state.complete) {
-      const { text } = await handBackStatefulSet(clusters, mandate);
-      return {
-        changed: true,
-        text: `${wordsOf(state.wanted, replacement)}${ended(deleted)} ${text}`,
-      };
+      return handedBack(wordsOf(state.wanted, replacement));
     }
     if (!state.observed) return undefined;
     const stuck = nextToDelete(statefulSet, own, replacement, revision);
@@ -101,6 +98,9 @@ export async function driveStatefulSet(
     const sinceMs = ready.msWithout(state.ready);
     const obstacle = await findStatefulSetObstacle(cluster, statefulSet, own, replacement, sinceMs);
     patience.see(obstacle, state.ready);
+    if (mandate.undo && sinceMs >= undoneWithoutProgressMs) {
+      return handedBack(`The version that was left is back, and ${state.text}.`);
+    }
     if (!obstacle) return undefined;
     progress.report(`${state.text}; ${obstacle.text}`, state.ready, state.wanted);
     if (obstacle.kind === 'capacity' && patience.mayWake()) await wake(cluster, statefulSet);
@@ -109,21 +109,18 @@ export async function driveStatefulSet(
       patience.restart();
       return undefined;
     }
+    if (mandate.undo) {
+      return handedBack(`The version that was left is back, and ${state.text}: ${obstacle.text}.`);
+    }
     throw ApplicationFailure.nonRetryable(
       `The rollout of ${name} in ${namespace} cannot finish (${state.text}): ${obstacle.text}.`,
       failureTypes.rolloutBlocked,
     );
   }
-}
 
-/** How long it is since one more pod got ready. */
-class LastProgress {
-  private ready = -1;
-  private at = Date.now();
-  msWithout(ready: number): number {
-    if (ready > this.ready) this.at = Date.now();
-    this.ready = ready;
-    return Date.now() - this.at;
+  async function handedBack(words: string): Promise<Effect> {
+    const { text } = await handBackStatefulSet(clusters, mandate);
+    return { changed: true, text: `${words}${ended(deleted)} ${text}` };
   }
 }
 
