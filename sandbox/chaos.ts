@@ -19,13 +19,22 @@ import { repository } from './setup/folders.mjs';
 
 const options = new Command('npm run chaos --')
   .description('Kills workers, cuts connections and worse, at every request of every procedure.')
+  .option('--scenarios <words>', 'only scenarios whose name has these words', '')
   .option('--only <words>', 'only cases whose name has these words, such as "kill before"', '')
+  .option('--every <number>', 'only every so many-th case, for a sample', Number, 1)
   .option('--programs <number>', 'random programs after the cases', Number, 20)
   .option('--seed <number>', 'seed of the first random program; the next has the next', Number, 1)
   .option('--lanes <number>', 'how many at a time, each with a Temporal of its own', Number, 3)
   .option('--list', 'only name the cases')
   .parse()
-  .opts<{ only: string; programs: number; seed: number; lanes: number; list?: boolean }>();
+  .opts<{
+    scenarios: string;
+    only: string;
+    programs: number;
+    seed: number;
+    lanes: number;
+    list?: boolean;
+  }>();
 
 /** Something to try in a lane. */
 interface Trial {
@@ -43,7 +52,9 @@ try {
   const variables = await up({ dir, readyMs: 300, without, signal: stop.signal });
   Object.assign(process.env, variables);
   for (let count = 0; count < options.lanes; count++) lanes.push(await Lane.open());
-  const trials = (await allTrials()).filter(({ name }) => name.includes(options.only));
+  const trials = (await allTrials())
+    .filter(({ name }) => name.includes(options.only))
+    .filter((_, index) => index % options.every === 0);
   if (options.list) for (const { name } of trials) process.stdout.write(`${name}\n`);
   else report(await tryAll(trials), await replayAll());
 } finally {
@@ -52,35 +63,41 @@ try {
 }
 
 async function allTrials(): Promise<Trial[]> {
-  const [first] = lanes;
-  if (!first) throw new Error('There must be at least one lane.');
+  const wanted = scenarios.filter(({ name }) => name.includes(options.scenarios));
   const trials: Trial[] = [];
-  for (const scenario of scenarios) {
-    const cases = casesOf(await inPeace(first, scenario));
+  await inLanes(wanted, async (scenario, lane) => {
+    const cases = casesOf(await inPeace(lane, scenario));
     trials.push(...cases.map((one) => ({ name: nameOf(one), run: tryCase.bind(null, one) })));
-  }
+  });
   for (let seed = options.seed; seed < options.seed + options.programs; seed++) {
     trials.push({ name: `random program ${seed}`, run: (lane) => tryProgram(lane, seed) });
   }
   return trials;
 }
 
-/** Tries all, as many at a time as there are lanes, until there are none left or it is interrupted. */
-async function tryAll(trials: readonly Trial[]): Promise<Verdict[]> {
-  const waiting = [...trials];
-  const verdicts: Verdict[] = [];
+/** Does something with each item, as many at a time as there are lanes, until it is interrupted. */
+async function inLanes<T>(items: readonly T[], act: (item: T, lane: Lane) => Promise<void>) {
+  const waiting = [...items];
   const work = async (lane: Lane) => {
     for (let next = waiting.shift(); next && !stop.signal.aborted; next = waiting.shift()) {
-      const verdict = await next.run(lane);
-      verdicts.push(verdict);
-      const { name, seconds, isReached, difference } = verdict;
-      const mark = difference ? 'BAD ' : isReached ? 'ok  ' : 'none';
-      const count = `${verdicts.length}/${trials.length}`;
-      process.stdout.write(`${mark} ${count} ${seconds.toFixed(1)} s  ${name}\n`);
-      if (difference) process.stdout.write(`${difference}\n`);
+      await act(next, lane);
     }
   };
   await Promise.all(lanes.map(work));
+}
+
+/** Tries all and tells how each went. */
+async function tryAll(trials: readonly Trial[]): Promise<Verdict[]> {
+  const verdicts: Verdict[] = [];
+  await inLanes(trials, async (trial, lane) => {
+    const verdict = await trial.run(lane);
+    verdicts.push(verdict);
+    const { name, seconds, isReached, difference } = verdict;
+    const mark = difference ? 'BAD ' : isReached ? 'ok  ' : 'none';
+    const count = `${verdicts.length}/${trials.length}`;
+    process.stdout.write(`${mark} ${count} ${seconds.toFixed(1)} s  ${name}\n`);
+    if (difference) process.stdout.write(`${difference}\n`);
+  });
   return verdicts;
 }
 
