@@ -30,6 +30,7 @@ const options = new Command('npm run chaos --')
   .opts<{
     scenarios: string;
     only: string;
+    every: number;
     programs: number;
     seed: number;
     lanes: number;
