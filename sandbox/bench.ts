@@ -15,6 +15,7 @@ import type { Row } from './bench/row.ts';
 import { benchRestart } from './bench/restart.ts';
 import { benchServices } from './bench/services.ts';
 import { benchStart } from './bench/start.ts';
+import { benchStatefulSet } from './bench/stateful-set.ts';
 import { benchWaiting } from './bench/waiting.ts';
 import { down, up } from './sandbox.ts';
 import { repository } from './setup/folders.mjs';
@@ -26,6 +27,7 @@ const benches = {
   services: benchServices,
   helm: benchHelm,
   'blue-green': benchBlueGreen,
+  'stateful-set': benchStatefulSet,
   restart: benchRestart,
   waiting: benchWaiting,
 };

@@ -3,11 +3,13 @@
  * released: runs that are in flight when a new version is deployed look like them.
  * KEEP_HISTORIES=1 makes those of today, beside the older ones (docs/changing-workflows.md).
  */
-import { beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import proto from '@temporalio/proto';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { Lane } from '../sandbox/chaos/lane.ts';
 import { replay } from '../sandbox/chaos/replay.ts';
+import { scenarios } from '../sandbox/chaos/scenarios.ts';
 import { workflowBundle } from '../src/workers/workflow-bundle.ts';
 import { eventually } from './support/eventually.ts';
 import { useRollbackEnvironment } from './support/rollback-environment.ts';
@@ -32,6 +34,31 @@ test('runs that are in flight go on with today’s workflows', async () => {
 
 const keep = process.env.KEEP_HISTORIES === '1' ? describe : describe.skip;
 
+function write(name: string, history: object): void {
+  const readable = History.toObject(History.fromObject(history), {
+    ...{ longs: String, enums: String, bytes: String },
+  });
+  const day = new Date().toISOString().slice(0, 10);
+  writeFileSync(join(folder, `${day}-${name}.json`), `${JSON.stringify(readable)}\n`);
+}
+
+keep('histories of every procedure are kept', () => {
+  let lane: Lane;
+  beforeAll(async () => {
+    lane = await Lane.open();
+  });
+  afterAll(() => lane.close());
+
+  test.each(scenarios.map((scenario) => [scenario.name, scenario] as const))(
+    '%s',
+    async (name, scenario) => {
+      const { outcome } = await lane.play(scenario);
+      expect(outcome).toBe(scenario.outcome);
+      write(name.toLowerCase().replaceAll(/[^a-z]+/g, '-'), lane.lastHistory.history);
+    },
+  );
+});
+
 keep('histories of today are kept', () => {
   const [v1, v2, never] = ['wakala/api:1.0.0', 'wakala/api:2.0.0', 'wakala/api:1.0.0-broken'];
   const red = { health: { url: 'http://127.0.0.1:1/health', retries: 0 } };
@@ -41,15 +68,10 @@ keep('histories of today are kept', () => {
       rules: [{ name: 'leads', when: { targets: ['*/lead'] }, need: { 'team-lead': 1 } }],
     },
   });
-  const day = new Date().toISOString().slice(0, 10);
 
   async function save(state: string, workflowId: string): Promise<void> {
     const history = await env.client.workflow.getHandle(workflowId).fetchHistory();
-    const file = join(folder, `${day}-deployment-${state}.json`);
-    const readable = History.toObject(History.fromObject(history), {
-      ...{ longs: String, enums: String, bytes: String },
-    });
-    writeFileSync(file, `${JSON.stringify(readable)}\n`);
+    write(`deployment-${state}`, history);
   }
 
   beforeAll(async () => {
