@@ -7,8 +7,7 @@ import { sidesOf } from '../kubernetes/canary/canary-change.ts';
 import { canaryTraffic, readMesh, readRouters } from '../kubernetes/canary/mesh.ts';
 import { readReadiness } from '../kubernetes/canary/sides.ts';
 import type { Comparison } from '../kubernetes/deployment/compare-revisions.ts';
-import { follow } from '../kubernetes/follow.ts';
-import { followUntil } from '../kubernetes/follow-until.ts';
+import { followUntil, into, named } from '../kubernetes/follow-until.ts';
 import { inWords, objectPath, readTarget } from '../kubernetes/objects.ts';
 import type { Progress } from '../progress.ts';
 import type { AbortMandate } from './abort-change.ts';
@@ -36,14 +35,11 @@ export async function abortRollout(
     return { changed: isChanged, text: `${what} tries its update again, from the first step.` };
   }
   const rollouts = new Map<string, Rollout>();
-  const query = { fieldSelector: `metadata.name=${target.name}` };
   const giveUp = Date.now() + turnedWithinMs;
   await followUntil(
     progress,
-    [
-      (changed, signal) =>
-        follow(cluster, rolloutsPath(target.namespace), query, rollouts, changed, signal),
-    ],
+    cluster,
+    [into(rollouts, rolloutsPath(target.namespace), named(target.name))],
     async () => {
       const routers = await readRouters(cluster, target.namespace);
       const [traffic] = canaryTraffic(routers, sidesOf(mandate.change).canary);

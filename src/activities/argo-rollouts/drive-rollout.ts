@@ -9,8 +9,7 @@ import {
   KubernetesError,
 } from '../kubernetes/api.ts';
 import { deploymentPath, type Deployment } from '../kubernetes/deployment/revisions.ts';
-import { follow } from '../kubernetes/follow.ts';
-import { followUntil } from '../kubernetes/follow-until.ts';
+import { followUntil, into, named } from '../kubernetes/follow-until.ts';
 import { inWords, objectPath, readTarget } from '../kubernetes/objects.ts';
 import { templateDigest } from '../kubernetes/templates.ts';
 import type { Progress } from '../progress.ts';
@@ -40,23 +39,12 @@ export async function driveRollout(
   const { to } = rolloutEnds(mandate);
   const generation = await generationOf(cluster, mandate);
   const rollouts = new Map<string, Rollout>();
-  const query = { fieldSelector: `metadata.name=${name}` };
-  /** Before the first list, one that is not there is not known to be gone. */
-  let isListed = false;
   let degradedSince: number | undefined;
   const text = await followUntil(
     progress,
-    [
-      (changed, signal) => {
-        const noted = () => {
-          isListed = true;
-          changed();
-        };
-        return follow(cluster, rolloutsPath(namespace), query, rollouts, noted, signal);
-      },
-    ],
+    cluster,
+    [into(rollouts, rolloutsPath(namespace), named(name))],
     async () => {
-      if (!isListed) return undefined;
       const rollout = rollouts.get(name);
       if (rollout?.metadata?.uid !== uid) throw stale(`${what} was deleted while it went back.`);
       const { status = {}, spec } = rollout;

@@ -1,6 +1,6 @@
 import { KubernetesError, type Cluster, type ListOf } from './api.ts';
 
-interface Named {
+export interface Named {
   metadata?: { name?: string };
 }
 

@@ -14,6 +14,7 @@ import { namespaceName, objectName } from '../../contract/input.ts';
 import { CliError } from '../errors.ts';
 import { age, paint, printJson, printLine, table } from '../output.ts';
 import { helmHistory } from './helm-history.ts';
+import { printRevisions } from './revisions.ts';
 import { statefulSetHistory } from './stateful-set-history.ts';
 
 export interface ClusterOptions {
@@ -38,19 +39,7 @@ export async function history(target: string, options: ClusterOptions): Promise<
     createdAt: replicaSet.metadata?.creationTimestamp,
     changeCause: replicaSet.metadata?.annotations?.[changeCauseAnnotation],
   }));
-  if (options.json) printJson(revisions);
-  else {
-    const rows = revisions.map((entry) => [
-      `${entry.revision}${entry.current ? ' (current)' : ''}`,
-      entry.images.join(', '),
-      String(entry.ready),
-      age(entry.createdAt),
-      entry.changeCause ?? '',
-    ]);
-    for (const line of table(['REVISION', 'IMAGES', 'READY', 'AGE', 'CHANGE-CAUSE'], rows)) {
-      printLine(line);
-    }
-  }
+  printRevisions(revisions, options.json);
   return 0;
 }
 

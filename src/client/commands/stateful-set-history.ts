@@ -9,8 +9,8 @@ import {
 import { loadSettings } from '../../config/settings.ts';
 import { namespaceName, objectName } from '../../contract/input.ts';
 import { CliError } from '../errors.ts';
-import { age, printJson, printLine, table } from '../output.ts';
 import type { ClusterOptions } from './cluster.ts';
+import { printRevisions } from './revisions.ts';
 
 /** Prints a StatefulSet's revisions, newest first, with the pods of each that are ready. */
 export async function statefulSetHistory(name: string, options: ClusterOptions): Promise<number> {
@@ -37,18 +37,6 @@ export async function statefulSetHistory(name: string, options: ClusterOptions):
     createdAt: entry.controllerRevision.metadata?.creationTimestamp,
     changeCause: entry.controllerRevision.metadata?.annotations?.[changeCauseAnnotation],
   }));
-  if (options.json) printJson(revisions);
-  else {
-    const rows = revisions.map((entry) => [
-      `${entry.revision}${entry.current ? ' (current)' : ''}`,
-      entry.images.join(', '),
-      String(entry.ready),
-      age(entry.createdAt),
-      entry.changeCause ?? '',
-    ]);
-    for (const line of table(['REVISION', 'IMAGES', 'READY', 'AGE', 'CHANGE-CAUSE'], rows)) {
-      printLine(line);
-    }
-  }
+  printRevisions(revisions, options.json);
   return 0;
 }

@@ -4,8 +4,7 @@ import type { Progress } from '../../progress.ts';
 import type { Cluster, Clusters } from '../api.ts';
 import type { Deployment } from '../deployment/revisions.ts';
 import { scaleDeployment } from '../deployment/scale-deployment.ts';
-import { follow } from '../follow.ts';
-import { followUntil } from '../follow-until.ts';
+import { followUntil, into, named } from '../follow-until.ts';
 import { inWords, objectPath } from '../objects.ts';
 import { readPods } from '../pods.ts';
 import { trafficTo, whyPodsMustStay } from '../service/traffic.ts';
@@ -62,25 +61,14 @@ async function untilGone(
   progress: Progress,
 ): Promise<void> {
   const { namespace, name, uid } = target;
-  const path = objectPath('deployment', namespace);
-  const itself = { fieldSelector: `metadata.name=${name}` };
   const deployments = new Map<string, Deployment>();
-  /** Before the first list, a Deployment that is not there is not known to be gone. */
-  let listed = false;
   await followUntil(
     progress,
-    [
-      (changed, signal) => {
-        const seen = () => {
-          listed = true;
-          changed();
-        };
-        return follow(cluster, path, itself, deployments, seen, signal);
-      },
-    ],
+    cluster,
+    [into(deployments, objectPath('deployment', namespace), named(name))],
     () => {
       const deployment = deployments.get(name);
-      if (!deployment) return listed || undefined;
+      if (!deployment) return true;
       const { metadata, spec, status } = deployment;
       if (metadata?.uid !== uid || (spec?.replicas ?? 1) > 0) {
         throw stale(

@@ -6,12 +6,12 @@ import { isSurged, keptStrategy } from './annotations.ts';
 import type { Cluster, Clusters } from '../api.ts';
 import { ends, readTarget, type DeploymentMandate } from './deployment-change.ts';
 import { stale } from '../../failures.ts';
-import { Events } from '../events.ts';
-import { follow } from '../follow.ts';
+import { followUntil, into, named } from '../follow-until.ts';
 import { handBackDeployment, putStrategyBack } from './hand-back-deployment.ts';
-import { findObstacle } from './obstacles.ts';
+import { findObstacle, type Obstacle } from './obstacles.ts';
 import { scaleUpIsOnItsWay } from '../node-scale-up.ts';
 import { LastProgress, Patience, undoneWithoutProgressMs } from '../patience.ts';
+import { objectPath } from '../objects.ts';
 import { podsPath, type Pod } from '../pods.ts';
 import { rolloutState } from './rollout-state.ts';
 import { podTemplateHash, selectorOf, type Deployment } from './revisions.ts';
@@ -41,80 +41,61 @@ export async function driveRollout(
   const replicaSet = history.revisions.find(({ template }) => template === to.template)?.replicaSet;
   const hash = replicaSet ? podTemplateHash(replicaSet) : '';
 
-  const stop = new AbortController();
-  const signal = AbortSignal.any([stop.signal, progress.cancelled]);
   const deployments = new Map<string, Deployment>();
   const pods = new Map<string, Pod>();
-  const events = new Events();
-  /** Before the first list, a Deployment that is not there is not known to be gone. */
-  let listed = false;
-  const query = { labelSelector: `${selectorOf(history.deployment)},pod-template-hash=${hash}` };
-  const watches = Promise.all([
-    follow(
-      cluster,
-      `/apis/apps/v1/namespaces/${namespace}/deployments`,
-      { fieldSelector: `metadata.name=${name}` },
-      deployments,
-      () => {
-        listed = true;
-        events.notify();
-      },
-      signal,
-    ),
-    follow(cluster, podsPath(namespace), query, pods, events.notify, signal),
-  ]);
+  const labelSelector = `${selectorOf(history.deployment)},pod-template-hash=${hash}`;
+  const pace = new Patience();
+  const available = new LastProgress();
+  return followUntil(
+    progress,
+    cluster,
+    [
+      into(deployments, objectPath('deployment', namespace), named(name)),
+      into(pods, podsPath(namespace), { labelSelector }),
+    ],
+    look,
+  );
 
-  try {
-    const pace = new Patience();
-    const available = new LastProgress();
-    for (;;) {
-      await Promise.race([events.next(1000), watches]);
-      progress.cancelled.throwIfAborted();
-      const deployment = deployments.get(name);
-      if (!listed) continue;
-      assertStillOurs(deployment, mandate);
-      const state = rolloutState(deployment);
-      progress.report(state.text, state.available, state.wanted);
-      if (state.complete) {
-        return await handedBack(`${state.wanted} of ${state.wanted} replicas are available.`);
-      }
-      if (!state.observed) continue;
-      const obstacle = findObstacle(deployment, [...pods.values()]);
-      pace.see(obstacle, state.available);
-      const sinceMs = available.msWithout(state.available);
-      if (mandate.undo && sinceMs >= undoneWithoutProgressMs) {
-        return await handedBack(`The version that was left is back, and ${state.text}.`);
-      }
-      if (!obstacle) continue;
-      progress.report(`${state.text}; ${obstacle.text}`, state.available, state.wanted);
-      if (obstacle.kind === 'capacity' && replicaSet?.metadata?.name && pace.mayWake()) {
-        await wake(cluster, namespace, replicaSet.metadata.name);
-      }
-      if (!pace.isSpent(obstacle)) continue;
-      if (obstacle.kind === 'capacity') {
-        const surged = isSurged(deployment) && keptStrategy(deployment) !== undefined;
-        const { uid } = mandate.change.target;
-        if (surged && (await putStrategyBack(cluster, namespace, name, uid))) {
-          pace.restart();
-          continue;
-        }
-        if (await scaleUpIsOnItsWay(cluster, namespace, obstacle)) {
-          pace.restart();
-          continue;
-        }
-      }
-      if (mandate.undo) {
-        const words = `The version that was left is back, and ${state.text}: ${obstacle.text}.`;
-        return await handedBack(words);
-      }
-      throw ApplicationFailure.nonRetryable(
-        `The rollout of ${name} in ${namespace} cannot finish (${state.text}): ${obstacle.text}.`,
-        failureTypes.rolloutBlocked,
-      );
+  async function look(): Promise<Effect | undefined> {
+    const deployment = deployments.get(name);
+    assertStillOurs(deployment, mandate);
+    const state = rolloutState(deployment);
+    progress.report(state.text, state.available, state.wanted);
+    if (state.complete) {
+      return handedBack(`${state.wanted} of ${state.wanted} replicas are available.`);
     }
-  } finally {
-    stop.abort();
-    await watches.catch(() => undefined);
+    if (!state.observed) return undefined;
+    const obstacle = findObstacle(deployment, [...pods.values()]);
+    pace.see(obstacle, state.available);
+    const sinceMs = available.msWithout(state.available);
+    if (mandate.undo && sinceMs >= undoneWithoutProgressMs) {
+      return handedBack(`The version that was left is back, and ${state.text}.`);
+    }
+    if (!obstacle) return undefined;
+    progress.report(`${state.text}; ${obstacle.text}`, state.available, state.wanted);
+    if (obstacle.kind === 'capacity' && replicaSet?.metadata?.name && pace.mayWake()) {
+      await wake(cluster, namespace, replicaSet.metadata.name);
+    }
+    if (!pace.isSpent(obstacle)) return undefined;
+    if (obstacle.kind === 'capacity' && (await mayGetRoom(deployment, obstacle))) {
+      pace.restart();
+      return undefined;
+    }
+    if (mandate.undo) {
+      return handedBack(`The version that was left is back, and ${state.text}: ${obstacle.text}.`);
+    }
+    throw ApplicationFailure.nonRetryable(
+      `The rollout of ${name} in ${namespace} cannot finish (${state.text}): ${obstacle.text}.`,
+      failureTypes.rolloutBlocked,
+    );
+  }
+
+  /** Gives up the raised strategy; where it was not raised, a node may be on its way. */
+  async function mayGetRoom(deployment: Deployment, obstacle: Obstacle): Promise<boolean> {
+    const surged = isSurged(deployment) && keptStrategy(deployment) !== undefined;
+    const { uid } = mandate.change.target;
+    if (surged && (await putStrategyBack(cluster, namespace, name, uid))) return true;
+    return scaleUpIsOnItsWay(cluster, namespace, obstacle);
   }
 
   async function handedBack(words: string): Promise<Effect> {

@@ -5,8 +5,7 @@ import { stale } from '../../failures.ts';
 import type { Progress } from '../../progress.ts';
 import type { Cluster, Clusters } from '../api.ts';
 import { type Aspect, changeObject } from '../change-object.ts';
-import { follow } from '../follow.ts';
-import { followUntil } from '../follow-until.ts';
+import { followUntil, into, named } from '../follow-until.ts';
 import { scaleUpIsOnItsWay } from '../node-scale-up.ts';
 import { annotationPointer, inWords, objectPath, readTarget } from '../objects.ts';
 import { Patience } from '../patience.ts';
@@ -108,30 +107,15 @@ async function untilAvailable(
   const labelSelector = selectorOf(await readTarget<Deployment>(cluster, mandate.change.target));
   const patience = new Patience();
   let best = { available: -1, at: Date.now() };
-  /** Before the first list, a Deployment that is not there is not known to be gone. */
-  let listed = false;
-  const seen = (changed: () => void) => () => {
-    listed = true;
-    changed();
-  };
   return followUntil(
     progress,
+    cluster,
     [
-      (changed, signal) =>
-        follow(
-          cluster,
-          objectPath('deployment', namespace),
-          { fieldSelector: `metadata.name=${name}` },
-          deployments,
-          seen(changed),
-          signal,
-        ),
-      (changed, signal) =>
-        follow(cluster, podsPath(namespace), { labelSelector }, pods, changed, signal),
+      into(deployments, objectPath('deployment', namespace), named(name)),
+      into(pods, podsPath(namespace), { labelSelector }),
     ],
     async () => {
       const deployment = deployments.get(name);
-      if (!listed) return undefined;
       assertStillPlanned(deployment, uid, mandate);
       const { metadata, spec, status } = deployment;
       const wanted = replicasOf(deployment);

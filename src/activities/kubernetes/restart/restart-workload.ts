@@ -6,8 +6,7 @@ import type { Progress } from '../../progress.ts';
 import type { Cluster, Clusters, JsonPatchOperation } from '../api.ts';
 import { type Aspect, changeObject } from '../change-object.ts';
 import { selectorOf } from '../deployment/revisions.ts';
-import { follow } from '../follow.ts';
-import { followUntil } from '../follow-until.ts';
+import { followUntil, into, named } from '../follow-until.ts';
 import { scaleUpIsOnItsWay } from '../node-scale-up.ts';
 import { annotationPointer, inWords, objectPath, pointerToken, readTarget } from '../objects.ts';
 import { Patience } from '../patience.ts';
@@ -78,25 +77,16 @@ async function untilRestarted(
   const workloads = new Map<string, Workload>();
   const pods = new Map<string, Pod>();
   const patience = new Patience();
-  const query = { fieldSelector: `metadata.name=${name}` };
   const labelSelector = selectorOf(await readTarget<Workload>(cluster, change.target));
-  /** Before the first list, a workload that is not there is not known to be gone. */
-  let listed = false;
-  const seen = (changed: () => void) => () => {
-    listed = true;
-    changed();
-  };
   return followUntil(
     progress,
+    cluster,
     [
-      (changed, signal) =>
-        follow(cluster, objectPath(kind, namespace), query, workloads, seen(changed), signal),
-      (changed, signal) =>
-        follow(cluster, podsPath(namespace), { labelSelector }, pods, changed, signal),
+      into(workloads, objectPath(kind, namespace), named(name)),
+      into(pods, podsPath(namespace), { labelSelector }),
     ],
     async () => {
       const workload = workloads.get(name);
-      if (!listed) return undefined;
       if (workload?.metadata?.uid !== uid) {
         throw stale(`${inWords(change.target)} was deleted while it restarted.`);
       }

@@ -3,8 +3,7 @@ import { failureTypes } from '../../../contract/failures.ts';
 import type { Effect } from '../../../contract/plan.ts';
 import type { Progress } from '../../progress.ts';
 import type { Clusters } from '../api.ts';
-import { follow } from '../follow.ts';
-import { followUntil } from '../follow-until.ts';
+import { followUntil, into } from '../follow-until.ts';
 import { podsPath, type Pod } from '../pods.ts';
 import { endpointsIn, type EndpointSlice, endpointSlicesPath, slicesOf } from './endpoints.ts';
 import { selectorEnds, type SelectorMandate, stopsTraffic } from './service.ts';
@@ -29,29 +28,14 @@ export async function driveEndpoints(
   const slices = new Map<string, EndpointSlice>();
   const pods = new Map<string, Pod>();
   const giveUp = Date.now() + patienceMs;
-  /** Before the first list, nothing is known of them. */
-  let listed = false;
-  const seen = (changed: () => void) => () => {
-    listed = true;
-    changed();
-  };
   return followUntil(
     progress,
+    cluster,
     [
-      (changed, signal) =>
-        follow(
-          cluster,
-          endpointSlicesPath(namespace),
-          slicesOf(name),
-          slices,
-          seen(changed),
-          signal,
-        ),
-      (changed, signal) =>
-        follow(cluster, podsPath(namespace), { labelSelector: to }, pods, changed, signal),
+      into(slices, endpointSlicesPath(namespace), slicesOf(name)),
+      into(pods, podsPath(namespace), { labelSelector: to }),
     ],
     () => {
-      if (!listed) return undefined;
       const { ready, notReady } = endpointsIn([...slices.values()]);
       const all = [...ready, ...notReady];
       const others = all.filter((endpoint) => !pods.has(endpoint));

@@ -5,8 +5,7 @@ import { stale } from '../../failures.ts';
 import type { Progress } from '../../progress.ts';
 import { type Cluster, type Clusters, KubernetesError } from '../api.ts';
 import { selectorOf } from '../deployment/revisions.ts';
-import { follow } from '../follow.ts';
-import { followUntil } from '../follow-until.ts';
+import { followUntil, into, named } from '../follow-until.ts';
 import { scaleUpIsOnItsWay } from '../node-scale-up.ts';
 import { annotationPointer, inWords, objectPath } from '../objects.ts';
 import { LastProgress, Patience, undoneWithoutProgressMs } from '../patience.ts';
@@ -44,41 +43,18 @@ export async function driveStatefulSet(
   const deleted = new Set<string>();
   const patience = new Patience();
   const ready = new LastProgress();
-  const listed = { sets: false, pods: false };
 
   return followUntil(
     progress,
+    cluster,
     [
-      (changed, signal) =>
-        follow(
-          ...[
-            cluster,
-            objectPath(target.kind, namespace),
-            { fieldSelector: `metadata.name=${name}` },
-            sets,
-          ],
-          () => {
-            listed.sets = true;
-            changed();
-          },
-          signal,
-        ),
-      (changed, signal) =>
-        follow(
-          ...[cluster, podsPath(namespace), { labelSelector: selectorOf(found) }, pods],
-          () => {
-            listed.pods = true;
-            changed();
-          },
-          signal,
-        ),
+      into(sets, objectPath(target.kind, namespace), named(name)),
+      into(pods, podsPath(namespace), { labelSelector: selectorOf(found) }),
     ],
     look,
   );
 
   async function look(): Promise<Effect | undefined> {
-    // Before the first lists, what is not there is not known to be gone.
-    if (!listed.sets || !listed.pods) return undefined;
     const statefulSet = sets.get(name);
     assertStillOurs(statefulSet, mandate);
     const own = ownPods(statefulSet, pods.values());
