@@ -257,7 +257,10 @@ export class Lane {
     return {
       ...{ outcome, gaps, world, message },
       decisions: counted.map(({ decision, by }) => `${decision} by ${by}`),
-      steps: steps.map(({ title, state }) => ({ title, state })),
+      steps: steps.map(({ title, state }) => ({
+        title: title.replaceAll(place.namespace, 'NAMESPACE'),
+        state,
+      })),
     };
   }
 }

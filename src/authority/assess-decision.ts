@@ -4,7 +4,7 @@ import type { RunIdentity } from '../contract/plan.ts';
 import { assess, whyNotStandIn, type Approval } from './assess.ts';
 import type { AuthorityParts, Execution } from './parts.ts';
 import { TokenError } from './register.ts';
-import { needsOf } from './rules.ts';
+import { decidingRoles } from './rules.ts';
 import { starterOf, subjectOf, verifyApprovals, verifyDecision } from './verify.ts';
 
 /** What the run asks when a decision has arrived. */
@@ -70,10 +70,7 @@ async function verdictOn(
     return { ...no(text), isVoid: true };
   }
   if (isStepDecision(decision)) {
-    const deciding = [
-      ...settings.startedBy,
-      ...needsOf(seal.scope, settings).flatMap((need) => need.roles),
-    ];
+    const deciding = decidingRoles(seal.scope, settings);
     if (!roles.some((role) => deciding.includes(role))) {
       return no(`${by} has none of the roles that decide about this run: ${deciding.join(', ')}.`);
     }

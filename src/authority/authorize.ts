@@ -1,5 +1,5 @@
 import { ApplicationFailure } from '@temporalio/client';
-import type { Assessment } from '../contract/authority.ts';
+import type { Assessment, SealClaims } from '../contract/authority.ts';
 import { quoted } from '../contract/decision.ts';
 import { hashOf } from '../contract/digest.ts';
 import { failureTypes } from '../contract/failures.ts';
@@ -8,6 +8,7 @@ import { assess } from './assess.ts';
 import { hasBegun } from './has-begun.ts';
 import { nowSeconds, type AuthorityParts, type Execution } from './parts.ts';
 import { TokenError, type Register } from './register.ts';
+import { decidingRoles } from './rules.ts';
 import { starterOf, subjectOf, verifyApprovals, verifyDecision, type Subject } from './verify.ts';
 
 /**
@@ -57,7 +58,7 @@ export async function authorize(
     }
   }
   await assertGranted(undo ? 'undo' : 'begun', []);
-  if (undo && authority.abort) await assertAborted(register, authority.abort, subject, iat);
+  if (undo && authority.abort) await assertAborted(register, authority.abort, subject, seal);
 
   async function assertMayBegin(): Promise<void> {
     await register.verifySeal(authority.seal).catch(refuse);
@@ -96,12 +97,15 @@ async function assertAborted(
   register: Register,
   { token, step, attempt }: NonNullable<Authorization['abort']>,
   subject: Subject,
-  sealedAt: number,
+  { scope, iat }: SealClaims,
 ): Promise<void> {
   try {
     const about = { ...subject, step, attempt };
-    const { name, roles } = await verifyDecision(register, token, 'abort', about, 'undo', sealedAt);
-    if (roles.length === 0) throw new TokenError(`${name} has no role that may decide.`);
+    const { name, roles } = await verifyDecision(register, token, 'abort', about, 'undo', iat);
+    const deciding = decidingRoles(scope, register.settings);
+    if (!roles.some((role) => deciding.includes(role))) {
+      throw new TokenError(`${name} has none of the roles that decide about this run.`);
+    }
   } catch (error) {
     refuse(error);
   }

@@ -26,6 +26,11 @@ export function needsOf(scope: Scope, { rules }: AuthoritySettings): Need[] {
   });
 }
 
+/** Roles that decide about a step of a run: who may start it, and whom its plan needs. */
+export function decidingRoles(scope: Scope, settings: AuthoritySettings): string[] {
+  return [...settings.startedBy, ...needsOf(scope, settings).flatMap(({ roles }) => roles)];
+}
+
 /** Why the rule applies, in words; undefined where it does not. */
 function whyItApplies({ when }: Rule, { changes, regions }: Scope): string | undefined {
   const { kinds, except = [], targets, regionsOver } = when;

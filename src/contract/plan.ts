@@ -16,10 +16,11 @@ export type TargetKind =
   | 'destinationrule'
   | 'httproute'
   | 'helm-release'
+  | 'rollout'
   | OwnerKind;
 
 /**
- * Kinds of what itself changes other objects: GitOps and progressive delivery. Several runs may hold
+ * Kinds of what itself changes other objects and is held meanwhile: GitOps and progressive delivery. Several runs may hold
  * one at a time, each with a reason of its own, so none is locked; and where one stands says nothing
  * of the region that is changed, since Argo CD may be in a cluster of its own.
  */
@@ -29,7 +30,6 @@ export const ownerKinds = [
   'kustomization',
   'helmrelease',
   'canary',
-  'rollout',
 ] as const;
 export type OwnerKind = (typeof ownerKinds)[number];
 

@@ -1,4 +1,5 @@
 import { ApplicationFailure } from '@temporalio/common';
+import { lastActivityMayLiveMs } from '../../contract/activities.ts';
 import { failureTypes } from '../../contract/failures.ts';
 import type { Effect } from '../../contract/plan.ts';
 import { stale } from '../failures.ts';
@@ -8,7 +9,16 @@ import { canaryTraffic, readMesh, readRouters } from '../kubernetes/canary/mesh.
 import { readReadiness } from '../kubernetes/canary/sides.ts';
 import type { Comparison } from '../kubernetes/deployment/compare-revisions.ts';
 import { followUntil, into, named } from '../kubernetes/follow-until.ts';
-import { inWords, objectPath, readTarget } from '../kubernetes/objects.ts';
+import { markOperations } from '../kubernetes/change-object.ts';
+import { assertMayUndo } from '../kubernetes/may-undo.ts';
+import {
+  changesBy,
+  inWords,
+  markOf,
+  objectPath,
+  readTarget,
+  standingChangesBy,
+} from '../kubernetes/objects.ts';
 import type { Progress } from '../progress.ts';
 import type { AbortMandate } from './abort-change.ts';
 import { isPromoted, type Rollout, rolloutsPath } from './rollout.ts';
@@ -30,6 +40,7 @@ export async function abortRollout(
   const { target } = mandate.change;
   const cluster = clusters.of(target.context);
   const what = inWords(target);
+  await assertMayUndo(mandate, () => compareRollout(clusters, mandate));
   const isChanged = await setAbort(cluster, mandate);
   if (mandate.undo) {
     return { changed: isChanged, text: `${what} tries its update again, from the first step.` };
@@ -74,13 +85,18 @@ export async function compareRollout(
   return { beforeIsHealthier: canary > 0 && stable === 0, nothingToUndo: false, text };
 }
 
-/** Tells the controller to abort, or not to any more; false where it knew. */
-async function setAbort(cluster: Cluster, { change, undo }: AbortMandate): Promise<boolean> {
+/**
+ * Tells the controller to abort, or not to any more; false where it knew. The run notes on the Rollout
+ * that it does before it does it, so that it does not do it again after somebody has taken it back.
+ */
+async function setAbort(cluster: Cluster, mandate: AbortMandate): Promise<boolean> {
+  const { change, undo } = mandate;
   const { target, before, after } = change;
+  const path = objectPath('rollout', target.namespace, target.name);
   const wanted = (undo ? before : after).aborted;
   for (;;) {
     const rollout = await readTarget<Rollout>(cluster, target);
-    const { status, metadata } = rollout;
+    const { status } = rollout;
     if (status?.currentPodHash !== before.podHash) {
       throw stale(
         `${inWords(target)} tries another version by now: look at it, and start again if that one is bad as well.`,
@@ -92,10 +108,12 @@ async function setAbort(cluster: Cluster, { change, undo }: AbortMandate): Promi
       );
     }
     if ((status.abort ?? false) === wanted) return false;
+    const version = await noteAbort(cluster, rollout, mandate);
+    if (version === undefined) continue;
     try {
-      await cluster.patch(`${objectPath('rollout', target.namespace, target.name)}/status`, [
+      await cluster.patch(`${path}/status`, [
         { op: 'test', path: '/metadata/uid', value: target.uid },
-        { op: 'test', path: '/metadata/resourceVersion', value: metadata?.resourceVersion },
+        { op: 'test', path: '/metadata/resourceVersion', value: version },
         { op: 'add', path: '/status/abort', value: wanted },
       ]);
       return true;
@@ -103,5 +121,49 @@ async function setAbort(cluster: Cluster, { change, undo }: AbortMandate): Promi
       // A `test` failed, so it changed since it was read, as its controller does all the time.
       if (!(error instanceof KubernetesError) || ![409, 422].includes(error.status)) throw error;
     }
+  }
+}
+
+/**
+ * Notes on the Rollout what is about to be done to its status, which a patch of the status cannot do.
+ * @returns the version that was noted on; undefined where it changed since it was read
+ */
+async function noteAbort(
+  cluster: Cluster,
+  rollout: Rollout,
+  mandate: AbortMandate,
+): Promise<string | undefined> {
+  const { change, undo, run } = mandate;
+  const { target } = change;
+  const isOurs = changesBy(rollout, run).includes(change.id);
+  const stands = standingChangesBy(rollout, run).includes(change.id);
+  if (undo && !isOurs) {
+    throw stale(
+      `${inWords(target)} was not aborted by this run: there is nothing of its own to take back.`,
+    );
+  }
+  const { resourceVersion } = rollout.metadata ?? {};
+  const isNoted = isOurs && stands !== undo;
+  const sinceMs = Date.now() - Date.parse(markOf(rollout)?.at ?? '');
+  // An attempt that noted it may not have lived to do it; the next one begins soon after.
+  if (isNoted && sinceMs < lastActivityMayLiveMs + turnedWithinMs) return resourceVersion;
+  if (isNoted || (isOurs && !undo)) {
+    throw stale(
+      `This run has ${undo ? 'taken its abort back' : 'aborted the update'} of ${inWords(target)} before, and somebody has changed that since: find out who, and start a new run if it needs another rollback.`,
+    );
+  }
+  try {
+    const marked = await cluster.patch<Rollout>(
+      objectPath('rollout', target.namespace, target.name),
+      [
+        { op: 'test', path: '/metadata/uid', value: target.uid },
+        { op: 'test', path: '/metadata/resourceVersion', value: resourceVersion },
+        ...markOperations(rollout, mandate),
+      ],
+    );
+    return marked.metadata?.resourceVersion;
+  } catch (error) {
+    if (error instanceof KubernetesError && [409, 422].includes(error.status)) return undefined;
+    throw error;
   }
 }

@@ -7,7 +7,12 @@ import type { PodTemplate } from '../kubernetes/templates.ts';
 export interface ManifestObject {
   apiVersion: string;
   kind: string;
-  metadata: { name: string; namespace?: string; annotations?: Record<string, string> };
+  metadata: {
+    name: string;
+    namespace?: string;
+    labels?: Record<string, string>;
+    annotations?: Record<string, string>;
+  };
   spec?: { template?: PodTemplate; [field: string]: unknown };
   [field: string]: unknown;
 }

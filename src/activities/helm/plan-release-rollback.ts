@@ -6,6 +6,8 @@ import type { Change, Plan, Target } from '../../contract/plan.ts';
 import { refused } from '../failures.ts';
 import type { Cluster, Clusters } from '../kubernetes/api.ts';
 import type { KubernetesObject } from '../kubernetes/objects.ts';
+import { findReleaseOwners } from '../owners/find-owners.ts';
+import { OwnerLookup } from '../owners/lookup.ts';
 import { plannedChecks } from '../verification/planned-checks.ts';
 import { isGood, lastGood } from './choose-revision.ts';
 import { migrations } from './hooks.ts';
@@ -51,15 +53,20 @@ export async function planReleaseRollback(
   const already = wanted.content === current.content && current.status === 'deployed';
   const changes = already ? [] : changesOf(target, current, wanted, settings.helm.migrations);
   const images = [old, now].map(imagesIn);
+  const lookup = new OwnerLookup(clusters, cluster, settings);
+  const owners = already ? undefined : await findReleaseOwners(lookup, [...old.values()]);
   return digestPlan({
     procedure: 'helm',
-    targets: [target],
-    changes,
+    targets: [target, ...(owners?.targets ?? [])],
+    changes: [...changes, ...(owners?.changes ?? [])],
     summary: already
       ? standsThere(history, current, workloads)
       : `Release ${name} in ${namespace} goes from revision ${inWords(current)} back to revision ${inWords(wanted)}: ${images.join(' -> ')}.`,
     differences: manifestDifferences(old, now),
-    warnings: already ? [] : await releaseWarnings(cluster, history, current, wanted),
+    warnings: [
+      ...(owners?.warnings ?? []),
+      ...(already ? [] : await releaseWarnings(cluster, history, current, wanted)),
+    ],
     checks: already ? [] : plannedChecks(serviceName, service),
     estimateSeconds: already ? 0 : helmSeconds + podSeconds,
   });

@@ -13,7 +13,7 @@ import { isRunning, readHookJobs } from './hooks.ts';
 import { parseManifest } from './manifest.ts';
 import { isOf, makerOf, notesOf, type RollbackNote, writeNote } from './notes.ts';
 import { ends, type ReleaseMandate } from './release-change.ts';
-import { type Release, ReleaseHistory, type RevisionRecord } from './releases.ts';
+import { type Release, readRecords, ReleaseHistory, type RevisionRecord } from './releases.ts';
 import { superviseHelm } from './supervise-helm.ts';
 
 /** A release that is another one at every look is somebody else's work in progress. */
@@ -36,11 +36,10 @@ export async function rollBackRelease(
   mandate: ReleaseMandate,
   progress: Progress,
 ): Promise<Effect> {
-  const { target, after } = mandate.change;
+  const { target } = mandate.change;
   const cluster = clusters.of(target.context);
   await assertHelm(settings);
   for (let attempt = 1; attempt <= attempts; attempt++) {
-    const readAt = Date.now();
     const history = await ReleaseHistory.read(cluster, target.namespace, target.name);
     const current = await assertExpected(history, mandate);
     if (current.isThere) return finish(cluster, history, current, mandate);
@@ -54,11 +53,15 @@ export async function rollBackRelease(
       if (error instanceof KubernetesError && [409, 422].includes(error.status)) continue;
       throw error;
     }
-    if (Date.now() - readAt > freshMs) continue;
+    const readAt = Date.now();
+    const [newest] = await readRecords(cluster, target.namespace, target.name);
+    const { revision, status } = current.release;
+    const isSame = newest?.revision === revision && newest.status === status;
+    if (!isSame || Date.now() - readAt > freshMs) continue;
     await superviseHelm(cluster, settings, mandate, source, progress);
   }
   throw ApplicationFailure.retryable(
-    `${inWords(target)} does not come to rest at the content of revision ${after.revision}: looking again.`,
+    `${inWords(target)} is another one at every look, or the cluster answers more slowly than within ${freshMs / 1000} s: looking again.`,
     failureTypes.unreachable,
   );
 }

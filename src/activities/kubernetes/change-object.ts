@@ -103,12 +103,12 @@ function pathOf({ kind, namespace, name }: Target): string {
   return objectPath(kind, namespace, name);
 }
 
-/** Notes on the object that this run makes the mandate's change. */
+/** Notes on the object that this run makes the mandate's change, or takes it back. */
 export function markOperations(
   object: KubernetesObject,
-  { run, change }: Pick<Mandate, 'run' | 'change'>,
+  { run, change, undo }: Pick<Mandate, 'run' | 'change' | 'undo'>,
 ): JsonPatchOperation[] {
-  const { key, value } = markAfter(object, run, change.id);
+  const { key, value } = markAfter(object, run, change.id, undo);
   if (!object.metadata?.annotations) {
     return [{ op: 'add', path: '/metadata/annotations', value: { [key]: value } }];
   }

@@ -3,10 +3,10 @@ import type { RunIdentity, Target } from '../../contract/plan.ts';
 import { isOf, notesOf } from '../helm/notes.ts';
 import { readRecords } from '../helm/releases.ts';
 import type { Cluster } from './api.ts';
-import { restoredRollback, wasRestoredBy } from './deployment/annotations.ts';
-import { changesBy, type KubernetesObject, markOf, objectPath } from './objects.ts';
+import { restoredRollback, standsRestoredBy } from './deployment/annotations.ts';
+import { type KubernetesObject, markOf, objectPath, standingChangesBy } from './objects.ts';
 
-/** Whether the run has changed the target already. */
+/** Whether the run has changed the target, and not taken that back. */
 export async function hasChanged(
   cluster: Cluster,
   { kind, namespace, name }: Target,
@@ -17,7 +17,10 @@ export async function hasChanged(
     return notes.some((note) => isOf(note, run));
   }
   const object = await cluster.find<KubernetesObject>(objectPath(kind, namespace, name));
-  return object !== undefined && (changesBy(object, run).length > 0 || wasRestoredBy(object, run));
+  return (
+    object !== undefined &&
+    (standingChangesBy(object, run).length > 0 || standsRestoredBy(object, run))
+  );
 }
 
 /** When a run last changed the object of this name, whichever its UID; ISO 8601. */

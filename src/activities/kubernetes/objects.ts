@@ -128,6 +128,8 @@ export const markAnnotation = 'rollback-workflows/changed-by';
 export interface Mark extends RunIdentity {
   /** Ids of the run's changes of this object, in order. */
   changes: string[];
+  /** Those of them that it has taken back. */
+  undone?: string[];
   /** ISO 8601. */
   at: string;
 }
@@ -144,15 +146,28 @@ export function changesBy(object: KubernetesObject, run: RunIdentity): string[] 
   return isOurs ? mark.changes : [];
 }
 
-/** The annotation with which this run notes its change of the object. */
+/** Ids of this run's changes of the object that it has not taken back. */
+export function standingChangesBy(object: KubernetesObject, run: RunIdentity): string[] {
+  const undone = markOf(object)?.undone ?? [];
+  return changesBy(object, run).filter((change) => !undone.includes(change));
+}
+
+/** The annotation with which this run notes its change of the object, or that it takes it back. */
 export function markAfter(
   object: KubernetesObject,
   { workflowId, firstRunId }: RunIdentity,
   change: string,
+  undo = false,
 ): { key: string; value: string } {
-  const earlier = changesBy(object, { workflowId, firstRunId });
+  const run = { workflowId, firstRunId };
+  const earlier = changesBy(object, run);
   const changes = earlier.includes(change) ? earlier : [...earlier, change];
-  const mark: Mark = { workflowId, firstRunId, changes, at: new Date().toISOString() };
+  const standing = standingChangesBy(object, run);
+  const undone = changes.filter((id) => (id === change ? undo : !standing.includes(id)));
+  const mark: Mark = {
+    ...{ ...run, changes, at: new Date().toISOString() },
+    ...(undone.length > 0 ? { undone } : {}),
+  };
   return { key: markAnnotation, value: JSON.stringify(mark) };
 }
 

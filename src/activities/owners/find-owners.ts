@@ -8,6 +8,7 @@ import {
   rolloutsPath,
 } from '../argo-rollouts/rollout.ts';
 import { canariesPath, type Canary, canaryOf } from '../flagger/canary.ts';
+import { findAppliers } from '../flux/find-appliers.ts';
 import type { Wire } from '../kubernetes/api.ts';
 import type { KubernetesObject } from '../kubernetes/objects.ts';
 import { findApplying, type Found, ownerName } from './applying.ts';
@@ -39,24 +40,47 @@ export async function findOwners(
   ...objects: KubernetesObject[]
 ): Promise<Owners> {
   const each = await Promise.all(objects.map((object) => ownersOf(lookup, object)));
-  const holdings = inOrder(each.flatMap(({ found }) => found)).map(holdingOf);
-  const changes = holdings.flatMap(({ change }) => change ?? []);
-  const warnings = [
-    ...lookup.warnings,
-    ...each.flatMap((one) => one.warnings),
-    ...holdings.flatMap(({ words }) => words),
-  ];
-  const all: Owners = {
-    warnings: [...new Set(warnings)],
-    changes,
-    targets: changes.map(({ target }) => target),
-  };
+  const all = held(
+    lookup,
+    each.flatMap(({ found }) => found),
+    each.flatMap((one) => one.warnings),
+  );
   for (const { refusal, canary, rollout } of each) {
     if (refusal !== undefined) all.refusal ??= refusal;
     if (canary) all.canary ??= canary;
     if (rollout) all.rollout ??= rollout;
   }
   return all;
+}
+
+/** Finds who in Flux makes a Helm release, by what it notes on all that the release has, and their owners. */
+export async function findReleaseOwners(
+  lookup: OwnerLookup,
+  objects: readonly KubernetesObject[],
+): Promise<Owners> {
+  const { cluster } = lookup;
+  const appliers = await Promise.all(
+    objects.map((object) => findAppliers(lookup, cluster, object, undefined)),
+  );
+  const makers = appliers.flat().filter(({ kind }) => kind === 'helmrelease');
+  const found = await Promise.all(
+    makers.map(async (maker): Promise<Found[]> => {
+      const behind = findApplying(lookup, cluster, maker.object, ownerName(maker), 1);
+      return [{ ...maker, distance: 0, through: undefined }, ...(await behind)];
+    }),
+  );
+  return held(lookup, found.flat(), []);
+}
+
+function held(lookup: OwnerLookup, found: Found[], warnings: readonly string[]): Owners {
+  const holdings = inOrder(found).map(holdingOf);
+  const changes = holdings.flatMap(({ change }) => change ?? []);
+  const words = holdings.flatMap((holding) => holding.words);
+  return {
+    warnings: [...new Set([...lookup.warnings, ...warnings, ...words])],
+    changes,
+    targets: changes.map(({ target }) => target),
+  };
 }
 
 /** An item of a list as an object that says what it is, as `findOwners` takes it. */

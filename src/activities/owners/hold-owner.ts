@@ -12,12 +12,15 @@ import {
   KubernetesError,
 } from '../kubernetes/api.ts';
 import { markOperations } from '../kubernetes/change-object.ts';
+import type { Comparison } from '../kubernetes/deployment/compare-revisions.ts';
+import { hasChanged } from '../kubernetes/last-change.ts';
+import { assertMayUndo } from '../kubernetes/may-undo.ts';
 import {
-  changesBy,
   inWords,
   type KubernetesObject,
   objectPath,
   readTarget,
+  standingChangesBy,
 } from '../kubernetes/objects.ts';
 import {
   forgetOperations,
@@ -45,13 +48,33 @@ export type Step = { done: Effect } | { operations: JsonPatchOperation[]; text: 
 
 /**
  * Holds the owner for this run, or with an undo lets it go.
- * @throws PlanStale where it is not as the plan found it, or somebody has let it go since.
+ * @throws PlanStale where it is not as the plan found it, or somebody has let it go since, and as
+ *   assertMayUndo does.
  */
 export async function holdOwner(clusters: Clusters, mandate: OwnerMandate): Promise<Effect> {
   const { undo, run } = mandate;
+  await assertMayUndo(mandate, () => compareProtected(clusters, mandate));
   return undo
     ? patchOwner(clusters, mandate, (seen) => letGo(mandate.change.target, seen, isReasonOf(run)))
     : patchOwner(clusters, mandate, (seen) => toHold(mandate, seen));
+}
+
+/** Whether the owner would put nothing back that this run has done. */
+async function compareProtected(
+  clusters: Clusters,
+  { plan, run, change }: OwnerMandate,
+): Promise<Comparison> {
+  const { region } = change.target;
+  const targets = plan.targets.filter((target) => !isOwner(target) && target.region === region);
+  const changed = await Promise.all(
+    targets.map((target) => hasChanged(clusters.of(target.context), target, run)),
+  );
+  const names = targets.filter((_, index) => changed[index]).map(inWords);
+  return {
+    beforeIsHealthier: names.length === 0,
+    nothingToUndo: false,
+    text: `it would put its own version of ${names.join(', ')} back`,
+  };
 }
 
 /** What holds the owner for the mandate's run. */
@@ -59,7 +82,7 @@ function toHold(mandate: OwnerMandate, { object, policy, value, hold }: Seen): S
   const { change, run } = mandate;
   const what = inWords(change.target);
   const isHeld = policy.isHeld(value);
-  const wasOurs = changesBy(object, run).includes(change.id);
+  const wasOurs = standingChangesBy(object, run).includes(change.id);
   if (hold?.reasons.some(isReasonOf(run)) && isHeld) {
     return { done: { changed: true, text: `${what} is paused.` } };
   }

@@ -185,14 +185,16 @@ function breakerCommands({ kind, target, before, after }: BreakerChange): string
   const keys = Object.keys(after);
   const read = keys.map((key) => `{{with index .data ${JSON.stringify(key)}}}{{.}}{{end}}`);
   const template = `{{.metadata.uid}}{{if .data}} ${read.join(' ')}{{end}}`;
-  const seen = [uid, ...keys.map((key) => before[key] ?? '')].join(' ');
+  const inState = (state: BreakerChange['before']) =>
+    [uid, ...keys.map((key) => state[key] ?? '')].join(' ');
+  const [seen, wanted] = [inState(before), inState(after)];
+  const values = `$(${kubectl} get configmap ${quote(name)} -o ${quote(`go-template=${template}`)})`;
   const patch = { data: after };
   return [
-    `if [ "$(${kubectl} get configmap ${quote(name)} -o ${quote(`go-template=${template}`)})" = ${quote(seen)} ]; then`,
+    `if [ "${values}" = ${quote(seen)} ]; then`,
     `  ${kubectl} patch configmap ${quote(name)} --type=merge -p ${quote(JSON.stringify(patch))} || exit 1`,
-    'else',
-    `  echo 'ConfigMap ${name} has other values by now: nothing is changed.' >&2; exit 1`,
     'fi',
+    `[ "${values}" = ${quote(wanted)} ] || { echo 'ConfigMap ${name} has other values by now: nothing more is done.' >&2; exit 1; }`,
   ];
 }
 
@@ -264,7 +266,7 @@ function deploymentCommands({ target, before, after }: DeploymentChange): string
       ? [
           `  echo 'It is paused: set its image back by hand, then kubectl rollout resume.' >&2; exit 1`,
         ]
-      : [`  ${undo}`]),
+      : [`  ${undo} || exit 1`]),
     'else',
     `  echo 'Deployment ${name} is no longer at revision ${before.revision ?? '(none)'}: nothing is changed.' >&2`,
     'fi',
@@ -285,7 +287,7 @@ function helmCommands({ target, before, after }: ReleaseChange): string[] {
   const seen = `$(${newest}) $(${uidOf(before.revision)}) $(${uidOf(after.revision)})`;
   return [
     `if [ "${seen}" = '${before.revision} ${before.record} ${after.record}' ]; then`,
-    `  ${helm} rollback ${quote(name)} ${after.revision} --wait --history-max 0`,
+    `  ${helm} rollback ${quote(name)} ${after.revision} --wait --history-max 0 || exit 1`,
     'else',
     `  echo 'Release ${name} is no longer at revision ${before.revision}: nothing is changed.' >&2`,
     'fi',

@@ -23,6 +23,8 @@ export interface Breaker {
   state: BreakerState;
   open: Values;
   closed: Values;
+  /** What it was opened with before, where it was opened once more by other values. */
+  earlier?: Values;
   run: string;
   /** ISO 8601; when it came into this state. */
   at: string;

@@ -3,6 +3,7 @@ import type { Effect } from '../../../contract/plan.ts';
 import { stale } from '../../failures.ts';
 import type { Clusters, JsonPatchOperation } from '../api.ts';
 import { type Aspect, changeObject } from '../change-object.ts';
+import { assertMayUndo } from '../may-undo.ts';
 import { annotationPointer, inWords, pointerToken } from '../objects.ts';
 import {
   type Breaker,
@@ -16,6 +17,7 @@ import {
   type Values,
   valuesOf,
 } from './breaker.ts';
+import { compareBreaker } from './compare-breaker.ts';
 
 /**
  * Opens a circuit breaker, closes it, or takes either back, by exactly the keys of the plan. The values
@@ -29,13 +31,18 @@ export async function setBreaker(
   mandate: BreakerMandate,
 ): Promise<Effect> {
   const { change, undo } = mandate;
+  await assertMayUndo(mandate, () => compareBreaker(clusters, mandate));
   const keys = Object.keys(change.after);
   const state = stateAfter(mandate);
   const aspect: Aspect<ConfigMap, Values> = {
     stateOf: (configMap) => shortened(valuesOf(configMap, keys)),
     operations(configMap, to) {
       const noted = breakerOf(configMap);
-      const values = state === 'open' && !undo ? settings.circuitBreaker.open : noted?.[state];
+      const opens = state === 'open' && !undo;
+      // One that was open before, by other values, is open again.
+      const reopened = undo && state === 'closed' ? noted?.earlier : undefined;
+      const values = reopened ?? (opens ? settings.circuitBreaker.open : noted?.[state]);
+      const next = reopened ? 'open' : state;
       if (!values || !isSameValues(values, to)) {
         throw stale(
           `${inWords(change.target)}: what the plan wants is not what ${undo || state === 'closed' ? 'was noted on it' : 'the settings say'}. Nothing was changed; start again.`,
@@ -43,14 +50,15 @@ export async function setBreaker(
       }
       const now = valuesOf(configMap, keys);
       const breaker: Breaker = {
-        state,
-        open: state === 'open' ? values : now,
+        state: next,
+        open: next === 'open' ? values : now,
         // Opened once more by other values, it still goes back to what was there at first.
-        closed: state === 'closed' ? values : noted?.state === 'open' ? noted.closed : now,
+        closed: next === 'closed' ? values : noted?.state === 'open' ? noted.closed : now,
+        ...(noted?.state === 'open' && opens ? { earlier: noted.open } : {}),
         run: mandate.run.workflowId,
         at: new Date().toISOString(),
       };
-      const isUndone = state === 'closed' && undo;
+      const isUndone = next === 'closed' && undo;
       return [
         ...valueOperations(configMap, values),
         isUndone

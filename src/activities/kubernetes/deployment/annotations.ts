@@ -34,6 +34,8 @@ export interface Restored {
   firstRunId: string;
   /** ISO 8601. */
   at: string;
+  /** Whether the run has taken it back. It stays noted, so that nothing of that run does it again. */
+  undone?: true;
 }
 
 /** What is raised for a rollout with all pods at once. */
@@ -68,9 +70,15 @@ export function standingRollbackOf(
   const restored = restoredRollback(workload);
   const isStanding =
     current !== undefined &&
+    restored?.undone !== true &&
     restored?.to?.template === current.template &&
     restored.to.revision === current.revision;
   return isStanding ? restored : undefined;
+}
+
+/** Whether the last rollback was this run's, and was not taken back by it. */
+export function standsRestoredBy(deployment: KubernetesObject, run: RunIdentity): boolean {
+  return wasRestoredBy(deployment, run) && restoredRollback(deployment)?.undone !== true;
 }
 
 /** Whether the last rollback of `deployment` was this run's. */

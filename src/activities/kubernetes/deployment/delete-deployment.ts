@@ -20,7 +20,7 @@ const attempts = 10;
  * Deletes a Deployment that has no replicas, is as it was planned and gets no traffic. There is no way
  * back: its history goes with it.
  * @throws RolloutBlocked where it still has replicas or a Service needs its pods.
- * @throws PlanStale where another version is in it, or another Deployment has its name.
+ * @throws PlanStale where another version is in it, or another Deployment has its name; asked to undo.
  */
 export async function deleteDeployment(
   clusters: Clusters,
@@ -30,6 +30,7 @@ export async function deleteDeployment(
   const cluster = clusters.of(target.context);
   const path = objectPath('deployment', target.namespace, target.name);
   const what = inWords(target);
+  if (mandate.undo) throw stale(`${what}: a deletion cannot be taken back. Nothing was changed.`);
   for (let attempt = 1; ; attempt++) {
     const deployment = await cluster.find<Deployment>(path);
     // An earlier attempt of this very run may have done it and not lived to say so.

@@ -4,6 +4,8 @@ import {
   isSurged,
   keptStrategy,
   restoredAnnotation,
+  restoredRollback,
+  standsRestoredBy,
   wasRestoredBy,
   strategyAnnotation,
   surgeStrategy,
@@ -93,14 +95,13 @@ export async function restoreTemplate(
  */
 function assertOnce(history: RevisionHistory, mandate: DeploymentMandate): void {
   const { name, namespace } = mandate.change.target;
-  const ours = wasRestoredBy(history.deployment, mandate.run);
   if (!mandate.undo) {
-    if (!ours) return;
+    if (!wasRestoredBy(history.deployment, mandate.run)) return;
     throw stale(
       `This run has rolled Deployment ${name} in ${namespace} back before, and somebody has deployed ${standing(history)} again since: start a new run if it needs another rollback.`,
     );
   }
-  if (!ours) {
+  if (!standsRestoredBy(history.deployment, mandate.run)) {
     throw stale(
       `Deployment ${name} in ${namespace} was not rolled back by this run, or was rolled back again since: there is nothing of its own to take back.`,
     );
@@ -179,17 +180,19 @@ function annotationsAfter(
   for (const [key, value] of Object.entries(replicaSet.metadata?.annotations ?? {})) {
     if (!ofTheReplicaSet.has(key) && !isOwnAnnotation(key)) annotations[key] = value;
   }
-  delete annotations[restoredAnnotation];
-  if (!mandate.undo) {
-    const { before, after } = mandate.change;
-    annotations[restoredAnnotation] = JSON.stringify({
-      from: { revision: before.revision, template: before.template },
-      to: { revision: nextRevision(revisions, replicaSet), template: after.template },
-      run: mandate.run.workflowId,
-      firstRunId: mandate.run.firstRunId,
-      at: new Date().toISOString(),
-    } satisfies Restored);
-  }
+  const { before, after } = mandate.change;
+  const noted = mandate.undo ? restoredRollback(deployment) : undefined;
+  annotations[restoredAnnotation] = JSON.stringify(
+    noted
+      ? ({ ...noted, at: new Date().toISOString(), undone: true } satisfies Restored)
+      : ({
+          from: { revision: before.revision, template: before.template },
+          to: { revision: nextRevision(revisions, replicaSet), template: after.template },
+          run: mandate.run.workflowId,
+          firstRunId: mandate.run.firstRunId,
+          at: new Date().toISOString(),
+        } satisfies Restored),
+  );
   if (surge) {
     // What a terminated run kept is older than the strategy that it raised; where somebody has set
     // another since, what was kept is of no use.

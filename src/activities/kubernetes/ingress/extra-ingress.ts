@@ -3,6 +3,8 @@ import type { Change, Effect, Mandate } from '../../../contract/plan.ts';
 import { stale } from '../../failures.ts';
 import { KubernetesError, type Cluster, type Clusters, type ListOf } from '../api.ts';
 import { changesBy, inWords, markAfter, objectPath } from '../objects.ts';
+import { assertMayUndo } from '../may-undo.ts';
+import { compareRedirect } from './compare-redirect.ts';
 import { backendOf, type Ingress, isAbout } from './ingress.ts';
 import { assertServed } from './maintenance.ts';
 
@@ -44,6 +46,7 @@ export async function setExtraIngress(clusters: Clusters, mandate: ExtraMandate)
   const { change, undo } = mandate;
   const cluster = clusters.of(change.target.context);
   const to = undo ? change.before : change.after;
+  if (!to.exists) await assertMayUndo(mandate, () => compareRedirect(clusters, mandate));
   return to.exists ? make(cluster, mandate, to) : remove(cluster, mandate, to.host);
 }
 

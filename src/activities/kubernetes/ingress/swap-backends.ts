@@ -5,7 +5,10 @@ import type { Effect } from '../../../contract/plan.ts';
 import { stale } from '../../failures.ts';
 import type { Cluster, Clusters, JsonPatchOperation } from '../api.ts';
 import { type Aspect, changeObject } from '../change-object.ts';
-import { annotationPointer, inWords, readTarget } from '../objects.ts';
+import type { Comparison } from '../deployment/compare-revisions.ts';
+import { assertMayUndo } from '../may-undo.ts';
+import { annotationPointer, inWords, markOf, readTarget } from '../objects.ts';
+import { compareRedirect } from './compare-redirect.ts';
 import {
   type BackendsMandate,
   type BackendsReference,
@@ -20,11 +23,14 @@ import {
 } from './ingress.ts';
 import { assertServed, servingOf } from './maintenance.ts';
 
+/** A run that fails does so by then. */
+const pageMayReturnMs = 15 * 60_000;
+
 /**
  * Sends the host's traffic that comes by this Ingress to the maintenance Service, or back to where it
  * went before, as was noted on the Ingress then. Other hosts' rules and certificates stay.
  * @throws RolloutBlocked where nobody would answer there.
- * @throws PlanStale as changeObject does.
+ * @throws PlanStale as changeObject and assertMayUndo do.
  */
 export async function swapBackends(clusters: Clusters, mandate: BackendsMandate): Promise<Effect> {
   const { change, undo } = mandate;
@@ -32,6 +38,9 @@ export async function swapBackends(clusters: Clusters, mandate: BackendsMandate)
   const cluster = clusters.of(target.context);
   const to = undo ? change.before : change.after;
   const maintenance = maintenanceOf(to);
+  if (change.after.service !== null) {
+    await assertMayUndo(mandate, () => compareRedirect(clusters, mandate));
+  } else await assertMayUndo(mandate, () => compareReturn(cluster, mandate));
   if (maintenance) await assertServed(cluster, target.namespace, maintenance);
   else if (!undo) await assertAnyServes(cluster, mandate);
 
@@ -66,6 +75,17 @@ export async function swapBackends(clusters: Clusters, mandate: BackendsMandate)
     },
   };
   return changeObject(clusters, narrowed, aspect);
+}
+
+/** The page may come back by itself for a while: what was shown before was the page as well. */
+async function compareReturn(cluster: Cluster, { change }: BackendsMandate): Promise<Comparison> {
+  const at = markOf(await readTarget<Ingress>(cluster, change.target))?.at;
+  const sinceMs = Date.now() - Date.parse(at ?? '');
+  return {
+    beforeIsHealthier: sinceMs < pageMayReturnMs,
+    nothingToUndo: at === undefined,
+    text: `the redirect was taken back at ${at}`,
+  };
 }
 
 function maintenanceOf({ service, port }: BackendsReference): Maintenance | undefined {

@@ -3,7 +3,11 @@ import { failureTypes } from '../../../contract/failures.ts';
 import type { Effect } from '../../../contract/plan.ts';
 import { stale } from '../../failures.ts';
 import type { Clusters, JsonPatchOperation } from '../api.ts';
+import { compareColours } from '../blue-green/compare-colours.ts';
 import { type Aspect, changeObject } from '../change-object.ts';
+import type { Comparison } from '../deployment/compare-revisions.ts';
+import { hasChanged } from '../last-change.ts';
+import { assertMayUndo } from '../may-undo.ts';
 import { pointerToken } from '../objects.ts';
 import { readDeployments } from './carriers.ts';
 import { readyPods } from './endpoints.ts';
@@ -30,7 +34,7 @@ const selectorAspect: Aspect<Service, SelectorReference> = {
  * for it, unless the plan wants to stop it; an undo may go back to what serves nobody where nobody is
  * served now either.
  * @throws RolloutBlocked where no pod that the selector matches is ready; nothing was changed.
- * @throws PlanStale as changeObject does.
+ * @throws PlanStale as changeObject and assertMayUndo do.
  */
 export async function switchSelector(
   clusters: Clusters,
@@ -39,6 +43,7 @@ export async function switchSelector(
   const { context, namespace, name } = mandate.change.target;
   const cluster = clusters.of(context);
   const { from, to } = selectorEnds(mandate);
+  await assertMayUndo(mandate, () => compareTraffic(clusters, mandate));
   if (mandate.change.kind === 'service/selector' && !isOneLabelAway(from, to)) {
     throw stale(
       `${to} differs from ${from} by more than the value of one label: Service ${name} in ${namespace} is switched between colours only. Nothing was changed.`,
@@ -64,6 +69,26 @@ export async function switchSelector(
       ...noteOperations(service, deployments, mandate),
     ],
   });
+}
+
+/**
+ * Whether traffic may go back by itself to where it went. To one that was stopped only where the run
+ * has changed nothing behind it that still stands; to stop it again is always a person's decision.
+ */
+async function compareTraffic(clusters: Clusters, mandate: SelectorMandate): Promise<Comparison> {
+  const { change, plan, run } = mandate;
+  if (change.kind === 'service/selector') return compareColours(clusters, mandate);
+  const cluster = clusters.of(change.target.context);
+  const behind = plan.targets.filter(
+    ({ kind, context }) => kind === 'statefulset' && context === change.target.context,
+  );
+  const changed = await Promise.all(behind.map((target) => hasChanged(cluster, target, run)));
+  const isStop = change.kind === 'service/stop';
+  return {
+    beforeIsHealthier: isStop && !changed.includes(true),
+    nothingToUndo: false,
+    text: isStop ? 'what is behind it was changed by this run' : 'it would stop the traffic',
+  };
 }
 
 function isOneLabelAway(from: string, to: string): boolean {

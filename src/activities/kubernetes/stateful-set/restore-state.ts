@@ -123,7 +123,9 @@ async function note(cluster: Cluster, mandate: StateMandate, id: string): Promis
         path: '/metadata/resourceVersion',
         value: statefulSet.metadata?.resourceVersion,
       },
-      ...markOperations(statefulSet, { run: mandate.run, change: { ...mandate.change, id } }),
+      ...markOperations(statefulSet, {
+        ...{ run: mandate.run, change: { ...mandate.change, id }, undo: false },
+      }),
     ]);
   });
 }

@@ -1,7 +1,13 @@
 import type { Effect } from '../../../contract/plan.ts';
 import { stale } from '../../failures.ts';
 import { type Cluster, type Clusters, type JsonPatchOperation, KubernetesError } from '../api.ts';
-import { type Restored, restoredAnnotation, wasRestoredBy } from '../deployment/annotations.ts';
+import {
+  type Restored,
+  restoredAnnotation,
+  restoredRollback,
+  standsRestoredBy,
+  wasRestoredBy,
+} from '../deployment/annotations.ts';
 import { annotationPointer, inWords, objectPath } from '../objects.ts';
 import { imagesOf } from '../templates.ts';
 import { healthOf } from './compare-stateful-set.ts';
@@ -73,14 +79,13 @@ async function assertOnce(
   mandate: TemplateMandate,
 ): Promise<void> {
   const what = inWords(mandate.change.target);
-  const ours = wasRestoredBy(history.statefulSet, mandate.run);
   if (!mandate.undo) {
-    if (!ours) return;
+    if (!wasRestoredBy(history.statefulSet, mandate.run)) return;
     throw stale(
       `This run has rolled ${what} back before, and somebody has deployed ${standing(history)} again since: start a new run if it needs another rollback.`,
     );
   }
-  if (!ours) {
+  if (!standsRestoredBy(history.statefulSet, mandate.run)) {
     throw stale(
       `${what} was not rolled back by this run, or was rolled back again since: there is nothing of its own to take back.`,
     );
@@ -110,30 +115,25 @@ function patchTo(
   revision: StatefulSetRevision,
 ): Promise<StatefulSet> {
   const { kind, namespace, name, uid } = change.target;
-  const note = {
+  const noted = undo ? restoredRollback(statefulSet) : undefined;
+  const note: Restored = {
+    ...{ run: run.workflowId, firstRunId: run.firstRunId, at: new Date().toISOString() },
     from: { revision: change.before.revision, template: change.before.template },
     to: { revision: nextRevision(revisions, revision), template: change.after.template },
-    ...{ run: run.workflowId, firstRunId: run.firstRunId, at: new Date().toISOString() },
-  } satisfies Restored;
+    ...(noted ? { ...noted, at: new Date().toISOString(), undone: true } : {}),
+  };
   const { annotations } = statefulSet.metadata ?? {};
   const path = annotationPointer(restoredAnnotation);
-  const noted: JsonPatchOperation[] = undo
-    ? [{ op: 'remove', path }]
-    : annotations
-      ? [{ op: 'add', path, value: JSON.stringify(note) }]
-      : [
-          {
-            op: 'add',
-            path: '/metadata/annotations',
-            value: { [restoredAnnotation]: JSON.stringify(note) },
-          },
-        ];
+  const value = JSON.stringify(note);
+  const notes: JsonPatchOperation = annotations
+    ? { op: 'add', path, value }
+    : { op: 'add', path: '/metadata/annotations', value: { [restoredAnnotation]: value } };
   return cluster.patch<StatefulSet>(objectPath(kind, namespace, name), [
     // The generation counts every change of the spec and none of the status.
     { op: 'test', path: '/metadata/uid', value: uid },
     { op: 'test', path: '/metadata/generation', value: statefulSet.metadata?.generation },
     { op: 'replace', path: '/spec/template', value: templateOf(revision.controllerRevision) },
-    ...noted,
+    notes,
   ]);
 }
 

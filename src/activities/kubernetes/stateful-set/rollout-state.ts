@@ -68,6 +68,10 @@ export function nextToDelete(
     .filter((pod) => ordinalOf(pod) >= fromOrdinal && revisionOf(pod) !== revision)
     .sort((one, other) => ordinalOf(other) - ordinalOf(one));
   const stuck = outdated.find(isStuck);
+  // While a new pod starts, the controller waits for that one: another one less may be too many.
+  const isStarting =
+    pods.length < replicas || pods.some((pod) => revisionOf(pod) === revision && !isReady(pod));
+  if (stuck && isStarting) return undefined;
   if (stuck || by === 'controller') return stuck;
   const minReadySeconds = spec?.minReadySeconds ?? 0;
   const serving = pods.filter(
