@@ -24,16 +24,22 @@ export class Regions {
   private readonly client: Client;
   private readonly clusters: Clusters;
   private readonly regions: () => Record<string, { context: string }>;
+  private readonly ofSameService: (target: Target) => Target[];
 
-  /** @param regions the settings' regions by name, as they are at the moment */
+  /**
+   * @param regions the settings' regions by name, as they are at the moment
+   * @param ofSameService all that a target's service consists of
+   */
   constructor(
     client: Client,
     clusters: Clusters,
     regions: () => Record<string, { context: string }>,
+    ofSameService: (target: Target) => Target[],
   ) {
     this.client = client;
     this.clusters = clusters;
     this.regions = regions;
+    this.ofSameService = ofSameService;
   }
 
   private get contexts(): Map<string, string> {
@@ -106,7 +112,12 @@ export class Regions {
   }
 
   private async wasChangedIn(region: string, target: Target): Promise<boolean> {
-    const found = await Promise.all([this.isMarked(region, target), this.isNoted(region, target)]);
+    const found = await Promise.all(
+      this.ofSameService(target).flatMap((one) => [
+        this.isMarked(region, one),
+        this.isNoted(region, one),
+      ]),
+    );
     return found.includes(true);
   }
 

@@ -25,6 +25,21 @@ export function findService(
   return found ?? ['', undefined];
 }
 
+/**
+ * A target and all else that the service consists of which it belongs to: who rolls back its
+ * Deployment in one place and its Helm release in another changes one service in two.
+ */
+export function ofSameService(settings: Settings, target: Target): Target[] {
+  const [, service] = findService(settings, target);
+  if (!service) return [target];
+  const namespace = service.namespace ?? settings.kubernetes.namespace;
+  const others = (Object.keys(fieldOf) as (keyof typeof fieldOf)[]).flatMap((kind) => {
+    const name = service[fieldOf[kind] ?? 'service'];
+    return name === undefined || kind === target.kind ? [] : [{ ...target, kind, namespace, name }];
+  });
+  return [target, ...others];
+}
+
 /** The settings as they are in a region: each service with what differs there. */
 export function settingsIn(settings: Settings, region: string | undefined): Settings {
   if (region === undefined) return settings;

@@ -8,7 +8,7 @@ import { Authority } from '../authority/authority.ts';
 import type { SigningKey } from '../authority/private-key.ts';
 import { Regions } from '../authority/regions.ts';
 import type { RegisterSource } from '../authority/register.ts';
-import { findService } from '../config/services.ts';
+import { findService, ofSameService } from '../config/services.ts';
 import { type LoadedSettings, SettingsError } from '../config/settings.ts';
 import { isOwner } from '../contract/plan.ts';
 import { taskQueue } from '../contract/run.ts';
@@ -55,7 +55,10 @@ export function createWorker({
   const locks = new Locks(client);
   const authority = new Authority({
     ...{ source: register, key, client, namespace, clusters, tell },
-    regions: new Regions(client, clusters, () => register.settings.regions),
+    regions: new Regions(
+      ...([client, clusters, () => register.settings.regions] as const),
+      (target) => ofSameService(register.settings, target),
+    ),
     measureErrorRate: ({ targets, changes }, limit) => {
       // Owners, and copies that go back with what they are of, have no rate of their own.
       const copies = changes.filter(({ after }) => after.copyOf !== undefined);
