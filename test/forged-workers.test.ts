@@ -1,9 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { kustomization } from '../sandbox/kubernetes/owner-manifests.ts';
 import type { DeploymentChange } from '../src/activities/kubernetes/deployment/deployment-change.ts';
 import { signStart } from '../src/authority/start.ts';
 import type { Mandate, Planned, RunIdentity } from '../src/contract/plan.ts';
 import { sealedPlanQuery, startMemo, type SealedPlan } from '../src/contract/run.ts';
+import { makeColours, untilServed } from './support/colours.ts';
 import { Forger, type ForgedRun } from './support/forger.ts';
+import { deploymentManifest } from './support/manifests.ts';
 import { keyOf } from './support/people.ts';
 import { useRollbackEnvironment } from './support/rollback-environment.ts';
 
@@ -34,6 +37,12 @@ function mandateOf({ plan, seal }: SealedPlan, run: RunIdentity, own: Partial<Ma
   } satisfies Mandate;
 }
 
+/** The mandate for another change of the plan. */
+function mandateFor(planned: SealedPlan, run: RunIdentity, kind: string) {
+  const change = planned.plan.changes.find((one) => one.kind === kind);
+  return mandateOf(planned, run, { change });
+}
+
 /** Lets the project's workers plan for a forged run. */
 async function planFor(run: ForgedRun, deployment: string, more: object = {}) {
   const input = { deployment, namespace: env.cluster.namespace, ...more };
@@ -41,8 +50,9 @@ async function planFor(run: ForgedRun, deployment: string, more: object = {}) {
 }
 
 /** A forged run whose start an on-call engineer has signed, all the same. */
-async function signedRun(workflowId: string, deployment: string): Promise<ForgedRun> {
-  const input = { deployment, namespace: env.cluster.namespace };
+async function signedRun(workflowId: string, target: string | object): Promise<ForgedRun> {
+  const asked = typeof target === 'string' ? { deployment: target } : target;
+  const input = { ...asked, namespace: env.cluster.namespace };
   const start = await signStart(await keyOf('on-call'), {
     ...{ namespace: 'default', workflowId, workflowType: 'forged', input },
   });
@@ -162,6 +172,55 @@ describe('even with the signature of an on-call engineer, altered workflow code'
     expect(again.type).toBe('PlanStale');
     expect(again.message).toContain('This run has rolled Deployment signed');
     expect(await env.cluster.image('signed')).toBe(v2);
+    await run.end();
+  });
+
+  test('lets nobody who deploys from git put the bad version back', async () => {
+    const { namespace } = env.cluster;
+    const labels = {
+      'kustomize.toolkit.fluxcd.io/name': 'owned',
+      'kustomize.toolkit.fluxcd.io/namespace': namespace,
+    };
+    await env.cluster.apply([kustomization('owned')]);
+    for (const image of [v1, v2]) {
+      await env.cluster.apply([deploymentManifest('owned', image, { labels })]);
+      await env.cluster.rollout('owned');
+    }
+    const run = await signedRun('forged-owner', 'owned');
+    const planned = await planFor(run, 'owned');
+    const hold = mandateFor(planned, run.identity, 'owner/hold');
+    const suspended = async () =>
+      (await env.cluster.get<{ spec: { suspend?: boolean } }>('kustomization', 'owned')).spec
+        .suspend;
+
+    await run.call('owners.hold', hold);
+    await run.call('owners.hold', { ...hold, undo: true });
+    expect(await suspended()).toBeUndefined();
+    await run.call('owners.hold', hold);
+    await run.call(restore, mandateFor(planned, run.identity, 'deployment/template'));
+    const undo = await run.refused('owners.hold', { ...hold, undo: true });
+
+    expect(undo.type).toBe('PlanStale');
+    expect(undo.message).toContain('it would put its own version of Deployment owned');
+    expect(await suspended()).toBe(true);
+    await run.end();
+  });
+
+  test('sends no traffic back to the colour that was left', async () => {
+    await makeColours(env.cluster, 'web');
+    const run = await signedRun('forged-colour', { service: 'web' });
+    const planned = (await run.call('kubernetes.planBlueGreenRollback', {
+      ...{ service: 'web', namespace: env.cluster.namespace },
+    })) as Planned<unknown>;
+    const mandate = mandateFor(planned, run.identity, 'service/selector');
+
+    await run.call('kubernetes.switchSelector', mandate);
+    await untilServed(env.cluster, 'web', 'blue', 2);
+    const undo = await run.refused('kubernetes.switchSelector', { ...mandate, undo: true });
+
+    expect(undo.type).toBe('PlanStale');
+    expect(undo.message).toContain('nobody has signed that it goes back');
+    await untilServed(env.cluster, 'web', 'blue', 2);
     await run.end();
   });
 });
