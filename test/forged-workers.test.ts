@@ -188,7 +188,7 @@ describe('even with the signature of an on-call engineer, altered workflow code'
     }
     const run = await signedRun('forged-owner', 'owned');
     const planned = await planFor(run, 'owned');
-    const hold = mandateFor(planned, run.identity, 'owner/hold');
+    const hold = mandateFor(planned, run.identity, 'owner/pause');
     const suspended = async () =>
       (await env.cluster.get<{ spec: { suspend?: boolean } }>('kustomization', 'owned')).spec
         .suspend;

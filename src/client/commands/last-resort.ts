@@ -10,6 +10,7 @@ import type { ReleaseChange } from '../../activities/helm/release-change.ts';
 import { secretName } from '../../activities/helm/releases.ts';
 import { revisionAnnotation } from '../../activities/kubernetes/deployment/revisions.ts';
 import { fieldPatch } from '../../activities/kubernetes/fields.ts';
+import { restartedAnnotation } from '../../activities/kubernetes/templates.ts';
 import type { ExtraChange } from '../../activities/kubernetes/ingress/extra-ingress.ts';
 import { backendOf, type BackendsChange } from '../../activities/kubernetes/ingress/ingress.ts';
 import { labelsOf, type SelectorChange } from '../../activities/kubernetes/service/service.ts';
@@ -208,7 +209,7 @@ function onceItIsWell(lines: string[]): string[] {
 
 /** There only: the plan does not have what was there before, and the way back needs it. */
 function backendsCommands(change: BackendsChange): string[] {
-  const { target, after } = change;
+  const { target, before, after } = change;
   if (after.service === null || after.port === null) return byRunOnly(change);
   const { name, uid } = target;
   const kubectl = kubectlFor(target);
@@ -218,10 +219,13 @@ function backendsCommands(change: BackendsChange): string[] {
     `{{range $i, $rule := .spec.rules}}{{if eq (or .host "") "${after.host}"}}{{with .http}}{{range $j, $path := .paths}}` +
     `,{"op":"replace","path":"/spec/rules/{{$i}}/http/paths/{{$j}}/backend","value":${backend}}` +
     `{{end}}{{end}}{{end}}{{end}}`;
-  const file = quote(`ingress-${name}.before.yaml`);
+  // Of what stands there now, so that neither a second run nor an earlier night's file is in its place.
+  const file = quote(`ingress-${name}.${before.backends.slice(0, 8)}.before.yaml`);
   return [
     `[ -e ${file} ] || ${kubectl} get ingress ${quote(name)} -o yaml > ${file} # for the way back, which is by hand then`,
-    `${kubectl} patch ingress ${quote(name)} --type=json -p "[$(${kubectl} get ingress ${quote(name)} -o ${quote(`go-template=${template}`)})]"`,
+    `operations="$(${kubectl} get ingress ${quote(name)} -o ${quote(`go-template=${template}`)})"`,
+    `case "$operations" in *replace*) ;; *) echo 'Ingress ${name} has no path for ${after.host}: change its default backend by hand.' >&2; exit 1;; esac`,
+    `${kubectl} patch ingress ${quote(name)} --type=json -p "[$operations]" || exit 1`,
   ];
 }
 
@@ -243,13 +247,15 @@ function extraCommands(change: ExtraChange): string[] {
   ];
 }
 
-/** Behind the change of the ConfigMap, which is made once. */
+/** As `kubectl rollout restart`, but by the time at which this was printed: run twice, it restarts once. */
 function restartCommands({ target }: Change): string[] {
   const kubectl = kubectlFor(target);
   const workload = `${target.kind}/${quote(target.name)}`;
+  const annotations = { [restartedAnnotation]: new Date().toISOString() };
+  const patch = JSON.stringify({ spec: { template: { metadata: { annotations } } } });
   return [
-    `${kubectl} rollout restart ${workload}`,
-    `${kubectl} rollout status ${workload} --timeout=10m`,
+    `${kubectl} patch ${workload} --type=merge -p ${quote(patch)} || exit 1`,
+    `${kubectl} rollout status ${workload} --timeout=10m || exit 1`,
   ];
 }
 
