@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
+import { helmRelease } from '../sandbox/kubernetes/owner-manifests.ts';
 import { helmCommand, TestReleases } from './support/releases.ts';
 import { useRollbackEnvironment } from './support/rollback-environment.ts';
 
@@ -9,6 +10,27 @@ const env = useRollbackEnvironment(
   { procedure: 'helm' },
 );
 const releases = new TestReleases(() => env.cluster);
+
+test.concurrent('a release that Flux has made is not upgraded again at once', async () => {
+  const { namespace } = env.cluster;
+  await env.cluster.apply([helmRelease('shop')]);
+  const flux = (field: string) => `labels.helm\\.toolkit\\.fluxcd\\.io/${field}`;
+  for (const image of [v1, v2]) {
+    await releases.release('flux', {
+      image,
+      [flux('name')]: 'shop',
+      [flux('namespace')]: namespace,
+    });
+  }
+
+  const result = await env.run({ release: 'flux' });
+
+  expect(result.outcome).toBe('rolled-back');
+  expect(result.steps[0]?.title).toBe(`Pause helmrelease ${namespace}/shop`);
+  const { spec } = await env.cluster.get<{ spec: object }>('helmrelease', 'shop');
+  expect(spec).toMatchObject({ suspend: true });
+  expect(await releases.image('flux')).toBe(v1);
+});
 
 describe('a release goes back', () => {
   test.concurrent('to what helm would restore, object by object, in one new revision', async () => {
