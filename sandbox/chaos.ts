@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DefaultLogger, Runtime } from '@temporalio/worker';
 import { Command } from 'commander';
+import { activityClasses } from '../src/contract/activities.ts';
 import { workflowBundle } from '../src/workers/workflow-bundle.ts';
 import { Lane } from './chaos/lane.ts';
 import { casesOf, inPeace, nameOf, tryCase, type Verdict } from './chaos/matrix.ts';
@@ -66,14 +67,29 @@ try {
 async function allTrials(): Promise<Trial[]> {
   const wanted = scenarios.filter(({ name }) => name.includes(options.scenarios));
   const trials: Trial[] = [];
+  const played = new Set<string>();
   await inLanes(wanted, async (scenario, lane) => {
-    const cases = casesOf(await inPeace(lane, scenario));
+    const peace = await inPeace(lane, scenario);
+    for (const activity of peace.activities) played.add(activity);
+    const cases = casesOf(peace);
     trials.push(...cases.map((one) => ({ name: nameOf(one), run: tryCase.bind(null, one) })));
   });
+  if (options.scenarios === '') assertAllPlayed(played);
   for (let seed = options.seed; seed < options.seed + options.programs; seed++) {
     trials.push({ name: `random program ${seed}`, run: (lane) => tryProgram(lane, seed) });
   }
   return trials;
+}
+
+/** Every activity must be in a scenario, but for those that only regions have: chaos has one cluster. */
+function assertAllPlayed(played: ReadonlySet<string>): void {
+  const ofRegions = ['authority.findRegions', 'authority.joinRegions'];
+  const missing = Object.keys(activityClasses).filter(
+    (name) => !played.has(name) && !ofRegions.includes(name),
+  );
+  if (missing.length > 0 && !stop.signal.aborted) {
+    throw new Error(`No scenario has these activities: ${missing.join(', ')}.`);
+  }
 }
 
 /** Does something with each item, as many at a time as there are lanes, until it is interrupted. */

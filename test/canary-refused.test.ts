@@ -7,6 +7,7 @@ import {
   istioCanary,
   to,
   virtualService,
+  weightedRollout,
 } from '../sandbox/kubernetes/canaries.ts';
 import { serviceManifest } from '../sandbox/kubernetes/manifests.ts';
 import type { AbortChange } from '../src/activities/argo-rollouts/abort-change.ts';
@@ -266,17 +267,7 @@ describe('it is refused, with what to do instead, and nothing is changed', () =>
 describe('where Argo Rollouts sets the weights', () => {
   /** A canary of a Rollout, of which its controller says this. */
   async function rolled(name: string, status: object): Promise<void> {
-    await make([
-      ...istioCanary(name),
-      {
-        ...{ apiVersion: 'argoproj.io/v1alpha1', kind: 'Rollout', metadata: { name } },
-        spec: {
-          selector: { matchLabels: { app: name } },
-          workloadRef: { apiVersion: 'apps/v1', kind: 'Deployment', name },
-          strategy: { canary: { trafficRouting: { istio: { virtualService: { name } } } } },
-        },
-      },
-    ]);
+    await make([...istioCanary(name), weightedRollout(name)]);
     await env.cluster.rollout(`${name}-stable`);
     await say(name, status);
   }

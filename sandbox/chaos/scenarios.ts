@@ -1,6 +1,6 @@
 /**
  * Every procedure in the situations in which it is disturbed. Together they run every activity of
- * the contract, which a test demands of them.
+ * the contract, which `npm run chaos` demands of them.
  */
 import type { Scenario } from './scenario.ts';
 import { blueGreenScenarios } from './scenarios/blue-green.ts';

@@ -65,6 +65,18 @@ export function istioCanary(name: string, wanted: CanaryWanted = {}): object[] {
   ];
 }
 
+/** A Rollout that sets the weights of the service's VirtualService. */
+export function weightedRollout(name: string): object {
+  return {
+    ...{ apiVersion: 'argoproj.io/v1alpha1', kind: 'Rollout', metadata: { name } },
+    spec: {
+      selector: { matchLabels: { app: name } },
+      workloadRef: { apiVersion: 'apps/v1', kind: 'Deployment', name },
+      strategy: { canary: { trafficRouting: { istio: { virtualService: { name } } } } },
+    },
+  };
+}
+
 /** A canary on the Gateway API: Services NAME-stable and NAME-canary behind one HTTPRoute. */
 export function gatewayCanary(name: string, wanted: CanaryWanted = {}): object[] {
   return [

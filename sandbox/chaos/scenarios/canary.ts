@@ -1,6 +1,6 @@
 /** The rollback of a canary, on Istio and on the Gateway API. */
 import { execa } from 'execa';
-import { gatewayCanary, istioCanary } from '../../kubernetes/canaries.ts';
+import { gatewayCanary, istioCanary, to, weightedRollout } from '../../kubernetes/canaries.ts';
 import type { Place } from '../place.ts';
 import type { Scenario } from '../scenario.ts';
 
@@ -24,7 +24,42 @@ export const canaryScenarios: readonly Scenario[] = [
     outcome: 'aborted',
     world: canaryWorld,
   },
+  {
+    name: 'canary of a Rollout is aborted, and that is taken back',
+    settings: ({ namespace, health }) => settings(namespace, `${health}/red`),
+    async prepare(place) {
+      const args = await prepare(place, [...istioCanary(name), weightedRollout(name)]);
+      await patch(place, 'rollout', { status: { currentPodHash: 'new', stableRS: 'old' } });
+      return args;
+    },
+    async people(place) {
+      await place.look(async () => (await statusOf(place)).abort === true);
+      // What its controller does then.
+      const route = [to(name, 'stable', { weight: 100 }), to(name, 'canary', { weight: 0 })];
+      await patch(place, 'virtualservice', { spec: { http: [{ route }] } });
+      await place.decideWhen('paused', 'abort', 'on-call');
+    },
+    outcome: 'aborted',
+    async world(place) {
+      const { status } = await place.get<Rollout>('rollout', name);
+      return { ...(await canaryWorld(place)), abort: status?.abort };
+    },
+  },
 ];
+
+interface Rollout {
+  status?: { abort?: boolean };
+}
+
+async function statusOf(place: Place): Promise<NonNullable<Rollout['status']>> {
+  return (await place.get<Rollout>('rollout', name)).status ?? {};
+}
+
+/** Changes the object of the service's name; what a controller says goes to its status. */
+async function patch({ kubectl }: Place, kind: string, fields: object): Promise<void> {
+  const status = 'status' in fields ? ['--subresource=status'] : [];
+  await kubectl('patch', kind, name, ...status, '--type=merge', '-p', JSON.stringify(fields));
+}
 
 function settings(namespace: string, url: string): object {
   const checks = { health: { url, retries: 0 } };
@@ -47,7 +82,7 @@ interface Item {
 }
 
 /** What is there of the service, with every change of its spec counted, so that one made twice is seen. */
-async function canaryWorld({ kubectl }: Place): Promise<unknown> {
+async function canaryWorld({ kubectl }: Place): Promise<object> {
   const kinds = 'deployments,virtualservices,destinationrules,httproutes';
   const { items } = JSON.parse(await kubectl('get', kinds, '-o', 'json')) as { items: Item[] };
   const pods = await kubectl('get', 'pods', '-o', 'jsonpath={.items[*].metadata.labels.version}');
