@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+import { statefulSetManifests } from '../sandbox/kubernetes/manifests.ts';
 import { restoredAnnotation } from '../src/activities/kubernetes/deployment/annotations.ts';
 import { tokenTypes } from '../src/contract/decision.ts';
 import type { Planned } from '../src/contract/plan.ts';
@@ -48,6 +49,7 @@ beforeAll(async () => {
 });
 const env = useRollbackEnvironment({
   regions: { eu: { context: 'eu' }, us: { context: 'us' } },
+  services: { shop: { deployment: 'shop', statefulSet: 'shop-store' } },
 });
 /** The second region: a cluster of its own, with the same namespace. */
 let us: TestCluster;
@@ -94,6 +96,23 @@ test('one region after the other within the hour is more than one region, and th
   expect((await env.decide(id, 'approve', 'cto')).counted).toBe(true);
   expect((await env.result(id)).outcome).toBe('rolled-back');
   expect(await us.image('split')).toBe(v1);
+});
+
+test('another procedure on the same service in another region does not get past it', async () => {
+  const { namespace } = env.cluster;
+  await env.cluster.history('shop', 1, v1, v2);
+  for (const image of [v1, v2]) {
+    await us.apply(statefulSetManifests('shop-store', image, { replicas: 1 }));
+    await us.kubectl('rollout', 'status', 'statefulset/shop-store', '--timeout=60s');
+  }
+  expect((await env.run({ deployment: 'shop', context: 'eu' })).outcome).toBe('rolled-back');
+
+  const input = { statefulSet: 'shop-store', namespace, context: 'us', skipBackup: true };
+  const id = await env.startAs('on-call', input, undefined, 'statefulset');
+
+  expect((await env.untilWaiting(id)).authority?.missing).toMatch(chief);
+  await env.decide(id, 'reject', 'on-call', { note: 'only to see' });
+  await env.result(id);
 });
 
 test('who ends the mark in Temporal, or takes the note off the object, does not get past it', async () => {
