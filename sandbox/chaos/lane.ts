@@ -254,13 +254,15 @@ export class Lane {
       if (JSON.stringify(next) === JSON.stringify(world) || Date.now() > giveUp) break;
       world = next;
     }
+    const told = steps.map(({ title, state }) => ({
+      title: title.replaceAll(place.namespace, 'NAMESPACE'),
+      state,
+    }));
+    if (scenario.sideBySide) told.sort((one, other) => one.title.localeCompare(other.title));
     return {
       ...{ outcome, gaps, world, message },
       decisions: counted.map(({ decision, by }) => `${decision} by ${by}`),
-      steps: steps.map(({ title, state }) => ({
-        title: title.replaceAll(place.namespace, 'NAMESPACE'),
-        state,
-      })),
+      steps: told,
     };
   }
 }

@@ -9,6 +9,8 @@ export interface Situation {
   prepare(place: Place): Promise<string[]>;
   /** What people do while it runs. */
   people?(place: Place): Promise<void>;
+  /** Whether steps go side by side, so that nothing tells which begins first. */
+  sideBySide?: boolean;
   /** What outside systems have at the end, without what differs from run to run. */
   world(place: Place): Promise<unknown>;
 }

@@ -19,6 +19,7 @@ export const servicesScenarios: readonly Scenario[] = [
       return ['services', ...names, '-n', place.namespace];
     },
     outcome: 'rolled-back',
+    sideBySide: true,
     world: (place: Place) => Promise.all(names.map((name) => deploymentWorld(place, name))),
   },
 ];
