@@ -27,6 +27,9 @@ export async function* benchBlueGreen(rounds: number): AsyncGenerator<Row> {
         const watch = watchFewest(twins[who]);
         times[who].push(await timed(turns[who]));
         fewest[who] = Math.min(fewest[who], await watch.stop());
+        // What is deleted in the background must not cost the next one time.
+        const left = ['pods', '-l', `version=${from}`, '--timeout=60s'];
+        await execa('kubectl', ['-n', twins[who], 'wait', '--for=delete', ...left]);
       }
     }
     const ratios = times.ours.map((ms, round) => ms / (times.kubectl[round] ?? Number.NaN));
@@ -54,9 +57,15 @@ async function makeColours(namespace: string): Promise<void> {
   const input = JSON.stringify({ apiVersion: 'v1', kind: 'List', items });
   await execa('kubectl', ['-n', namespace, 'apply', '-f', '-'], { input });
   await status(namespace, 'web-green');
-  const condition = `jsonpath={.endpoints[${replicas - 1}].conditions.ready}=true`;
-  const slices = ['endpointslices', '-l', 'kubernetes.io/service-name=web'];
-  await execa('kubectl', ['-n', namespace, 'wait', ...slices, `--for=${condition}`]);
+  // The endpoints follow a moment later, and the fewest are counted from here on.
+  for (let ready = 0; ready < replicas;) ready = await readyEndpoints(namespace);
+}
+
+async function readyEndpoints(namespace: string): Promise<number> {
+  const path = 'jsonpath={.items[*].endpoints[*].conditions.ready}';
+  const args = ['get', 'endpointslices', '-l', 'kubernetes.io/service-name=web', '-o', path];
+  const { stdout } = await execa('kubectl', ['-n', namespace, ...args]);
+  return stdout.split(' ').filter((one) => one === 'true').length;
 }
 
 async function byHand(namespace: string, to: string, from: string): Promise<void> {
