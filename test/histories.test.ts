@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { Lane } from '../sandbox/chaos/lane.ts';
 import { replay } from '../sandbox/chaos/replay.ts';
 import { scenarios } from '../sandbox/chaos/scenarios.ts';
+import { repository } from '../sandbox/setup/folders.mjs';
 import { workflowBundle } from '../src/workers/workflow-bundle.ts';
 import { eventually } from './support/eventually.ts';
 import { useRollbackEnvironment } from './support/rollback-environment.ts';
@@ -39,7 +40,9 @@ function write(name: string, history: object): void {
     ...{ longs: String, enums: String, bytes: String },
   });
   const day = new Date().toISOString().slice(0, 10);
-  writeFileSync(join(folder, `${day}-${name}.json`), `${JSON.stringify(readable)}\n`);
+  // Stack traces say where the repository was.
+  const text = JSON.stringify(readable).replaceAll(repository, '/app');
+  writeFileSync(join(folder, `${day}-${name}.json`), `${text}\n`);
 }
 
 keep('histories of every procedure are kept', () => {
