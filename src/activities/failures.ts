@@ -6,7 +6,7 @@ import { SettingsError } from '../config/settings.ts';
 import { failureTypes, type FailureType } from '../contract/failures.ts';
 import { KubernetesError, KubernetesUnreachable } from './kubernetes/api.ts';
 import { KubeconfigError } from './kubernetes/kubeconfig.ts';
-import { PodCommandFailed } from './kubernetes/stateful-set/archives.ts';
+import { PodCommandFailed } from './kubernetes/pod-command-failed.ts';
 
 /** The world is neither where a mandate starts nor where it ends. Nothing was changed by the caller. */
 export function stale(message: string): ApplicationFailure {

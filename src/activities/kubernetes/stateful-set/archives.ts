@@ -7,9 +7,7 @@ import { posix } from 'node:path';
 import type { RunIdentity } from '../../../contract/plan.ts';
 import type { Cluster } from '../api.ts';
 import { type Container, type Ended, notStarted, runInContainer } from '../exec.ts';
-
-/** A command in a pod that did not do what it was to do. */
-export class PodCommandFailed extends Error {}
+import { PodCommandFailed } from '../pod-command-failed.ts';
 
 /** Digits of the SHA-256 that an archive of a run has in its name, so that it vouches for itself. */
 const hashInName = 16;

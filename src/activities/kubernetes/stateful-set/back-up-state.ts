@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Effect } from '../../../contract/plan.ts';
 import type { Progress } from '../../progress.ts';
 import type { Clusters } from '../api.ts';
+import { PodCommandFailed } from '../pod-command-failed.ts';
 import { readTarget } from '../objects.ts';
 import {
   archiveName,
@@ -11,7 +12,6 @@ import {
   completeOf,
   partialName,
   partialsOf,
-  PodCommandFailed,
   vouchesFor,
 } from './archives.ts';
 import type { StatefulSet } from './revisions.ts';

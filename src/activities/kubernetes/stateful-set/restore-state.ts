@@ -6,7 +6,8 @@ import { markOperations } from '../change-object.ts';
 import type { Comparison } from '../deployment/compare-revisions.ts';
 import { repeatOnRace } from '../deployment/hand-back-deployment.ts';
 import { changesBy, objectPath, readTarget } from '../objects.ts';
-import { archivePrefix, Archives, completeOf, PodCommandFailed, vouchesFor } from './archives.ts';
+import { PodCommandFailed } from '../pod-command-failed.ts';
+import { archivePrefix, Archives, completeOf, vouchesFor } from './archives.ts';
 import type { StatefulSet } from './revisions.ts';
 import type { StateMandate } from './stateful-set-change.ts';
 
