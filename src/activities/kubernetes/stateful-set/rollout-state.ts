@@ -48,8 +48,10 @@ export function rolloutOf(
   return { observed, complete, ready, wanted, text: `${ready} of ${wanted} new pods ready${rest}` };
 }
 
-/** A pod counts as stuck without a reason of its own after so long. */
-const notReadyForSeconds = 5;
+/** A pod that was never ready counts as stuck without a reason of its own after so long. */
+const neverReadyForSeconds = 5;
+/** So long a pod may not be ready that was before, and a new one may take to get so. */
+const patienceSeconds = 60;
 
 /**
  * The next pod that has to be deleted for the rollout to get on; undefined where the controller gets
@@ -68,9 +70,13 @@ export function nextToDelete(
     .filter((pod) => ordinalOf(pod) >= fromOrdinal && revisionOf(pod) !== revision)
     .sort((one, other) => ordinalOf(other) - ordinalOf(one));
   const stuck = outdated.find(isStuck);
-  // While a new pod starts, the controller waits for that one: another one less may be too many.
-  const isStarting =
-    pods.length < replicas || pods.some((pod) => revisionOf(pod) === revision && !isReady(pod));
+  // While a new pod starts, another one less may be too many; but it may need that one to start.
+  const isStarting = pods.some(
+    (pod) =>
+      revisionOf(pod) === revision &&
+      !isReady(pod) &&
+      (secondsSince(pod.metadata?.creationTimestamp) ?? 0) < patienceSeconds,
+  );
   if (stuck && isStarting) return undefined;
   if (stuck || by === 'controller') return stuck;
   const minReadySeconds = spec?.minReadySeconds ?? 0;
@@ -85,6 +91,12 @@ function isStuck(pod: Pod): boolean {
   if (isReady(pod)) return false;
   if (stuckContainer(pod) ?? unschedulable(pod)) return true;
   const ready = pod.status?.conditions?.find(({ type }) => type === 'Ready');
-  const since = secondsSince(ready?.lastTransitionTime ?? pod.metadata?.creationTimestamp);
-  return since !== undefined && since >= notReadyForSeconds;
+  const at = ready?.lastTransitionTime ?? pod.metadata?.creationTimestamp;
+  const since = secondsSince(at);
+  // Of one that was never ready, the condition is older than its containers.
+  const starts = (pod.status?.containerStatuses ?? []).map(
+    ({ state }) => state?.running?.startedAt,
+  );
+  const wasReady = starts.some((start) => start !== undefined && at !== undefined && at > start);
+  return since !== undefined && since >= (wasReady ? patienceSeconds : neverReadyForSeconds);
 }
