@@ -123,7 +123,7 @@ export class Regions {
 
   /**
    * A region that does not answer must not hold up the others: then only the mark tells. One that
-   * this worker may not read, or has no way into, counts as changed, since nobody could ever tell.
+   * this worker may not read counts as changed, since nobody could ever tell.
    */
   private async isNoted(region: string, target: Target): Promise<boolean> {
     try {
@@ -132,7 +132,6 @@ export class Regions {
       const at = await Promise.race([lastChangeAt(cluster, target), silent]);
       return at !== undefined && Date.now() - Date.parse(at) < rememberedMs;
     } catch (error) {
-      if (error instanceof KubeconfigError) return true;
       return error instanceof KubernetesError && [401, 403].includes(error.status);
     }
   }
