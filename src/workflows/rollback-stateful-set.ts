@@ -4,7 +4,7 @@ import type {
   StateChange,
   TemplateChange,
 } from '../activities/kubernetes/stateful-set/stateful-set-change.ts';
-import type { Change, Effect, Mandate } from '../contract/plan.ts';
+import type { Effect, Mandate } from '../contract/plan.ts';
 import { kubernetes } from './run/proxies.ts';
 import { runbook } from './run/runbook.ts';
 import type { ChangeMandate, Run } from './run/run.ts';
@@ -18,21 +18,21 @@ export const rollbackStatefulSet = runbook('statefulset', {
   plan: (...request) => kubernetes.planStatefulSetRollback(...request),
 
   async steps(run) {
-    for (const stop of changesOf<SelectorChange>(run, 'stop')) await stopTraffic(run, stop);
+    for (const stop of run.changes<SelectorChange>('stop')) await stopTraffic(run, stop);
     await run.together(
-      changesOf<BackupChange>(run, 'backup').map(
+      run.changes<BackupChange>('backup').map(
         (backup) => () =>
           run.step(`Back up the state of ${backup.change.after.pod}`, {
             do: () => kubernetes.backUpState(backup),
           }),
       ),
     );
-    for (const template of changesOf<TemplateChange>(run, 'template')) await goBack(run, template);
+    for (const template of run.changes<TemplateChange>('template')) await goBack(run, template);
     await run.together(
-      changesOf<StateChange>(run, 'state').map((state) => () => restoreState(run, state)),
+      run.changes<StateChange>('state').map((state) => () => restoreState(run, state)),
     );
     await run.verify();
-    for (const resume of changesOf<SelectorChange>(run, 'resume')) await resumeTraffic(run, resume);
+    for (const resume of run.changes<SelectorChange>('resume')) await resumeTraffic(run, resume);
   },
 
   byHand: ({ targets }) =>
@@ -91,16 +91,10 @@ async function switchTraffic(mandate: Mandate<SelectorChange>): Promise<Effect> 
 
 /** Whether what had the traffic stands there again, or is healthier than what was gone back to. */
 async function comparison(run: Run) {
-  const [template] = changesOf<TemplateChange>(run, 'template');
-  const [state] = changesOf<StateChange>(run, 'state');
+  const [template] = run.changes<TemplateChange>('template');
+  const [state] = run.changes<StateChange>('state');
   const found = template
     ? await kubernetes.compareStatefulSet(template)
     : await kubernetes.compareState(state as ChangeMandate<StateChange>);
   return { ...found, nothingToUndo: false };
-}
-
-/** Mandates for the changes with this name: their id, or what stands before the `/` in it. */
-function changesOf<C extends Change>(run: Run, name: string): ChangeMandate<C>[] {
-  const found = run.plan.changes.filter(({ id }) => id.split('/')[0] === name);
-  return found.map(({ id }) => run.change<C>(id));
 }

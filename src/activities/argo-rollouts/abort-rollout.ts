@@ -1,9 +1,10 @@
+import { isRace } from '../kubernetes/race.ts';
 import { ApplicationFailure } from '@temporalio/common';
 import { lastActivityMayLiveMs } from '../../contract/activities.ts';
 import { failureTypes } from '../../contract/failures.ts';
 import type { Effect } from '../../contract/plan.ts';
 import { stale } from '../failures.ts';
-import { type Cluster, type Clusters, KubernetesError } from '../kubernetes/api.ts';
+import type { Cluster, Clusters } from '../kubernetes/api.ts';
 import { sidesOf } from '../kubernetes/canary/canary-change.ts';
 import { canaryTraffic, readMesh, readRouters } from '../kubernetes/canary/mesh.ts';
 import { readReadiness } from '../kubernetes/canary/sides.ts';
@@ -119,7 +120,7 @@ async function setAbort(cluster: Cluster, mandate: AbortMandate): Promise<boolea
       return true;
     } catch (error) {
       // A `test` failed, so it changed since it was read, as its controller does all the time.
-      if (!(error instanceof KubernetesError) || ![409, 422].includes(error.status)) throw error;
+      if (!isRace(error)) throw error;
     }
   }
 }
@@ -163,7 +164,7 @@ async function noteAbort(
     );
     return marked.metadata?.resourceVersion;
   } catch (error) {
-    if (error instanceof KubernetesError && [409, 422].includes(error.status)) return undefined;
+    if (isRace(error)) return undefined;
     throw error;
   }
 }

@@ -1,13 +1,9 @@
+import { isRace } from '../kubernetes/race.ts';
 import { ApplicationFailure } from '@temporalio/common';
 import { failureTypes } from '../../contract/failures.ts';
 import type { Effect } from '../../contract/plan.ts';
 import { stale } from '../failures.ts';
-import {
-  type Cluster,
-  type Clusters,
-  type JsonPatchOperation,
-  KubernetesError,
-} from '../kubernetes/api.ts';
+import type { Cluster, Clusters, JsonPatchOperation } from '../kubernetes/api.ts';
 import { deploymentPath, type Deployment } from '../kubernetes/deployment/revisions.ts';
 import { followUntil, into, named } from '../kubernetes/follow-until.ts';
 import { inWords, objectPath, readTarget } from '../kubernetes/objects.ts';
@@ -113,7 +109,7 @@ async function patchNext(
     ]);
   } catch (error) {
     // A `test` failed, so it changed since it was read: the watch brings what it is now.
-    if (!(error instanceof KubernetesError) || ![409, 422].includes(error.status)) throw error;
+    if (!isRace(error)) throw error;
   }
   return true;
 }

@@ -1,9 +1,10 @@
+import { isRace } from '../kubernetes/race.ts';
 import { setTimeout as delay } from 'node:timers/promises';
 import { ApplicationFailure } from '@temporalio/common';
 import { failureTypes } from '../../contract/failures.ts';
 import type { Effect } from '../../contract/plan.ts';
 import { stale } from '../failures.ts';
-import { type Cluster, type Clusters, KubernetesError } from '../kubernetes/api.ts';
+import { type Cluster, type Clusters } from '../kubernetes/api.ts';
 import { inWords } from '../kubernetes/objects.ts';
 import type { Progress } from '../progress.ts';
 import { assertMayTakeBack } from './compare-releases.ts';
@@ -50,7 +51,7 @@ export async function rollBackRelease(
       await noteIntent(cluster, history, current, source, mandate);
     } catch (error) {
       // Helm or somebody else wrote at the same time: read again and look.
-      if (error instanceof KubernetesError && [409, 422].includes(error.status)) continue;
+      if (isRace(error)) continue;
       throw error;
     }
     const readAt = Date.now();

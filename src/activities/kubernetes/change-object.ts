@@ -1,7 +1,8 @@
+import { isRace } from './race.ts';
 import type { Change, Effect, Mandate, Reference, Target } from '../../contract/plan.ts';
 import { hashOf } from '../../contract/digest.ts';
 import { stale } from '../failures.ts';
-import { KubernetesError, type Cluster, type Clusters, type JsonPatchOperation } from './api.ts';
+import type { Cluster, Clusters, JsonPatchOperation } from './api.ts';
 import {
   annotationPointer,
   changesBy,
@@ -78,8 +79,7 @@ export async function changeObject<T extends KubernetesObject, State extends Ref
       return { changed: true, text: `${what} now ${aspect.inWords(to)}.` };
     } catch (error) {
       // A `test` failed, so the object changed since it was read: read again and look.
-      const raced = error instanceof KubernetesError && [409, 422].includes(error.status);
-      if (!raced || attempt === attempts) throw error;
+      if (!isRace(error) || attempt === attempts) throw error;
     }
   }
 }

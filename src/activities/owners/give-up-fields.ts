@@ -1,6 +1,7 @@
+import { isRace } from '../kubernetes/race.ts';
 import type { V1ManagedFieldsEntry } from '@kubernetes/client-node';
 import type { Target } from '../../contract/plan.ts';
-import { type Cluster, fieldManager, KubernetesError, type Wire } from '../kubernetes/api.ts';
+import { type Cluster, fieldManager, type Wire } from '../kubernetes/api.ts';
 import { type KubernetesObject, objectPath } from '../kubernetes/objects.ts';
 
 type ManagedFields = Omit<Wire<V1ManagedFieldsEntry>, 'fieldsV1'> & {
@@ -36,8 +37,7 @@ export async function giveUpFields(
       ]);
       return;
     } catch (error) {
-      const raced = error instanceof KubernetesError && [409, 422].includes(error.status);
-      if (!raced || attempt === attempts) throw error;
+      if (!isRace(error) || attempt === attempts) throw error;
       seen = await cluster.find<KubernetesObject>(path);
     }
   }

@@ -2,15 +2,11 @@
  * Holding an owner for a run, and letting it go. Several runs may need the same owner held, so the
  * note on it lists them all, and the last to go puts back what was there.
  */
+import { isRace } from '../kubernetes/race.ts';
 import { askedBy } from '../../authority/asked-by.ts';
 import { type Effect, isOwner, type Target } from '../../contract/plan.ts';
 import { refused, stale } from '../failures.ts';
-import {
-  type Cluster,
-  type Clusters,
-  type JsonPatchOperation,
-  KubernetesError,
-} from '../kubernetes/api.ts';
+import type { Cluster, Clusters, JsonPatchOperation } from '../kubernetes/api.ts';
 import { markOperations } from '../kubernetes/change-object.ts';
 import type { Comparison } from '../kubernetes/deployment/compare-revisions.ts';
 import { hasChanged } from '../kubernetes/last-change.ts';
@@ -176,8 +172,7 @@ export async function patchOwner(
       return { changed: true, text: step.text };
     } catch (error) {
       // A `test` failed, so the object changed since it was read: read again and look.
-      const raced = error instanceof KubernetesError && [409, 422].includes(error.status);
-      if (!raced || attempt === attempts) throw error;
+      if (!isRace(error) || attempt === attempts) throw error;
     }
   }
 }

@@ -1,12 +1,11 @@
+import { repeatOnRace } from '../race.ts';
 import type { Effect } from '../../../contract/plan.ts';
 import { isSurged, keptStrategy, strategyAnnotation } from './annotations.ts';
-import { KubernetesError, type Clusters, type Cluster, type JsonPatchOperation } from '../api.ts';
+import { type Clusters, type Cluster, type JsonPatchOperation } from '../api.ts';
 import { returnFields } from '../managed-fields.ts';
 import { annotationPointer } from '../objects.ts';
 import type { DeploymentMandate } from './deployment-change.ts';
 import { deploymentPath, type Deployment } from './revisions.ts';
-
-const attempts = 10;
 
 /**
  * Hands a Deployment back as its owners expect it: the rollout strategy that was kept is put back,
@@ -70,16 +69,4 @@ async function findByUid(
 ): Promise<Deployment | undefined> {
   const deployment = await cluster.find<Deployment>(deploymentPath(namespace, name));
   return deployment?.metadata?.uid === uid ? deployment : undefined;
-}
-
-/** Reads and patches again where the object changed in between. */
-export async function repeatOnRace<T>(attempt: () => Promise<T>): Promise<T> {
-  for (let count = 1; ; count++) {
-    try {
-      return await attempt();
-    } catch (error) {
-      const raced = error instanceof KubernetesError && [409, 422].includes(error.status);
-      if (!raced || count === attempts) throw error;
-    }
-  }
 }

@@ -1,3 +1,4 @@
+import { isRace } from '../race.ts';
 import type { Effect } from '../../../contract/plan.ts';
 import {
   isOwnAnnotation,
@@ -13,7 +14,7 @@ import {
   type Restored,
 } from './annotations.ts';
 import { stale } from '../../failures.ts';
-import { KubernetesError, type Clusters, type JsonPatchOperation } from '../api.ts';
+import { type Clusters, type JsonPatchOperation } from '../api.ts';
 import { annotationPointer } from '../objects.ts';
 import { healthOf } from './compare-revisions.ts';
 import { ends, readTarget, standing, type DeploymentMandate } from './deployment-change.ts';
@@ -80,8 +81,7 @@ export async function restoreTemplate(
       };
     } catch (error) {
       // 422: a `test` failed, so the spec changed since it was read: read again and look.
-      const raced = error instanceof KubernetesError && [409, 422].includes(error.status);
-      if (!raced || attempt === attempts) throw error;
+      if (!isRace(error) || attempt === attempts) throw error;
     }
   }
 }

@@ -1,6 +1,6 @@
 import type { Effect } from '../../../contract/plan.ts';
 import type { Clusters } from '../api.ts';
-import { repeatOnRace } from '../deployment/hand-back-deployment.ts';
+import { repeatOnRace } from '../race.ts';
 import { returnFields } from '../managed-fields.ts';
 import { objectPath } from '../objects.ts';
 import type { StatefulSet } from './revisions.ts';

@@ -4,7 +4,7 @@ import type { Progress } from '../../progress.ts';
 import type { Cluster, Clusters } from '../api.ts';
 import { markOperations } from '../change-object.ts';
 import type { Comparison } from '../deployment/compare-revisions.ts';
-import { repeatOnRace } from '../deployment/hand-back-deployment.ts';
+import { repeatOnRace } from '../race.ts';
 import { changesBy, objectPath, readTarget } from '../objects.ts';
 import { PodCommandFailed } from '../pod-command-failed.ts';
 import { archivePrefix, Archives, completeOf, vouchesFor } from './archives.ts';

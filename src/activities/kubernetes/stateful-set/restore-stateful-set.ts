@@ -1,6 +1,7 @@
+import { isRace } from '../race.ts';
 import type { Effect } from '../../../contract/plan.ts';
 import { stale } from '../../failures.ts';
-import { type Cluster, type Clusters, type JsonPatchOperation, KubernetesError } from '../api.ts';
+import type { Cluster, Clusters, JsonPatchOperation } from '../api.ts';
 import {
   type Restored,
   restoredAnnotation,
@@ -61,8 +62,7 @@ export async function restoreStatefulSet(
       return { changed: true, text: `Template of revision ${to.revision} restored (${images}).` };
     } catch (error) {
       // 422: a `test` failed, so the spec changed since it was read: read again and look.
-      const raced = error instanceof KubernetesError && [409, 422].includes(error.status);
-      if (!raced || attempt === attempts) throw error;
+      if (!isRace(error) || attempt === attempts) throw error;
     }
   }
 }
