@@ -4,7 +4,7 @@ import { ApplicationFailure } from '@temporalio/common';
 import { failureTypes } from '../../contract/failures.ts';
 import type { Effect } from '../../contract/plan.ts';
 import { stale } from '../failures.ts';
-import { type Cluster, type Clusters } from '../kubernetes/api.ts';
+import type { Cluster, Clusters } from '../kubernetes/api.ts';
 import { inWords } from '../kubernetes/objects.ts';
 import type { Progress } from '../progress.ts';
 import { assertMayTakeBack } from './compare-releases.ts';

@@ -1,7 +1,7 @@
 import { repeatOnRace } from '../race.ts';
 import type { Effect } from '../../../contract/plan.ts';
 import { isSurged, keptStrategy, strategyAnnotation } from './annotations.ts';
-import { type Clusters, type Cluster, type JsonPatchOperation } from '../api.ts';
+import type { Cluster, Clusters, JsonPatchOperation } from '../api.ts';
 import { returnFields } from '../managed-fields.ts';
 import { annotationPointer } from '../objects.ts';
 import type { DeploymentMandate } from './deployment-change.ts';

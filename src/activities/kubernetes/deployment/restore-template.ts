@@ -14,7 +14,7 @@ import {
   type Restored,
 } from './annotations.ts';
 import { stale } from '../../failures.ts';
-import { type Clusters, type JsonPatchOperation } from '../api.ts';
+import type { Clusters, JsonPatchOperation } from '../api.ts';
 import { annotationPointer } from '../objects.ts';
 import { healthOf } from './compare-revisions.ts';
 import { ends, readTarget, standing, type DeploymentMandate } from './deployment-change.ts';
