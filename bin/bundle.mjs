@@ -1,4 +1,5 @@
 // Makes the bundles of CLI, worker and workflows; the set-up runs this whenever a source is newer.
+import { createRequire } from 'node:module';
 import { renameSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -29,6 +30,40 @@ const withoutModels = {
   },
 };
 
+/**
+ * Temporal's description of its messages, without what the CLI never sends: the SDK core's, the
+ * Cloud's operations and how the methods map to HTTP. Reading all of it costs a CLI's start 40 ms more.
+ * @type {import('esbuild').Plugin}
+ */
+const fewerMessages = {
+  name: 'fewer-messages',
+  setup(bundler) {
+    bundler.onLoad({ filter: /@temporalio\/proto\/protos\/json-module\.js$/ }, ({ path }) => {
+      const { coresdk: _, ...nested } = createRequire(path)(path).toJSON().nested;
+      delete nested.temporal.nested.api.nested.cloud;
+      dropMethodOptions(nested);
+      const text = JSON.stringify(JSON.stringify(nested));
+      return {
+        contents: `const protobuf = require('protobufjs/light');
+const root = (protobuf.roots.__temporal ??= new protobuf.Root());
+module.exports = root.addJSON(JSON.parse(${text}));`,
+        resolveDir: dirname(path),
+      };
+    });
+  },
+};
+
+/** @param {Record<string, { nested?: object, methods?: Record<string, { options?: object }> }>} nested */
+function dropMethodOptions(nested) {
+  for (const { nested: inner, methods = {} } of Object.values(nested)) {
+    for (const method of Object.values(methods)) {
+      delete method.options;
+      delete method.parsedOptions;
+    }
+    if (inner) dropMethodOptions(inner);
+  }
+}
+
 /** @type {import('esbuild').BuildOptions} */
 const common = {
   bundle: true,
@@ -57,6 +92,7 @@ await Promise.all([
   build({
     ...common,
     entryPoints: { cli: join(repository, 'src/client/main.ts') },
+    plugins: [withoutModels, fewerMessages],
     outdir: partial,
     splitting: true,
     banner: { js: banner },

@@ -92,34 +92,51 @@ const texts: Record<Procedure, CommandText> = {
 
 /** Adds the commands that start runs, and `plan` with one below it for each. */
 export function addProcedures(cli: Command, ended: (exitCode: number) => void): void {
-  const names = Object.keys(procedures) as Procedure[];
-  for (const procedure of names) addStart(cli, procedure, ended);
+  addWhenSeen(cli, (procedure) => texts[procedure].description, addStart);
   const plan = cli
     .command('plan')
     .description('show what a procedure would do; needs no Temporal')
     .addHelpText('after', '\nExample:\n  $ rollback plan deployment wakala-api --commands | sh');
-  for (const procedure of names) addPlan(plan, procedure, ended);
+  addWhenSeen(plan, (procedure) => `plan to ${texts[procedure].description}`, addPlan);
+
+  /** Making the flags of all from their schemas would cost each start of the CLI 20 ms. */
+  function addWhenSeen(
+    parent: Command,
+    description: (procedure: Procedure) => string,
+    add: (command: Command, procedure: Procedure, ended: (exitCode: number) => void) => void,
+  ): void {
+    const unseen = new Map<Command, Procedure>();
+    const see = (command: Command) => {
+      const procedure = unseen.get(command);
+      if (procedure && unseen.delete(command)) add(command, procedure, ended);
+    };
+    for (const procedure of Object.keys(procedures) as Procedure[]) {
+      unseen.set(parent.command(procedure).description(description(procedure)), procedure);
+    }
+    parent.hook('preSubcommand', (_, command) => see(command));
+    parent.on('beforeAllHelp', () => [...unseen.keys()].forEach(see));
+  }
 }
 
-function addStart(cli: Command, procedure: Procedure, ended: (exitCode: number) => void): void {
-  const { description, examples } = texts[procedure];
-  addInputFlags(cli.command(procedure), procedure)
-    .description(description)
+function addStart(command: Command, procedure: Procedure, ended: (exitCode: number) => void): void {
+  addInputFlags(command, procedure)
     .option('--input <file>', 'take the input from a JSON file, or from - (standard input)')
     .addOption(keyFile())
     .option('--id <id>', 'workflow id of the run (default: made from procedure, target and time)')
     .option('--detach', 'print the id of the run and do not follow it')
     .addOption(json())
-    .addHelpText('after', `\nExamples:\n${examples.map((line) => `  $ ${line}`).join('\n')}`)
+    .addHelpText(
+      'after',
+      `\nExamples:\n${texts[procedure].examples.map((line) => `  $ ${line}`).join('\n')}`,
+    )
     .action(async (argument: Argument, flags: Flags) => {
       const { start } = await import('./commands/start.ts');
       ended(await start(procedure, await wholeInput(procedure, argument, flags), flags));
     });
 }
 
-function addPlan(plan: Command, procedure: Procedure, ended: (exitCode: number) => void): void {
-  addInputFlags(plan.command(procedure), procedure)
-    .description(`plan to ${texts[procedure].description}`)
+function addPlan(command: Command, procedure: Procedure, ended: (exitCode: number) => void): void {
+  addInputFlags(command, procedure)
     .option('--input <file>', 'take the input from a JSON file, or from - (standard input)')
     .option('--commands', 'print the plan as commands that are safe to run twice')
     .addOption(json())

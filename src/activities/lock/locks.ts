@@ -43,6 +43,8 @@ function lockId(target: Target): string {
 
 export class Locks {
   private readonly client: Client;
+  /** The last lock that was started here for each target: freed without being looked at first. */
+  private readonly started = new Map<string, Held>();
 
   constructor(client: Client) {
     this.client = client;
@@ -114,6 +116,8 @@ export class Locks {
 
   /** Frees the lock of `target` where `owner` holds it. */
   async release(target: Target, owner: RunIdentity): Promise<void> {
+    const known = this.started.get(lockId(target));
+    if (known && isSame(known.owner, owner) && (await this.end(target, known, 'released'))) return;
     const held = await this.find(target);
     if (held && isSame(held.owner, owner)) await this.end(target, held, 'released');
   }
@@ -161,6 +165,7 @@ export class Locks {
         staticSummary: `Lock of ${targetName(target)}, held by ${owner.workflowId}`,
         staticDetails: 'Ends as Terminated when it is released: that is no failure.',
       });
+      this.started.set(lockId(target), { owner, lockRunId: lock.firstExecutionRunId });
       return { target, lockRunId: lock.firstExecutionRunId };
     } catch (error) {
       if (error instanceof WorkflowExecutionAlreadyStartedError) return undefined;
@@ -212,11 +217,17 @@ export class Locks {
     }
   }
 
-  private async end(target: Target, { lockRunId }: Held, why: string): Promise<void> {
+  /** Ends the lock that was looked at; false where it had ended already. */
+  private async end(target: Target, { lockRunId }: Held, why: string): Promise<boolean> {
+    if (this.started.get(lockId(target))?.lockRunId === lockRunId) {
+      this.started.delete(lockId(target));
+    }
     try {
       await this.client.workflow.getHandle(lockId(target), lockRunId).terminate(why);
+      return true;
     } catch (error) {
       if (!(error instanceof WorkflowNotFoundError)) throw error;
+      return false;
     }
   }
 }
