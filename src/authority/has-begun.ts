@@ -1,6 +1,6 @@
 import type { Clusters } from '../activities/kubernetes/api.ts';
 import { hasChanged } from '../activities/kubernetes/last-change.ts';
-import type { RunIdentity, Target } from '../contract/plan.ts';
+import { isInCluster, type RunIdentity, type Target } from '../contract/plan.ts';
 
 /**
  * Whether the run has changed one of the targets already: then it may go on rather than stop
@@ -12,7 +12,9 @@ export async function hasBegun(
   run: RunIdentity,
 ): Promise<boolean> {
   const found = await Promise.all(
-    targets.map((target) => hasChanged(clusters.of(target.context), target, run)),
+    targets
+      .filter(isInCluster)
+      .map((target) => hasChanged(clusters.of(target.context), target, run)),
   );
   return found.includes(true);
 }

@@ -11,7 +11,7 @@ import { KubernetesError, type Clusters } from '../activities/kubernetes/api.ts'
 import { KubeconfigError } from '../activities/kubernetes/kubeconfig.ts';
 import { lastChangeAt } from '../activities/kubernetes/last-change.ts';
 import { failureTypes } from '../contract/failures.ts';
-import { isOwner, targetName, type Target } from '../contract/plan.ts';
+import { isInCluster, isOwner, targetName, type Target } from '../contract/plan.ts';
 
 const remembered = '1 hour';
 const rememberedMs = 3_600_000;
@@ -51,7 +51,7 @@ export class Regions {
    * @throws Refused for a cluster that is no region where there are several: it could not be counted.
    */
   async of(all: readonly Target[]): Promise<string[]> {
-    const targets = all.filter((target) => !isOwner(target));
+    const targets = all.filter((target) => isCounted(target));
     const own = targets.map((target) => this.nameOf(target));
     const known = [...this.contexts.keys()];
     const stranger = own.find((region) => !known.includes(region));
@@ -76,7 +76,7 @@ export class Regions {
    * others, so that it matters.
    */
   async mark(target: Target): Promise<boolean> {
-    if (this.contexts.size < 2 || isOwner(target)) return false;
+    if (this.contexts.size < 2 || !isCounted(target)) return false;
     const region = this.nameOf(target);
     await this.client.workflow.start(markWorkflowType, {
       workflowId: markId(region, target),
@@ -145,6 +145,11 @@ export class Regions {
       throw error;
     }
   }
+}
+
+/** Where an owner stands says nothing of the region that is changed; a database is in no region's cluster. */
+function isCounted(target: Target): boolean {
+  return !isOwner(target) && isInCluster(target);
 }
 
 function markId(region: string, target: Target): string {

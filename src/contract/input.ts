@@ -6,7 +6,7 @@ import type { z } from 'zod';
 import { blueGreen } from './input/blue-green.ts';
 import { canary } from './input/canary.ts';
 import { deployment } from './input/deployment.ts';
-import { common } from './input/fields.ts';
+import { common, overRegions } from './input/fields.ts';
 import { helm } from './input/helm.ts';
 import { release } from './input/release.ts';
 import { circuitBreaker } from './input/circuit-breaker.ts';
@@ -38,7 +38,8 @@ export const procedures = {
 } as const;
 export type Procedure = keyof typeof procedures;
 export type InputOf<P extends Procedure> = z.output<(typeof procedures)[P]['input']>;
-export type CommonInput = Pick<InputOf<'deployment'>, keyof typeof common>;
+export type CommonInput = Pick<InputOf<'deployment'>, keyof typeof common> &
+  Partial<Pick<InputOf<'deployment'>, keyof typeof overRegions>>;
 
 /** Words that name what a run is about, from its input: `wakala-api`, or `api+worker`. */
 export function subjectOf(procedure: Procedure, input: Record<string, unknown>): string {

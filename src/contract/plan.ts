@@ -17,7 +17,8 @@ export type TargetKind =
   | 'httproute'
   | 'helm-release'
   | 'rollout'
-  | OwnerKind;
+  | OwnerKind
+  | OutsideKind;
 
 /**
  * Kinds of what itself changes other objects and is held meanwhile: GitOps and progressive delivery. Several runs may hold
@@ -33,13 +34,19 @@ export const ownerKinds = [
 ] as const;
 export type OwnerKind = (typeof ownerKinds)[number];
 
+/** Kinds of what is in no cluster. */
+export const outsideKinds = ['database', 'cache', 'feature'] as const;
+export type OutsideKind = (typeof outsideKinds)[number];
+
 /** Something that a run changes, under the identity that its system gave it. */
 export interface Target {
   kind: TargetKind;
-  /** Name of the kubeconfig context that reaches the cluster. */
+  /** Name of the kubeconfig context that reaches the cluster; outside of clusters, host and port. */
   context: string;
+  /** Outside of clusters, the name that the settings have for it. */
   namespace: string;
   name: string;
+  /** Outside of clusters, identity of the server, however it is reached. */
   uid: string;
   /** Region that it is in, where the run was started for regions. */
   region?: string;
@@ -161,6 +168,10 @@ export function isOwner({ kind }: Pick<Target, 'kind'>): boolean {
   return ownerKinds.some((owner) => owner === kind);
 }
 
+export function isInCluster({ kind }: Pick<Target, 'kind'>): boolean {
+  return !outsideKinds.some((outside) => outside === kind);
+}
+
 /** A target as people name it: `deployment/production/wakala-api`. */
 export function targetName(target: Target): string {
   return `${target.kind}/${target.namespace}/${target.name}`;
@@ -168,5 +179,6 @@ export function targetName(target: Target): string {
 
 /** A target's identity over clusters and contexts, used as the key of its lock. */
 export function targetKey(target: Target): string {
+  if (!isInCluster(target)) return `${target.kind}/${target.name}/${target.uid}`;
   return `${targetName(target)}/${target.uid}`;
 }

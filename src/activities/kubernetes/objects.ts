@@ -1,6 +1,6 @@
 /** Objects of the Kubernetes API as targets of changes: where they are, and which run changed them. */
 import type { V1ObjectMeta } from '@kubernetes/client-node';
-import type { RunIdentity, Target, TargetKind } from '../../contract/plan.ts';
+import type { OutsideKind, RunIdentity, Target, TargetKind } from '../../contract/plan.ts';
 import { stale } from '../failures.ts';
 import type { Cluster, Wire } from './api.ts';
 
@@ -24,7 +24,7 @@ interface Kind {
 }
 
 /** Where objects of each kind of target are. */
-const kinds: Record<TargetKind, Kind> = {
+const kinds: Record<Exclude<TargetKind, OutsideKind>, Kind> = {
   deployment: { name: 'Deployment', api: '/apis/apps/v1', plural: 'deployments' },
   statefulset: { name: 'StatefulSet', api: '/apis/apps/v1', plural: 'statefulsets' },
   configmap: { name: 'ConfigMap', api: '/api/v1', plural: 'configmaps' },
@@ -67,6 +67,18 @@ function argo(name: string, plural: string): Kind {
   return { name, api: '/apis/argoproj.io/v1alpha1', plural };
 }
 
+/** How people name what is in no cluster. */
+const outside: Record<OutsideKind, string> = {
+  database: 'Database',
+  cache: 'Cache',
+  feature: 'Feature',
+};
+
+function kindOf(kind: TargetKind): Kind {
+  if (kind in outside) throw new Error(`A ${kind} is no object of a cluster.`);
+  return kinds[kind as keyof typeof kinds];
+}
+
 /** Whether the kind, as somebody has written it, is one that is known. */
 export function isKnownKind(kind: string): kind is TargetKind {
   return Object.hasOwn(kinds, kind);
@@ -74,26 +86,27 @@ export function isKnownKind(kind: string): kind is TargetKind {
 
 /** Path of all objects of a kind in a namespace, or of one of them. */
 export function objectPath(kind: TargetKind, namespace: string, name?: string): string {
-  const { api, plural } = kinds[kind];
+  const { api, plural } = kindOf(kind);
   const path = `${api}/namespaces/${namespace}/${plural}`;
   return name === undefined ? path : `${path}/${name}`;
 }
 
 /** A kind as kubectl knows it beyond doubt: `applications.argoproj.io`. */
 export function resourceOf(kind: TargetKind): string {
-  const { api, plural } = kinds[kind];
+  const { api, plural } = kindOf(kind);
   const [, group] = /^\/apis\/([^/]+)\//.exec(api) ?? [];
   return group === undefined ? plural : `${plural}.${group}`;
 }
 
-/** A target as a sentence names it: `Deployment wakala-api in production`. */
+/** A target as a sentence names it: `Deployment wakala-api in production`, or `Database wakala`. */
 export function inWords({ kind, namespace, name }: Omit<Target, 'uid' | 'context'>): string {
-  return `${kinds[kind].name} ${name} in ${namespace}`;
+  if (kind in outside) return `${outside[kind as OutsideKind]} ${name}`;
+  return `${kindOf(kind).name} ${name} in ${namespace}`;
 }
 
 /** An object as a list names it: `Deployment wakala-api`. */
 export function kindAndName(kind: TargetKind, { metadata }: KubernetesObject): string {
-  return `${kinds[kind].name} ${metadata?.name}`;
+  return `${kindOf(kind).name} ${metadata?.name}`;
 }
 
 /** The object as a target of a plan. */

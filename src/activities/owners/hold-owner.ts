@@ -4,7 +4,7 @@
  */
 import { isRace } from '../kubernetes/race.ts';
 import { askedBy } from '../../authority/asked-by.ts';
-import { type Effect, isOwner, type Target } from '../../contract/plan.ts';
+import { type Effect, isInCluster, isOwner, type Target } from '../../contract/plan.ts';
 import { refused, stale } from '../failures.ts';
 import type { Cluster, Clusters, JsonPatchOperation } from '../kubernetes/api.ts';
 import { markOperations } from '../kubernetes/change-object.ts';
@@ -61,7 +61,9 @@ async function compareProtected(
   { plan, run, change }: OwnerMandate,
 ): Promise<Comparison> {
   const { region } = change.target;
-  const targets = plan.targets.filter((target) => !isOwner(target) && target.region === region);
+  const targets = plan.targets.filter(
+    (target) => !isOwner(target) && isInCluster(target) && target.region === region,
+  );
   const changed = await Promise.all(
     targets.map((target) => hasChanged(clusters.of(target.context), target, run)),
   );

@@ -4,7 +4,7 @@ import { findRegions, joinPlans } from '../../activities/region-plans.ts';
 import { needsOf, scopeOf } from '../../authority/rules.ts';
 import { type LoadedSettings, loadSettings } from '../../config/settings.ts';
 import { parseInput, type Procedure } from '../../contract/input.ts';
-import type { Plan, PlannedRegion } from '../../contract/plan.ts';
+import { isInCluster, type Plan, type PlannedRegion } from '../../contract/plan.ts';
 import { CliError, exitCodes } from '../errors.ts';
 import { printJson, printLine } from '../output.ts';
 import { planLines } from '../view.ts';
@@ -58,7 +58,7 @@ export async function plan(
   const clusters = new Clusters(settings.settings.kubernetes.context);
   const found = await planEverywhere(procedure, clusters, settings, input);
   // Other regions that were changed within the hour are known to a worker only.
-  const regions = [...new Set(found.targets.map(({ context }) => context))];
+  const regions = [...new Set(found.targets.filter(isInCluster).map(({ context }) => context))];
   const needs = needsOf(scopeOf(found, regions), settings.settings.authority);
   const made: Plan = { ...found, needs };
   const lines = options.commands ? lastResortCommands(made) : planLines(made);

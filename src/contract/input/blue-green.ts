@@ -1,6 +1,14 @@
 import { z } from 'zod';
 import { durationMs } from '../duration.ts';
-import { common, duration, labelKey, labelValue, objectName, place } from './fields.ts';
+import {
+  common,
+  overRegions,
+  duration,
+  labelKey,
+  labelValue,
+  objectName,
+  place,
+} from './fields.ts';
 import { procedure } from './procedure.ts';
 
 /** R6. */
@@ -24,6 +32,7 @@ export const blueGreen = procedure({
       .default(false)
       .describe('delete the Deployment that is left, at the very end; there is no way back'),
     ...common,
+    ...overRegions,
   }),
   argument: 'service',
   automatic: [],

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { common, objectName, place } from './fields.ts';
+import { common, overRegions, objectName, place } from './fields.ts';
 import { procedure } from './procedure.ts';
 
 /** R7. */
@@ -25,6 +25,7 @@ export const canary = procedure({
         'delete nothing: leave the Deployment of the canary, scaled to zero, and its DestinationRule',
       ),
     ...common,
+    ...overRegions,
   }),
   argument: 'service',
   automatic: [],

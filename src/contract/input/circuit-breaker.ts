@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { common, objectName, place } from './fields.ts';
+import { common, overRegions, objectName, place } from './fields.ts';
 import { procedure } from './procedure.ts';
 
 /** R16. */
@@ -15,6 +15,7 @@ export const circuitBreaker = procedure({
       .describe('ConfigMap that switches it (default: from the settings)'),
     ...place,
     ...common,
+    ...overRegions,
   }),
   argument: 'state',
   automatic: [],

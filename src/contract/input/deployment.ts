@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { common, objectName, place, revision } from './fields.ts';
+import { common, overRegions, objectName, place, revision } from './fields.ts';
 import { procedure } from './procedure.ts';
 
 /** R3. */
@@ -14,6 +14,7 @@ export const deployment = procedure({
       .default(false)
       .describe('roll back a paused Deployment too: new template and resume in one change'),
     ...common,
+    ...overRegions,
   }),
   argument: 'deployment',
   automatic: ['deployment', 'namespace'],

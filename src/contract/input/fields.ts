@@ -92,6 +92,20 @@ export const common = {
       'after a failed step: wait for a decision (pause, default for manual), ' +
         'or go back by itself where that is safe (compensate, default for automatic)',
     ),
+  wait: duration
+    .refine((text) => durationMs(text) <= durationMs('1d'), 'is longer than a day')
+    .optional()
+    .describe('how long to wait for a target that another run holds, at most 24h'),
+  approvalTimeout: duration
+    .optional()
+    .describe('how long to wait for approvals (default: from the settings, 60m)'),
+  decisionTimeout: duration
+    .optional()
+    .describe('how long a paused run waits before the next contact is told (default: 30m)'),
+};
+
+/** How a procedure on Kubernetes goes over regions, and over the pods in each. */
+export const overRegions = {
   regions: z
     .array(regionName)
     .min(1, 'is empty')
@@ -106,14 +120,4 @@ export const common = {
     .enum(['auto', 'steady'])
     .default('auto')
     .describe('auto brings all pods up at once where there is room, steady keeps the strategy'),
-  wait: duration
-    .refine((text) => durationMs(text) <= durationMs('1d'), 'is longer than a day')
-    .optional()
-    .describe('how long to wait for a target that another run holds, at most 24h'),
-  approvalTimeout: duration
-    .optional()
-    .describe('how long to wait for approvals (default: from the settings, 60m)'),
-  decisionTimeout: duration
-    .optional()
-    .describe('how long a paused run waits before the next contact is told (default: 30m)'),
 };

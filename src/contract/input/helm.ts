@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { common, place, releaseName, revision } from './fields.ts';
+import { common, overRegions, place, releaseName, revision } from './fields.ts';
 import { procedure } from './procedure.ts';
 
 /** R4. */
@@ -14,6 +14,7 @@ export const helm = procedure({
       .default(false)
       .describe('go on although another helm seems to be at work on the release: it is known dead'),
     ...common,
+    ...overRegions,
   }),
   argument: 'release',
   automatic: ['release', 'namespace'],

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { common, hostName, objectName, place, portNumber } from './fields.ts';
+import { common, overRegions, hostName, objectName, place, portNumber } from './fields.ts';
 import { procedure } from './procedure.ts';
 
 /** R17. */
@@ -17,6 +17,7 @@ export const redirect = procedure({
     port: portNumber.optional().describe('its port (default: from the settings, 80)'),
     ...place,
     ...common,
+    ...overRegions,
   }),
   argument: 'state',
   automatic: [],

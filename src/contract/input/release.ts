@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { common, place } from './fields.ts';
+import { common, overRegions, place } from './fields.ts';
 import { procedure } from './procedure.ts';
 
 /** An owner that runs hold, as people name it: kind and name. */
@@ -18,6 +18,7 @@ export const release = procedure({
     owner: owner.describe('what is held, such as application/shop or kustomization/apps'),
     ...place,
     ...common,
+    ...overRegions,
   }),
   argument: 'owner',
   automatic: [],

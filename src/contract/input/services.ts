@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { common, duration, objectName, place } from './fields.ts';
+import { common, overRegions, duration, objectName, place } from './fields.ts';
 import { procedure } from './procedure.ts';
 
 const most = 200;
@@ -23,6 +23,7 @@ export const services = procedure({
       .describe('with all: only those released within this time, such as 2h'),
     ...place,
     ...common,
+    ...overRegions,
   }),
   argument: 'services',
   automatic: ['services', 'namespace'],

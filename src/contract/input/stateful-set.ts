@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { common, labelValue, objectName, place, revision } from './fields.ts';
+import { common, overRegions, labelValue, objectName, place, revision } from './fields.ts';
 import { procedure } from './procedure.ts';
 
 /** R9. */
@@ -29,6 +29,7 @@ export const statefulSet = procedure({
         'put the state back too: previous, the name of an archive, or the id of the run that made it',
       ),
     ...common,
+    ...overRegions,
   }),
   argument: 'statefulSet',
   automatic: [],
