@@ -6,7 +6,7 @@ import type { z } from 'zod';
 import { blueGreen } from './input/blue-green.ts';
 import { canary } from './input/canary.ts';
 import { deployment } from './input/deployment.ts';
-import { common, overRegions } from './input/fields.ts';
+import { common, type overRegions } from './input/fields.ts';
 import { helm } from './input/helm.ts';
 import { release } from './input/release.ts';
 import { circuitBreaker } from './input/circuit-breaker.ts';
