@@ -1,12 +1,14 @@
 /** The one place that decides what an error of an outside system means and whether trying again helps. */
 import { ApplicationFailure, CancelledFailure } from '@temporalio/common';
 import { isGrpcServiceError } from '@temporalio/client';
+import pg from 'pg';
 import { TokenError } from '../authority/register.ts';
 import { SettingsError } from '../config/settings.ts';
 import { failureTypes, type FailureType } from '../contract/failures.ts';
 import { KubernetesError, KubernetesUnreachable } from './kubernetes/api.ts';
 import { KubeconfigError } from './kubernetes/kubeconfig.ts';
 import { PodCommandFailed } from './kubernetes/pod-command-failed.ts';
+import { databaseFailure, DatabaseUnreachable } from './postgres/errors.ts';
 
 /** The world is neither where a mandate starts nor where it ends. Nothing was changed by the caller. */
 export function stale(message: string): ApplicationFailure {
@@ -31,7 +33,10 @@ export function toFailure(error: unknown): Error {
     );
   }
   if (error instanceof TokenError) return final(failureTypes.notAuthorized, error);
-  if (error instanceof KubernetesUnreachable) return retried(error);
+  if (error instanceof KubernetesUnreachable || error instanceof DatabaseUnreachable) {
+    return retried(error);
+  }
+  if (error instanceof pg.DatabaseError) return databaseFailure(error);
   // Nothing that a retry of the same worker would find different.
   if (error instanceof KubeconfigError) return final(failureTypes.unreachable, error);
   if (error instanceof KubernetesError) return kubernetesFailure(error);

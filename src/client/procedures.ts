@@ -80,6 +80,14 @@ const texts: Record<Procedure, CommandText> = {
       'rollback canary wakala --canary v2 --stable v1 --dry-run',
     ],
   },
+  transactions: {
+    description: 'end sessions whose transaction has been open for too long',
+    examples: [
+      'rollback transactions --reason "the migration waits behind them"',
+      'rollback transactions wakala --end-after 5m',
+      'rollback transactions --dry-run      # lists them and ends none',
+    ],
+  },
   helm: {
     description: 'roll a Helm release back to its last good or a given revision',
     examples: [

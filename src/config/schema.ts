@@ -136,6 +136,12 @@ const service = z
     'names nothing that it consists of: give its deployment, statefulSet, service or release',
   );
 
+/** A database that can be rolled back. */
+const database = z.strictObject({
+  /** Address with account and password, from the environment: `${DATABASE_URL}`. */
+  url: z.url({ protocol: /^postgres(ql)?$/, message: 'is not a postgres:// address' }),
+});
+
 export const settingsSchema = z.strictObject({
   kubernetes: z
     .strictObject({
@@ -156,6 +162,8 @@ export const settingsSchema = z.strictObject({
     )
     .default({}),
   services: z.record(z.string(), service).default({}).check(assertOrder),
+  /** Databases by the names that runs give for them. */
+  databases: z.record(objectName, database).default({}),
   /** GitOps and progressive delivery, which are held while what they own is rolled back. */
   owners: z
     .strictObject({
@@ -239,6 +247,7 @@ export const settingsSchema = z.strictObject({
 
 export type Settings = z.output<typeof settingsSchema>;
 export type Service = z.output<typeof service>;
+export type DatabaseSettings = z.output<typeof database>;
 export type State = z.output<typeof state>;
 export type ErrorRate = NonNullable<Service['errorRate']>;
 export type HealthCheck = z.output<typeof healthCheck>;

@@ -59,6 +59,8 @@ export const activityClasses = {
   'helm.compareReleases': 'observe',
   'helm.rollBackRelease': 'drive',
   'helm.awaitWorkloads': 'drive',
+  'postgres.planTransactions': 'observe',
+  'postgres.endSession': 'drive',
   'verification.runCheck': 'check',
   'lock.takeTargets': 'lock',
   'lock.releaseTargets': 'lock',

@@ -12,6 +12,7 @@ import { release } from './input/release.ts';
 import { circuitBreaker } from './input/circuit-breaker.ts';
 import { redirect } from './input/redirect.ts';
 import { services } from './input/services.ts';
+import { transactions } from './input/transactions.ts';
 import { statefulSet } from './input/stateful-set.ts';
 
 export {
@@ -35,6 +36,7 @@ export const procedures = {
   redirect,
   statefulset: statefulSet,
   helm,
+  transactions,
 } as const;
 export type Procedure = keyof typeof procedures;
 export type InputOf<P extends Procedure> = z.output<(typeof procedures)[P]['input']>;

@@ -9,6 +9,7 @@ import { lockActivities } from '../activities/lock/index.ts';
 import type { Locks } from '../activities/lock/locks.ts';
 import { ownersActivities } from '../activities/owners/index.ts';
 import { peopleActivities } from '../activities/people/index.ts';
+import { postgresActivities } from '../activities/postgres/index.ts';
 import { verificationActivities } from '../activities/verification/index.ts';
 import type { Authority } from '../authority/authority.ts';
 import type { LoadedSettings } from '../config/settings.ts';
@@ -39,6 +40,7 @@ export function allActivities(
     istio: istioActivities(clusters),
     gatewayApi: gatewayApiActivities(clusters),
     helm: helmActivities({ clusters, settings, authority }),
+    postgres: postgresActivities({ clusters, settings, authority }),
     verification: verificationActivities(clusters, settings),
     lock: lockActivities(locks),
     authority: authorityActivities(authority, settings),

@@ -65,6 +65,11 @@ export const labelValue = z
 /** Helm's own rule for names of releases. */
 export const releaseName = objectName.max(53, 'is longer than 53 characters');
 
+/** A database by its name in the settings. */
+export const databaseName = objectName
+  .optional()
+  .describe('database, by its name in the settings (default: the only one there)');
+
 /** A revision number of a history. */
 export const revision = z.int().min(1, 'must be 1 or more');
 

@@ -19,6 +19,7 @@ import type { KubernetesActivities } from '../../activities/kubernetes/index.ts'
 import type { LockActivities } from '../../activities/lock/index.ts';
 import type { OwnersActivities } from '../../activities/owners/index.ts';
 import type { PeopleActivities } from '../../activities/people/index.ts';
+import type { PostgresActivities } from '../../activities/postgres/index.ts';
 import type { VerificationActivities } from '../../activities/verification/index.ts';
 import { type ActivityClass, classOf, heartbeatTimeoutMs } from '../../contract/activities.ts';
 
@@ -95,6 +96,7 @@ export const argoRollouts = activitiesOf<ArgoRolloutsActivities>('argoRollouts')
 export const istio = activitiesOf<IstioActivities>('istio');
 export const gatewayApi = activitiesOf<GatewayApiActivities>('gatewayApi');
 export const helm = activitiesOf<HelmActivities>('helm');
+export const postgres = activitiesOf<PostgresActivities>('postgres');
 export const verification = activitiesOf<VerificationActivities>('verification');
 export const authority = activitiesOf<AuthorityActivities>('authority');
 export const people = activitiesOf<PeopleActivities>('people');

@@ -87,7 +87,7 @@ export function missedRegions({ regions = [] }: Plan): string[] {
 /** Takes a procedure's steps in each region of the plan, and verifies each. */
 export async function takeStepsEverywhere(
   run: WholeRun,
-  { regionOrder }: Pick<CommonInput, 'regionOrder'>,
+  { regionOrder }: CommonInput,
   steps: (run: Run) => Promise<void>,
 ): Promise<void> {
   const { regions, changes } = run.plan;

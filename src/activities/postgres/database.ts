@@ -1,0 +1,136 @@
+/** A database of the settings: how it is reached, and what a plan calls it. */
+import { ApplicationFailure } from '@temporalio/common';
+import pg from 'pg';
+import type { DatabaseSettings, Settings } from '../../config/schema.ts';
+import type { Target } from '../../contract/plan.ts';
+import { refused, stale } from '../failures.ts';
+import { DatabaseUnreachable, isAway } from './errors.ts';
+
+/** What our own sessions call themselves, so that no run takes them for anybody else's. */
+export const applicationName = 'rollback-workflows';
+const connectWithinMs = 5000;
+/** For statements that only read: a plan must not hang behind a lock. */
+const readWithinMs = 15_000;
+
+export interface SessionOptions {
+  /** Database of the server to connect to; default: the one that the settings name. */
+  database?: string;
+  /** Longest time of one statement in milliseconds; 0 for no limit. */
+  statementMs?: number;
+}
+
+export class Database {
+  /** Its name in the settings. */
+  readonly key: string;
+  readonly settings: DatabaseSettings;
+  /** Its name on the server. */
+  readonly name: string;
+  /** `host:port` */
+  readonly address: string;
+
+  /** @throws Refused where the settings do not have it, or name none and have several. */
+  constructor({ databases }: Settings, wanted?: string) {
+    const known = Object.keys(databases);
+    const key = wanted ?? (known.length === 1 ? known[0] : undefined);
+    const settings =
+      key !== undefined && Object.hasOwn(databases, key) ? databases[key] : undefined;
+    if (key === undefined || settings === undefined) {
+      const has = known.length === 0 ? 'have none' : `have ${known.join(', ')}`;
+      throw refused(
+        wanted === undefined
+          ? `No database is named, and the settings ${has}: name one, and add it to databases in the settings where it is missing.`
+          : `There is no database ${wanted} in the settings: they ${has}.`,
+      );
+    }
+    this.key = key;
+    this.settings = settings;
+    const { host, port, database } = new pg.Client({ connectionString: settings.url });
+    this.name = database ?? key;
+    this.address = `${host}:${port}`;
+  }
+
+  /** Runs `work` with a session of its own, and ends that. */
+  async session<T>(
+    work: (client: pg.Client) => Promise<T>,
+    { database = this.name, statementMs = readWithinMs }: SessionOptions = {},
+  ): Promise<T> {
+    const client = await this.connect({ database, statementMs });
+    try {
+      return await work(client);
+    } catch (error) {
+      throw this.explained(error);
+    } finally {
+      await client.end().catch(() => undefined);
+    }
+  }
+
+  /** Opens a session that the caller ends. */
+  async connect({ database = this.name, statementMs = 0 }: SessionOptions): Promise<pg.Client> {
+    const address = new URL(this.settings.url);
+    address.pathname = `/${encodeURIComponent(database)}`;
+    const client = new pg.Client({
+      connectionString: address.href,
+      connectionTimeoutMillis: connectWithinMs,
+      application_name: applicationName,
+      statement_timeout: statementMs,
+      keepAlive: true,
+    });
+    // A session that breaks between two statements is told by the next one, and must not end the worker.
+    client.on('error', () => undefined);
+    try {
+      await client.connect();
+      return client;
+    } catch (error) {
+      throw this.explained(error);
+    }
+  }
+
+  /** The database as a target of a plan. */
+  async target(client: pg.Client): Promise<Target> {
+    const { rows } = await client.query<{ id: string }>(
+      'select system_identifier::text as id from pg_control_system()',
+    );
+    return {
+      ...{ kind: 'database', context: this.address, namespace: this.key, name: this.name },
+      uid: rows[0]?.id ?? '',
+    };
+  }
+
+  /**
+   * Makes sure that the address still leads to the server that the plan was made for.
+   * @throws PlanStale
+   */
+  async assertIs(client: pg.Client, { name, uid }: Target): Promise<void> {
+    const found = await this.target(client);
+    if (found.name === name && found.uid === uid) return;
+    throw stale(
+      `The settings' database ${this.key} is another one now (${found.name} on ${this.address}) than the plan was made for: nothing was changed; start again.`,
+    );
+  }
+
+  /** Whether it was a lost or refused connection that threw. */
+  private explained(error: unknown): unknown {
+    if (!(error instanceof Error) || error instanceof ApplicationFailure) return error;
+    if (error instanceof pg.DatabaseError) return isAway(error) ? this.away(error) : error;
+    const { code = '' } = error as NodeJS.ErrnoException;
+    const isNetwork = /^(E[A-Z]+|CERT_|DEPTH_|SELF_SIGNED|UNABLE_)/.test(code);
+    const isLost = /^(Connection terminated|timeout expired|Client has encountered)/.test(
+      error.message,
+    );
+    return isNetwork || isLost ? this.away(error) : error;
+  }
+
+  private away({ message }: Error): DatabaseUnreachable {
+    return new DatabaseUnreachable(`PostgreSQL at ${this.address} does not answer: ${message}.`);
+  }
+}
+
+/** A name as an identifier of SQL. */
+export function identifier(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`;
+}
+
+/** A text as a literal of SQL, for statements that take no parameters. */
+export function literal(text: string): string {
+  return pg.escapeLiteral(text);
+}

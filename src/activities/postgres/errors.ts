@@ -1,0 +1,41 @@
+/** What errors of PostgreSQL mean. */
+import { ApplicationFailure } from '@temporalio/common';
+import type { DatabaseError } from 'pg';
+import { failureTypes } from '../../contract/failures.ts';
+
+/** Does not answer, or not now: trying again helps. The message says which server, and never an account. */
+export class DatabaseUnreachable extends Error {
+  override name = 'DatabaseUnreachable';
+}
+
+/** Shutting down, starting up, or without a free connection (PostgreSQL, appendix A: error codes). */
+export function isAway({ code = '' }: DatabaseError): boolean {
+  return code.startsWith('08') || /^57P0[123]$/.test(code) || code === '53300';
+}
+
+/**
+ * What an error that PostgreSQL has answered means. Its detail is left out: it may hold rows.
+ * (PostgreSQL, appendix A: error codes.)
+ */
+export function databaseFailure({ code = '', message }: DatabaseError): ApplicationFailure {
+  const said = `PostgreSQL answers ${code}: ${message}`;
+  const final = (type: string, text: string) => ApplicationFailure.nonRetryable(text, type);
+  if (code.startsWith('28')) {
+    const remedy = "Check account and password in the database's address, on the worker.";
+    return final(failureTypes.forbidden, `${said}. ${remedy}`);
+  }
+  if (code === '42501') {
+    return final(
+      failureTypes.forbidden,
+      `${said}. Give the worker's role deploy/postgres-role.sql.`,
+    );
+  }
+  if (code === '53100') {
+    return final(failureTypes.rejectedBySystem, `${said}. Make room on the server's disk.`);
+  }
+  // Serialization, deadlock, lock not available, object in use, statement time-out: others were faster.
+  if (['40001', '40P01', '55P03', '55006', '57014'].includes(code)) {
+    return ApplicationFailure.retryable(said, failureTypes.unreachable);
+  }
+  return final(failureTypes.rejectedBySystem, `${said}.`);
+}

@@ -1,0 +1,97 @@
+import type { LoadedSettings } from '../../../config/settings.ts';
+import { digestPlan } from '../../../contract/digest.ts';
+import { durationMs } from '../../../contract/duration.ts';
+import type { InputOf } from '../../../contract/input.ts';
+import type { Plan, Target } from '../../../contract/plan.ts';
+import { refused } from '../../failures.ts';
+import type { Clusters } from '../../kubernetes/api.ts';
+import { Database } from '../database.ts';
+import {
+  findLongTransactions,
+  type Session,
+  type SessionChange,
+  withoutValues,
+} from './sessions.ts';
+
+/**
+ * Plans R13: which sessions are ended because their transaction has been open for too long. Reads
+ * only; needs no Temporal.
+ * @throws Refused where the worker's role cannot see the sessions of others.
+ */
+export async function planTransactions(
+  _clusters: Clusters,
+  { settings }: LoadedSettings,
+  input: InputOf<'transactions'>,
+): Promise<Plan> {
+  const { olderThan, endAfter } = input;
+  if (durationMs(endAfter) < durationMs(olderThan)) {
+    throw refused(
+      `Sessions would be ended after ${endAfter} that are listed only after ${olderThan}: give a shorter --older-than or a longer --end-after.`,
+    );
+  }
+  const database = new Database(settings, input.database);
+  const [target, listed] = await database.session(async (client) => [
+    await database.target(client),
+    await findLongTransactions(client, database.name, durationMs(olderThan)),
+  ]);
+  const old = listed.filter(({ ageMs }) => ageMs > durationMs(endAfter));
+  const changes = old
+    .filter(({ isOutOfReach }) => !isOutOfReach)
+    .map((session) => changeOf(target, session));
+  const differences = listed.map((session) => {
+    const isEnded = changes.some(({ before }) => before.pid === session.pid);
+    return `${isEnded ? 'ended' : 'stays'}: ${inWords(session)}`;
+  });
+  return digestPlan({
+    procedure: 'transactions',
+    targets: changes.length === 0 ? [] : [target],
+    changes,
+    summary: summaryOf(database, input, listed.length, changes.length),
+    differences,
+    warnings: old
+      .filter(({ isOutOfReach }) => isOutOfReach)
+      .map(
+        ({ pid, user }) =>
+          `Session ${pid} is of superuser ${user}, and only a superuser may end it: select pg_terminate_backend(${pid}).`,
+      ),
+    checks: [],
+    estimateSeconds: changes.length === 0 ? 0 : 5,
+  });
+}
+
+function changeOf(target: Target, { pid, backendStart, transactionStart }: Session): SessionChange {
+  return {
+    ...{ id: `session/${pid}`, kind: 'database/sessions', target },
+    before: { pid, backendStart, transactionStart },
+    after: { ended: true },
+  };
+}
+
+function summaryOf(
+  { name, address }: Database,
+  { olderThan, endAfter }: InputOf<'transactions'>,
+  listed: number,
+  ended: number,
+): string {
+  const where = `database ${name} on ${address}`;
+  if (ended > 0) {
+    return `${sessions(ended)} of ${where} with a transaction open for more than ${endAfter} ${ended === 1 ? 'is' : 'are'} ended.`;
+  }
+  if (listed === 0) return `No transaction of ${where} is open for more than ${olderThan}.`;
+  return `${sessions(listed)} of ${where} ${listed === 1 ? 'has' : 'have'} a transaction open for more than ${olderThan}, none that may be ended for more than ${endAfter}: give a shorter --end-after to end them as well.`;
+}
+
+function sessions(count: number): string {
+  return count === 1 ? '1 session' : `${count} sessions`;
+}
+
+function inWords({ pid, user, application, client, ageMs, state, query, blocks }: Session): string {
+  const from = application ? `${application} from ${client}` : client;
+  const waiting = blocks.length > 0 ? `; blocks ${blocks.join(', ')}` : '';
+  return `${pid} of ${user} (${from}), ${age(ageMs)}, ${state}${waiting}: ${withoutValues(query)}`;
+}
+
+function age(ms: number): string {
+  const seconds = Math.floor(ms / 1000);
+  return seconds < 120 ? `${seconds} s` : `${Math.floor(seconds / 60)} min`;
+}

@@ -1,0 +1,21 @@
+import { z } from 'zod';
+import { common, databaseName, duration } from './fields.ts';
+import { procedure } from './procedure.ts';
+
+/** R13. */
+export const transactions = procedure({
+  workflowType: 'terminateTransactions',
+  input: z.strictObject({
+    database: databaseName,
+    olderThan: duration
+      .default('5m')
+      .describe('list sessions whose transaction is open for longer (default: 5m)'),
+    endAfter: duration
+      .default('10m')
+      .describe('end those whose transaction is open for longer (default: 10m)'),
+    ...common,
+  }),
+  argument: 'database',
+  automatic: [],
+  example: {},
+});
