@@ -13,6 +13,7 @@ import { inRegion, regionOf } from './region-plans.ts';
 import { planRelease } from './owners/plan-release.ts';
 import { withOwners } from './owners/with-owners.ts';
 import { planServicesRollback } from './kubernetes/deployment/plan-services-rollback.ts';
+import { planRestore } from './postgres/restore/plan-restore.ts';
 import { planTransactions } from './postgres/sessions/plan-transactions.ts';
 import { planStatefulSetRollback } from './kubernetes/stateful-set/plan-stateful-set-rollback.ts';
 
@@ -36,6 +37,7 @@ const planners: { [P in Procedure]: Planner<P> } = {
   canary: planCanaryRollback,
   statefulset: withOwners(planStatefulSetRollback),
   helm: planReleaseRollback,
+  database: planRestore,
   transactions: planTransactions,
 };
 

@@ -80,6 +80,15 @@ const texts: Record<Procedure, CommandText> = {
       'rollback canary wakala --canary v2 --stable v1 --dry-run',
     ],
   },
+  database: {
+    description: 'bring the data of a database back from a backup, beside it, and swap the two',
+    examples: [
+      'rollback database --to 2025-01-10T14:30:00Z --reason "orders were deleted"',
+      'rollback database wakala --to 2025-01-10T14:30:00Z --restore-only',
+      'rollback database --undo ID          # swap back what that run has swapped',
+      'rollback history database            # which backups there are',
+    ],
+  },
   transactions: {
     description: 'end sessions whose transaction has been open for too long',
     examples: [

@@ -5,6 +5,7 @@
 import type { z } from 'zod';
 import { blueGreen } from './input/blue-green.ts';
 import { canary } from './input/canary.ts';
+import { database } from './input/database.ts';
 import { deployment } from './input/deployment.ts';
 import { common, type overRegions } from './input/fields.ts';
 import { helm } from './input/helm.ts';
@@ -36,6 +37,7 @@ export const procedures = {
   redirect,
   statefulset: statefulSet,
   helm,
+  database,
   transactions,
 } as const;
 export type Procedure = keyof typeof procedures;

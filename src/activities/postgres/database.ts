@@ -85,6 +85,25 @@ export class Database {
     }
   }
 
+  /**
+   * How programs of PostgreSQL reach a database of the server: an address for their arguments, which
+   * everybody on the machine sees, and the password for their environment.
+   */
+  forPrograms(database: string): { address: string; env: Record<string, string> } {
+    const address = new URL(this.settings.url);
+    const { password } = address;
+    address.password = '';
+    address.pathname = `/${encodeURIComponent(database)}`;
+    return {
+      address: address.href,
+      env: {
+        PGAPPNAME: applicationName,
+        PGCONNECT_TIMEOUT: String(connectWithinMs / 1000),
+        ...(password === '' ? {} : { PGPASSWORD: decodeURIComponent(password) }),
+      },
+    };
+  }
+
   /** The database as a target of a plan. */
   async target(client: pg.Client): Promise<Target> {
     const { rows } = await client.query<{ id: string }>(

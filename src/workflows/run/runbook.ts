@@ -37,6 +37,8 @@ export interface Runbook<P extends Procedure> {
   plan: (input: unknown, earlier?: string, region?: string) => Promise<Planned<InputOf<P>>>;
   /** Verified at their end, unless they did so before what must rest on it (`run.verify()`). */
   steps: (run: Run, input: InputOf<P>) => Promise<void>;
+  /** What is left for people where all went well, from the plan and the run's id. */
+  next?: (plan: Plan, workflowId: string) => string[];
   /** What to do by hand where the run could not finish, from its plan. */
   byHand: (plan: Plan) => string[];
 }
@@ -159,7 +161,11 @@ async function carryOut<P extends Procedure>(
       await definition.steps(there, input);
     });
     await run.verify();
-    const next = [...missedRegions(plan), ...leftHeld(plan, board.status.steps)];
+    const next = [
+      ...missedRegions(plan),
+      ...leftHeld(plan, board.status.steps),
+      ...(definition.next?.(plan, identity.workflowId) ?? []),
+    ];
     result = board.end('rolled-back', plan.summary, next);
   } catch (error) {
     if (!isOutcome(error)) throw error;

@@ -1,0 +1,87 @@
+/**
+ * What runs note on databases, in their comments: the one trace that nobody can make who may only
+ * write to Temporal. It stands behind whatever else the comment says.
+ */
+import type { Client } from 'pg';
+import type { RunIdentity } from '../../contract/plan.ts';
+import { identifier, literal } from './database.ts';
+
+/** Where a database stands that a run has made or put aside. */
+export type NoteState =
+  /** A copy that is being restored. */
+  | 'begun'
+  /** A copy that is whole. */
+  | 'restored'
+  /** A copy that has taken the live database's name. */
+  | 'live'
+  /** What was live before. */
+  | 'old'
+  /** A copy that was live, until the swap was undone. */
+  | 'undone';
+
+export interface Note extends RunIdentity {
+  state: NoteState;
+  /** Name of the live database. */
+  of: string;
+  /** Name of the backup that a copy was restored from. */
+  backup?: string;
+  /** ISO 8601; when it came into this state. */
+  at: string;
+}
+
+/** A database of the server, as it stands. */
+export interface Found {
+  oid: number;
+  name: string;
+  owner: string;
+  bytes: number;
+  /** Its comment without the note. */
+  comment: string | undefined;
+  note: Note | undefined;
+}
+
+const marker = 'rollback-workflows: ';
+
+/** All databases of the server but templates. */
+export async function readDatabases(client: Client): Promise<Found[]> {
+  const { rows } = await client.query<{
+    oid: number;
+    name: string;
+    owner: string;
+    bytes: string | null;
+    description: string | null;
+  }>(
+    `select d.oid::int8::float8 as oid, datname as name, pg_get_userbyid(datdba) as owner,
+            case when has_database_privilege(d.oid, 'connect') then pg_database_size(d.oid) end as bytes,
+            shobj_description(d.oid, 'pg_database') as description
+     from pg_database d where not datistemplate`,
+  );
+  return rows.map(({ bytes, description, ...row }) => ({
+    ...row,
+    bytes: Number(bytes ?? 0),
+    ...parsed(description ?? ''),
+  }));
+}
+
+/** Statement that sets the note of a database, and leaves the rest of its comment. */
+export function noteSql(name: string, comment: string | undefined, note: Note | undefined): string {
+  const lines = [comment, note && `${marker}${JSON.stringify(note)}`].filter(Boolean);
+  const text = lines.length > 0 ? literal(lines.join('\n')) : 'null';
+  return `comment on database ${identifier(name)} is ${text}`;
+}
+
+export function isOfRun(note: Note | undefined, run: RunIdentity): boolean {
+  return note?.workflowId === run.workflowId && note.firstRunId === run.firstRunId;
+}
+
+function parsed(description: string): Pick<Found, 'comment' | 'note'> {
+  const at = description.lastIndexOf(marker);
+  if (at === -1) return { comment: description || undefined, note: undefined };
+  const comment = description.slice(0, at).trimEnd() || undefined;
+  try {
+    return { comment, note: JSON.parse(description.slice(at + marker.length)) as Note };
+  } catch {
+    // Somebody has written over it, and it is theirs now.
+    return { comment: description, note: undefined };
+  }
+}

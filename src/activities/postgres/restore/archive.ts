@@ -1,0 +1,106 @@
+/** A dump archive, as `pg_restore --list` tells it. */
+import { stat } from 'node:fs/promises';
+import { ApplicationFailure } from '@temporalio/common';
+import { execa } from 'execa';
+import { join } from 'node:path';
+import { failureTypes } from '../../../contract/failures.ts';
+import { hashOf } from '../../../contract/digest.ts';
+import { printable } from '../../../contract/printable.ts';
+import { refused } from '../../failures.ts';
+
+/** What a plan names a dump archive by. */
+export type ArchiveReference = {
+  /** Name of the file or folder. */
+  backup: string;
+  bytes: number;
+  /** ISO 8601. */
+  modifiedAt: string;
+  /** SHA-256 of its list of contents. */
+  contents: string;
+};
+
+export interface Archive extends ArchiveReference {
+  path: string;
+  /** Database that was dumped. */
+  database: string;
+  /** Version of the server that it was dumped from, such as 15. */
+  major: number;
+  entries: ArchiveEntry[];
+}
+
+export interface ArchiveEntry {
+  id: number;
+  /** `TABLE DATA`, `INDEX`, `CONSTRAINT` ... */
+  kind: string;
+  /** Schema and name. */
+  name: string;
+}
+
+/** Program of PostgreSQL, from the folder of the settings or the worker's PATH. */
+export function program(name: string, folder: string | undefined): string {
+  return folder === undefined ? name : join(folder, name);
+}
+
+/**
+ * Reads what is in an archive.
+ * @throws Refused where it is none, or cannot be read.
+ */
+export async function readArchive(
+  folder: string,
+  backup: string,
+  programs: string | undefined,
+): Promise<Archive> {
+  const path = join(folder, backup);
+  const pgRestore = program('pg_restore', programs);
+  const { stdout, stderr, failed, code } = await execa(pgRestore, ['--list', path], {
+    ...{ stdin: 'ignore', reject: false, timeout: 15_000, env: { LC_ALL: 'C' } },
+    maxBuffer: 256 * 1024 * 1024,
+  });
+  if (code === 'ENOENT') {
+    throw ApplicationFailure.nonRetryable(
+      `${pgRestore} is not on this worker: install PostgreSQL's client programs there, or name their folder in backups.programs of the settings.`,
+      failureTypes.rejectedBySystem,
+    );
+  }
+  if (failed) {
+    const why = printable(stderr.replace(/^pg_restore: error: /gm, '').trim());
+    throw refused(`Backup ${path} is no archive that can be restored: ${why}.`);
+  }
+  const header = (name: string) => new RegExp(`^; +${name}: (.*)$`, 'm').exec(stdout)?.[1] ?? '';
+  const { size, mtime, isFile } = await sizeOf(path);
+  return {
+    ...{ backup, path, bytes: isFile ? size : 0, modifiedAt: mtime.toISOString() },
+    contents: hashOf(stdout),
+    database: header('dbname'),
+    major: Number.parseInt(header('Dumped from database version'), 10),
+    entries: entriesOf(stdout),
+  };
+}
+
+/** The same archive as planned? */
+export function isSameArchive(one: ArchiveReference, other: ArchiveReference): boolean {
+  return (
+    one.contents === other.contents &&
+    one.bytes === other.bytes &&
+    one.modifiedAt === other.modifiedAt
+  );
+}
+
+async function sizeOf(path: string) {
+  const file = await stat(path);
+  const data = file.isFile() ? file : await stat(join(path, 'toc.dat'));
+  return { size: data.size, mtime: data.mtime, isFile: file.isFile() };
+}
+
+const entryPattern = /^(\d+); \d+ \d+ (TABLE DATA|[A-Z][A-Z ]*?) (\S.*)$/;
+
+/** Lines such as `3345; 0 16386 TABLE DATA public orders postgres`. */
+function entriesOf(list: string): ArchiveEntry[] {
+  return list.split('\n').flatMap((line) => {
+    const [, id, kind = '', rest = ''] = entryPattern.exec(line) ?? [];
+    // The owner comes last, and a name may have spaces.
+    return id === undefined
+      ? []
+      : [{ id: Number(id), kind, name: rest.split(' ').slice(0, -1).join(' ') }];
+  });
+}

@@ -1,0 +1,75 @@
+/** What a rollback of data throws away, as far as the live database tells. */
+import type { Client } from 'pg';
+import { identifier } from '../database.ts';
+
+const mostTables = 20;
+/** For all tables together; what is not counted by then is said to be unknown. */
+const withinMs = 5000;
+/** Columns that tell when a row was written, the best first. */
+const timeColumns = ['updated_at', 'modified_at', 'changed_at', 'created_at', 'inserted_at'];
+
+/**
+ * Rows written since `since`, a sentence a table, the largest first; only tables with a column that
+ * tells the time of a row are counted, and how many have none is said.
+ */
+export async function expectedLoss(client: Client, since: Date): Promise<string[]> {
+  const { rows: tables } = await client.query<{
+    schema: string;
+    table: string;
+    column: string | null;
+  }>(
+    `select n.nspname as schema, c.relname as table,
+       (select a.attname from pg_attribute a
+        where a.attrelid = c.oid and not a.attisdropped and a.attname = any ($1)
+          and a.atttypid in ('timestamptz'::regtype, 'timestamp'::regtype)
+        order by array_position($1, a.attname::text) limit 1) as column
+     from pg_class c join pg_namespace n on n.oid = c.relnamespace
+     where c.relkind in ('r', 'p') and not c.relispartition
+       and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
+     order by c.reltuples desc limit $2`,
+    [timeColumns, mostTables],
+  );
+  const giveUp = Date.now() + withinMs;
+  const lines: string[] = [];
+  const unknown: string[] = [];
+  for (const { schema, table, column } of tables) {
+    const name = `${schema}.${table}`;
+    const counted = column && (await countSince(client, { schema, table, column }, since, giveUp));
+    if (!counted) unknown.push(name);
+    else if (counted.rows > 0) {
+      lines.push(
+        `${name}: ${counted.rows} rows of ${column} after the backup, the newest ${counted.newest}`,
+      );
+    }
+  }
+  if (unknown.length > 0)
+    lines.push(`not known, for want of a time in each row: ${shown(unknown)}`);
+  return lines;
+}
+
+async function countSince(
+  client: Client,
+  { schema, table, column }: { schema: string; table: string; column: string },
+  since: Date,
+  giveUp: number,
+): Promise<{ rows: number; newest: string } | undefined> {
+  const left = giveUp - Date.now();
+  if (left <= 0) return undefined;
+  try {
+    await client.query(`set statement_timeout = ${Math.ceil(left)}`);
+    const { rows } = await client.query<{ rows: string; newest: string | null }>(
+      `select count(*) as rows, max(${identifier(column)})::text as newest
+       from ${identifier(schema)}.${identifier(table)} where ${identifier(column)} > $1`,
+      [since.toISOString()],
+    );
+    return { rows: Number(rows[0]?.rows ?? 0), newest: rows[0]?.newest ?? '' };
+  } catch {
+    // Too large to be counted in time, or not readable to the worker: said as unknown.
+    return undefined;
+  }
+}
+
+function shown(names: readonly string[]): string {
+  const few = names.slice(0, 5).join(', ');
+  return names.length > 5 ? `${few} and ${names.length - 5} more` : few;
+}

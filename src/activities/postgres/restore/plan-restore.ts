@@ -1,0 +1,223 @@
+import { statfs } from 'node:fs/promises';
+import type { Client } from 'pg';
+import type { LoadedSettings } from '../../../config/settings.ts';
+import { digestPlan } from '../../../contract/digest.ts';
+import type { InputOf } from '../../../contract/input.ts';
+import type { Change, Plan, Target } from '../../../contract/plan.ts';
+import { refused } from '../../failures.ts';
+import type { Clusters } from '../../kubernetes/api.ts';
+import { plannedChecks } from '../../verification/planned-checks.ts';
+import { Database } from '../database.ts';
+import { type Found, readDatabases } from '../notes.ts';
+import { findBlockers } from '../swap/blockers.ts';
+import { planSwapBack } from '../swap/plan-swap-back.ts';
+import { type Archive, readArchive } from './archive.ts';
+import { type Backup, listBackups } from './backups.ts';
+import { expectedLoss } from './expected-loss.ts';
+import { derivedName, type RestoreChange, type SwapChange } from './restore-change.ts';
+
+/** What pg_restore was seen to write, indexes included, where its disk is not the limit. */
+const bytesASecond = 20e6;
+
+/**
+ * Plans R12: which backup is restored into which copy, what is lost by it, and what is in the way of
+ * the swap. Reads only; needs no Temporal.
+ * @throws Refused where it must not or cannot be done, with what to do instead.
+ */
+export async function planRestore(
+  _clusters: Clusters,
+  loaded: LoadedSettings,
+  input: InputOf<'database'>,
+): Promise<Plan> {
+  const { settings } = loaded;
+  const database = new Database(settings, input.database);
+  if (input.undo !== undefined) return planSwapBack(database, input.undo);
+  const until = timeOf(input.to);
+  if (!until && input.backup === undefined) {
+    throw refused(
+      'Nothing says where to go back to: give a time with --to, such as 2025-01-10T14:30:00Z, or a backup with --backup (rollback history database lists them).',
+    );
+  }
+  const backup = chosen(database, await listBackups(database), input, until);
+  const { folder = '', programs } = database.settings.backups ?? {};
+  const archive = await readArchive(folder, backup.name, programs);
+  if (archive.database !== database.name) {
+    throw refused(
+      `Backup ${archive.path} is of database ${archive.database}, not of ${database.name}: name another with --backup.`,
+    );
+  }
+  const { target, live, version, blockers, consumers, room } = await database.session(
+    async (client) => ({
+      target: await database.target(client),
+      live: await liveOf(database, client),
+      version: await majorOf(client),
+      blockers: input.restoreOnly ? [] : await findBlockers(client, database.name),
+      consumers: await consumersOf(client, database.name),
+      room: await roomOf(client),
+    }),
+    { database: database.settings.maintenance },
+  );
+  if (archive.major > version) {
+    throw refused(
+      `Backup ${archive.path} is of PostgreSQL ${archive.major}, newer than the server's ${version}: it cannot be restored there.`,
+    );
+  }
+  if (blockers.length > 0) {
+    throw refused(`${database.name} cannot be swapped: ${blockers.join(' ')}`);
+  }
+  if (room !== undefined && room < live.bytes) {
+    throw refused(
+      `The server's disk has ${inMegabytes(room)} free, and a copy of ${database.name} needs some ${inMegabytes(live.bytes)}: make room first.`,
+    );
+  }
+  const loss = await database.session((client) => expectedLoss(client, backup.at));
+  const restore = restoreOf(target, archive, backup);
+  const changes: Change[] = input.restoreOnly
+    ? [restore]
+    : [restore, swapOf(target, live, restore)];
+  const checks = database.settings.services.flatMap((name) =>
+    plannedChecks(name, settings.services[name]).filter(({ check }) => check !== 'logs'),
+  );
+  return digestPlan({
+    procedure: 'database',
+    targets: [target],
+    changes,
+    summary: summaryOf(database, backup, restore, input.restoreOnly),
+    differences: [
+      ...loss.map((line) => `lost: ${line}`),
+      ...(input.restoreOnly ? [] : consumers.map((line) => `reconnects: ${line}`)),
+    ],
+    warnings: [
+      ...(input.to !== undefined && until && !hasZone(input.to)
+        ? [`${input.to} has no time zone and is taken as UTC.`]
+        : []),
+      ...(input.restoreOnly
+        ? []
+        : [
+            `All that was written after ${backup.at.toISOString()} is only in the database that is put aside; it is kept, and rollback database --undo ID brings it back.`,
+          ]),
+      ...(room === undefined
+        ? [
+            `The free space of the server's disk cannot be seen from this worker: the copy needs some ${inMegabytes(live.bytes)}.`,
+          ]
+        : []),
+    ],
+    checks: input.restoreOnly ? [] : checks,
+    estimateSeconds: Math.ceil(live.bytes / bytesASecond) + 2,
+  });
+}
+
+/** @throws Refused where there is none. */
+function chosen(
+  database: Database,
+  backups: readonly Backup[],
+  { backup: wanted, to }: InputOf<'database'>,
+  until: Date | undefined,
+): Backup {
+  const found =
+    wanted === undefined
+      ? backups.find(({ at }) => until !== undefined && at <= until)
+      : backups.find(({ name }) => name === wanted);
+  if (found) return found;
+  const { folder } = database.settings.backups ?? {};
+  const [newest, oldest] = [backups.at(0), backups.at(-1)];
+  const range =
+    newest && oldest
+      ? `the ${backups.length} there reach from ${oldest.at.toISOString()} to ${newest.at.toISOString()}`
+      : `none is named ${database.name}_<time>.dump`;
+  throw refused(
+    wanted === undefined
+      ? `There is no backup of ${database.name} at or before ${to} in ${folder}: ${range}.`
+      : `There is no backup ${wanted} of ${database.name} in ${folder}: ${range}.`,
+  );
+}
+
+function restoreOf(target: Target, archive: Archive, { at }: Backup): RestoreChange {
+  const { backup, bytes, modifiedAt, contents } = archive;
+  const copy = derivedName(target.name, 'restore', at);
+  return {
+    ...{ id: 'restore', kind: 'database/restore', target, before: { copy: null } },
+    after: { copy, backup, bytes, modifiedAt, contents },
+  };
+}
+
+function swapOf(target: Target, { oid }: Found, { after }: RestoreChange): SwapChange {
+  return {
+    ...{ id: 'swap', kind: 'database/swap', target, before: { oid } },
+    after: { incoming: after.copy, undoes: null },
+  };
+}
+
+async function liveOf({ name, address }: Database, client: Client): Promise<Found> {
+  const live = (await readDatabases(client)).find((one) => one.name === name);
+  if (live) return live;
+  throw refused(`There is no database ${name} on ${address}.`);
+}
+
+async function majorOf(client: Client): Promise<number> {
+  const { rows } = await client.query<{ version: number }>(
+    `select current_setting('server_version_num')::int / 10000 as version`,
+  );
+  return rows[0]?.version ?? 0;
+}
+
+/** Who has sessions there, by application, user and machine. */
+async function consumersOf(client: Client, name: string): Promise<string[]> {
+  const { rows } = await client.query<{ who: string }>(
+    `select coalesce(nullif(application_name, ''), 'unnamed') || ' as ' || usename || ' from '
+       || coalesce(host(client_addr), 'local') || ', ' || count(*) || ' sessions' as who
+     from pg_stat_activity where datname = $1 and backend_type = 'client backend'
+     group by application_name, usename, client_addr order by count(*) desc limit 20`,
+    [name],
+  );
+  return rows.map(({ who }) => who);
+}
+
+/** Free bytes of the server's disk; undefined where the server is on another machine. */
+async function roomOf(client: Client): Promise<number | undefined> {
+  try {
+    const { rows } = await client.query<{ folder: string; local: boolean }>(
+      `select current_setting('data_directory') as folder,
+         coalesce(inet_server_addr() = inet_client_addr(), true) as local`,
+    );
+    const [found] = rows;
+    if (!found?.local) return undefined;
+    const { bavail, bsize } = await statfs(found.folder);
+    return bavail * bsize;
+  } catch {
+    // Not for this role to know, or in a container of its own.
+    return undefined;
+  }
+}
+
+/** As PostgreSQL and people write it: `2025-01-10 14:30:00`, with or without a zone. */
+function timeOf(text: string | undefined): Date | undefined {
+  if (text === undefined) return undefined;
+  const compact = text.replace(/^(\S+) (?=\d)/, '$1T').replace(/ /g, '');
+  const whole = /T/.test(compact) ? compact : `${compact}T00:00:00`;
+  const at = new Date(hasZone(text) ? whole : `${whole}Z`);
+  if (!Number.isNaN(at.getTime())) return at;
+  throw refused(`${text} is no time that there is: give one such as 2025-01-10T14:30:00Z.`);
+}
+
+function hasZone(text: string): boolean {
+  return /(Z|[+-]\d{2}:?\d{2})$/.test(text.slice(10));
+}
+
+function summaryOf(
+  { name, address }: Database,
+  { name: backup, at }: Backup,
+  { after }: RestoreChange,
+  restoreOnly: boolean,
+): string {
+  const age = Math.round((Date.now() - at.getTime()) / 60_000);
+  const made = `backup ${backup} of ${at.toISOString()} (${age} min old) is restored into ${after.copy}`;
+  const where = `Database ${name} on ${address}`;
+  return restoreOnly
+    ? `${where} stays as it is: ${made}, and not switched to.`
+    : `${where} goes back: ${made} while it serves, then takes its name.`;
+}
+
+function inMegabytes(bytes: number): string {
+  return `${Math.ceil(bytes / 1e6)} MB`;
+}

@@ -1,0 +1,138 @@
+import { createInterface } from 'node:readline';
+import { ApplicationFailure } from '@temporalio/common';
+import { execa } from 'execa';
+import type { LoadedSettings } from '../../../config/settings.ts';
+import { failureTypes } from '../../../contract/failures.ts';
+import type { Effect } from '../../../contract/plan.ts';
+import { printable } from '../../../contract/printable.ts';
+import { stale } from '../../failures.ts';
+import { killGroup } from '../../kill-group.ts';
+import type { Progress } from '../../progress.ts';
+import { Database } from '../database.ts';
+import { noteSql } from '../notes.ts';
+import { type Archive, isSameArchive, program, readArchive } from './archive.ts';
+import { dropCopy, isLive, isRestored, makeCopy, noteOf, readStanding } from './make-copy.ts';
+import type { RestoreMandate } from './restore-change.ts';
+import { RestoreProgress } from './restore-progress.ts';
+
+const longestReason = 600;
+
+/**
+ * Restores the planned archive into a copy beside the live database, or drops that as an undo. A copy
+ * that was begun and is not whole is made anew; one that is whole stays.
+ * @throws PlanStale where the archive is another one than was planned.
+ * @throws RejectedBySystem with pg_restore's own words; the copy is left for a look, and goes with an abort.
+ */
+export async function restoreCopy(
+  { settings }: LoadedSettings,
+  mandate: RestoreMandate,
+  progress: Progress,
+): Promise<Effect> {
+  const { change, run, undo } = mandate;
+  const { target, after } = change;
+  const database = new Database(settings, target.namespace);
+  const { maintenance, backups } = database.settings;
+  const atServer = { database: maintenance, statementMs: 0 };
+  const done = await database.session(async (client): Promise<Effect | undefined> => {
+    await database.assertIs(client, target);
+    const standing = await readStanding(client, change);
+    if (isLive(standing, run)) {
+      return { changed: true, text: `The copy of ${after.backup} is already live.` };
+    }
+    if (undo) {
+      if (!standing.copy) return { changed: false, text: `There is no copy ${after.copy}.` };
+      await dropCopy(database, client, standing.copy);
+      return { changed: true, text: `Copy ${after.copy} dropped; ${target.name} was not touched.` };
+    }
+    if (isRestored(standing, run)) {
+      return { changed: false, text: `${after.backup} was already restored into ${after.copy}.` };
+    }
+    progress.report(`Making ${after.copy}`);
+    await makeCopy(database, client, standing, mandate);
+    return undefined;
+  }, atServer);
+  if (done) return done;
+
+  const archive = await readArchive(backups?.folder ?? '', after.backup, backups?.programs);
+  if (!isSameArchive(archive, after)) {
+    throw stale(
+      `Backup ${archive.path} is not what it was when the plan was made: nothing was changed in ${target.name}; start again.`,
+    );
+  }
+  const begun = Date.now();
+  await runRestore(database, archive, mandate, progress);
+  await database.session(async (client) => {
+    await client.query(noteSql(after.copy, undefined, noteOf(change, run, 'restored')));
+  }, atServer);
+  const seconds = ((Date.now() - begun) / 1000).toFixed(1);
+  return { changed: true, text: `${after.backup} restored into ${after.copy} in ${seconds} s.` };
+}
+
+async function runRestore(
+  database: Database,
+  archive: Archive,
+  { change }: RestoreMandate,
+  progress: Progress,
+): Promise<void> {
+  const { jobs = 1, programs } = database.settings.backups ?? {};
+  const { address, env } = database.forPrograms(change.after.copy);
+  const running = execa(
+    program('pg_restore', programs),
+    [`--dbname=${address}`, `--jobs=${jobs}`, '--exit-on-error', '--verbose', archive.path],
+    {
+      ...{ stdin: 'ignore', stdout: 'ignore', buffer: false, reject: false },
+      // A group of its own: it has a process for each job.
+      ...{ detached: true, cleanup: false, env: { ...env, LC_ALL: 'C' } },
+    },
+  );
+  const end = () => killGroup(running.pid);
+  progress.cancelled.addEventListener('abort', end, { once: true });
+  process.once('exit', end);
+  try {
+    const seen = new RestoreProgress(archive, await sizesOf(database), progress);
+    const words: string[] = [];
+    if (running.pid !== undefined) {
+      for await (const line of createInterface({ input: running.stderr })) {
+        if (/^pg_restore: (error|detail|hint|warning)/.test(line) || words.length > 0) {
+          words.push(line.replace(/^pg_restore: error: /, ''));
+        }
+        seen.see(line);
+      }
+    }
+    const { failed, exitCode, signal } = await running;
+    progress.cancelled.throwIfAborted();
+    if (!failed) return;
+    const why = withoutRows(words) || `pg_restore ended with ${exitCode ?? signal}`;
+    throw ApplicationFailure.nonRetryable(
+      `${archive.backup} cannot be restored: ${printable(why).slice(0, longestReason)}. ${change.target.name} was not touched.`,
+      failureTypes.rejectedBySystem,
+    );
+  } finally {
+    end();
+    process.removeListener('exit', end);
+    progress.cancelled.removeEventListener('abort', end);
+  }
+}
+
+/** What pg_restore says beside its words of error may be rows, or a statement with them. */
+function withoutRows(lines: readonly string[]): string {
+  return lines
+    .filter(
+      (line) =>
+        !/^(detail|DETAIL|CONTEXT|Command was|LINE|HINT):?/.test(line.replace(/^pg_restore: /, '')),
+    )
+    .slice(0, 4)
+    .join('; ')
+    .trim();
+}
+
+/** Sizes of the live tables and indexes in bytes: what each part of the restore weighs. */
+async function sizesOf(database: Database): Promise<Map<string, number>> {
+  return database.session(async (client) => {
+    const { rows } = await client.query<{ name: string; bytes: string }>(
+      `select n.nspname || ' ' || c.relname as name, c.relpages::bigint * 8192 as bytes
+       from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.relkind in ('r', 'i', 'm')`,
+    );
+    return new Map(rows.map(({ name, bytes }) => [name, Number(bytes)]));
+  });
+}

@@ -1,0 +1,90 @@
+import { ApplicationFailure } from '@temporalio/common';
+import { execa } from 'execa';
+import type { DatabaseSettings } from '../../../config/schema.ts';
+import type { LoadedSettings } from '../../../config/settings.ts';
+import { failureTypes } from '../../../contract/failures.ts';
+import type { Effect } from '../../../contract/plan.ts';
+import { printable } from '../../../contract/printable.ts';
+import { killGroup } from '../../kill-group.ts';
+import type { Progress } from '../../progress.ts';
+import { Database } from '../database.ts';
+import { program } from './archive.ts';
+import type { RestoreMandate } from './restore-change.ts';
+
+type Query = DatabaseSettings['verify'][number];
+
+/**
+ * Gathers the copy's statistics, which no dump has and without which its first queries would be slow,
+ * and asks it what the settings say, in transactions that can only read.
+ * @throws CheckFailed with the first answer that is not as it should be.
+ */
+export async function verifyCopy(
+  { settings }: LoadedSettings,
+  { change }: RestoreMandate,
+  progress: Progress,
+): Promise<Effect> {
+  const { copy } = change.after;
+  const database = new Database(settings, change.target.namespace);
+  progress.report(`Gathering statistics of ${copy}`);
+  await gatherStatistics(database, copy, progress);
+  const { verify } = database.settings;
+  await database.session(
+    async (client) => {
+      await client.query('set default_transaction_read_only = on');
+      for (const [index, query] of verify.entries()) {
+        progress.report(`Asking query ${index + 1} of ${verify.length}`, index, verify.length);
+        const { rows } = await client.query<unknown[]>({ text: query.query, rowMode: 'array' });
+        assertAnswer(query, rows[0]?.[0]);
+      }
+    },
+    { database: copy, statementMs: 600_000 },
+  );
+  const asked = verify.length === 0 ? 'No query verifies it' : `${verify.length} queries are right`;
+  return { changed: false, text: `${asked}, and its statistics are gathered.` };
+}
+
+/** @throws CheckFailed */
+function assertAnswer({ query, is, atLeast }: Query, answer: unknown): void {
+  const isRight =
+    is !== undefined
+      ? String(answer) === String(is)
+      : atLeast !== undefined
+        ? Number(answer) >= atLeast
+        : answer === true || Number(answer) > 0;
+  if (isRight) return;
+  const wanted = is ?? (atLeast === undefined ? 'true, or more than 0' : `at least ${atLeast}`);
+  throw ApplicationFailure.nonRetryable(
+    `The copy answers ${printable(JSON.stringify(answer ?? null))} and not ${wanted} to: ${query}. The live database was not touched.`,
+    failureTypes.checkFailed,
+  );
+}
+
+async function gatherStatistics(
+  database: Database,
+  copy: string,
+  progress: Progress,
+): Promise<void> {
+  const { jobs = 1, programs } = database.settings.backups ?? {};
+  const { address, env } = database.forPrograms(copy);
+  const running = execa(
+    program('vacuumdb', programs),
+    ['--analyze-only', `--jobs=${jobs}`, `--dbname=${address}`, '--quiet'],
+    {
+      stdin: 'ignore',
+      reject: false,
+      detached: true,
+      cleanup: false,
+      env: { ...env, LC_ALL: 'C' },
+    },
+  );
+  const end = () => killGroup(running.pid);
+  progress.cancelled.addEventListener('abort', end, { once: true });
+  const { failed, stderr } = await running;
+  progress.cancelled.removeEventListener('abort', end);
+  progress.cancelled.throwIfAborted();
+  if (!failed) return;
+  throw ApplicationFailure.nonRetryable(
+    `Statistics of ${copy} cannot be gathered: ${printable(stderr.trim() || 'vacuumdb cannot be started')}.`,
+    failureTypes.rejectedBySystem,
+  );
+}

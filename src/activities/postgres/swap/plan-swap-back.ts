@@ -1,0 +1,52 @@
+import { digestPlan } from '../../../contract/digest.ts';
+import type { Plan } from '../../../contract/plan.ts';
+import { printable } from '../../../contract/printable.ts';
+import { refused } from '../../failures.ts';
+import type { Database } from '../database.ts';
+import { readDatabases } from '../notes.ts';
+import type { SwapChange } from '../restore/restore-change.ts';
+import { findBlockers } from './blockers.ts';
+
+/**
+ * Plans to take back what an earlier run has swapped: the database that it put aside gets its name
+ * again. Reads only.
+ * @throws Refused where that run has put none aside, or it is gone.
+ */
+export async function planSwapBack(database: Database, runId: string): Promise<Plan> {
+  return database.session(
+    async (client) => {
+      const all = await readDatabases(client);
+      const live = all.find(({ name }) => name === database.name);
+      const old = all.find(
+        ({ note }) =>
+          note?.state === 'old' && note.workflowId === runId && note.of === database.name,
+      );
+      if (!live || !old) {
+        throw refused(
+          `Run ${printable(runId)} has put no database aside for ${database.name} on ${database.address}, or it is gone: see rollback history database.`,
+        );
+      }
+      const blockers = await findBlockers(client, database.name);
+      if (blockers.length > 0) {
+        throw refused(`${database.name} cannot be swapped: ${blockers.join(' ')}`);
+      }
+      const target = await database.target(client);
+      const swap: SwapChange = {
+        ...{ id: 'swap', kind: 'database/swap', target, before: { oid: live.oid } },
+        after: { incoming: old.name, undoes: runId },
+      };
+      const since = old.note?.at ?? '';
+      return digestPlan({
+        ...{ procedure: 'database', targets: [target], changes: [swap] },
+        summary: `Database ${database.name} on ${database.address} is again what it was before run ${runId}: ${old.name} takes its name.`,
+        differences: [],
+        warnings: [
+          `All that was written since ${since} is only in the database that is put aside; it is kept.`,
+        ],
+        checks: [],
+        estimateSeconds: 1,
+      });
+    },
+    { database: database.settings.maintenance },
+  );
+}
