@@ -1,6 +1,7 @@
 /** A database of the settings: how it is reached, and what a plan calls it. */
 import { ApplicationFailure } from '@temporalio/common';
 import pg from 'pg';
+import { parseIntoClientConfig } from 'pg-connection-string';
 import type { DatabaseSettings, Settings } from '../../config/schema.ts';
 import type { Target } from '../../contract/plan.ts';
 import { refused, stale } from '../failures.ts';
@@ -27,6 +28,7 @@ export class Database {
   readonly name: string;
   /** `host:port` */
   readonly address: string;
+  private readonly config: pg.ClientConfig;
 
   /** @throws Refused where the settings do not have it, or name none and have several. */
   constructor({ databases }: Settings, wanted?: string) {
@@ -44,8 +46,11 @@ export class Database {
     }
     this.key = key;
     this.settings = settings;
-    const { host, port, database } = new pg.Client({ connectionString: settings.url });
-    this.name = database ?? key;
+    this.config = parseIntoClientConfig(settings.url);
+    const { host, port } = new pg.Client(this.config);
+    // Its own parser leaves some characters of the name encoded.
+    const [, name = ''] = new URL(settings.url).pathname.split('/');
+    this.name = name === '' ? key : decodeURIComponent(name);
     this.address = `${host}:${port}`;
   }
 
@@ -66,10 +71,9 @@ export class Database {
 
   /** Opens a session that the caller ends. */
   async connect({ database = this.name, statementMs = 0 }: SessionOptions): Promise<pg.Client> {
-    const address = new URL(this.settings.url);
-    address.pathname = `/${encodeURIComponent(database)}`;
     const client = new pg.Client({
-      connectionString: address.href,
+      ...this.config,
+      database,
       connectionTimeoutMillis: connectWithinMs,
       application_name: applicationName,
       statement_timeout: statementMs,
@@ -129,17 +133,15 @@ export class Database {
 
   /** Whether it was a lost or refused connection that threw. */
   private explained(error: unknown): unknown {
-    if (!(error instanceof Error) || error instanceof ApplicationFailure) return error;
-    if (error instanceof pg.DatabaseError) return isAway(error) ? this.away(error) : error;
-    const { code = '' } = error as NodeJS.ErrnoException;
+    if (error instanceof ApplicationFailure) return error;
+    const { code = '', message = '' } = error as Partial<NodeJS.ErrnoException>;
+    if (error instanceof pg.DatabaseError) return isAway(error) ? this.away(message) : error;
     const isNetwork = /^(E[A-Z]+|CERT_|DEPTH_|SELF_SIGNED|UNABLE_)/.test(code);
-    const isLost = /^(Connection terminated|timeout expired|Client has encountered)/.test(
-      error.message,
-    );
-    return isNetwork || isLost ? this.away(error) : error;
+    const isLost = /^(Connection terminated|timeout expired|Client has encountered)/.test(message);
+    return isNetwork || isLost ? this.away(message) : error;
   }
 
-  private away({ message }: Error): DatabaseUnreachable {
+  private away(message: string): DatabaseUnreachable {
     return new DatabaseUnreachable(`PostgreSQL at ${this.address} does not answer: ${message}.`);
   }
 }

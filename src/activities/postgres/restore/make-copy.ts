@@ -1,7 +1,8 @@
 /** The database that a backup is restored into, beside the live one. */
+import { ApplicationFailure } from '@temporalio/common';
 import type { Client } from 'pg';
+import { failureTypes } from '../../../contract/failures.ts';
 import type { RunIdentity } from '../../../contract/plan.ts';
-import { refused } from '../../failures.ts';
 import { type Database, identifier } from '../database.ts';
 import { type Found, isOfRun, type Note, noteSql, readDatabases } from '../notes.ts';
 import type { RestoreMandate } from './restore-change.ts';
@@ -26,7 +27,7 @@ export async function readStanding(
 /**
  * Makes the copy anew, empty, as the live database is: encoding, locale, owner, tablespace. What an
  * earlier attempt has left of it goes first, with its sessions: an orphaned pg_restore may still write.
- * @throws Refused where a database of that name is none that a run has made.
+ * @throws RejectedBySystem where a database of that name is none that a run has made.
  */
 export async function makeCopy(
   database: Database,
@@ -41,13 +42,14 @@ export async function makeCopy(
   await client.query(noteSql(name, undefined, noteOf(change, run, 'begun')));
 }
 
-/** @throws Refused where it is not known to be a copy of a run's, or is one that was live. */
+/** @throws RejectedBySystem where it is not known to be a copy of a run's, or is one that was live. */
 export async function dropCopy(database: Database, client: Client, copy: Found): Promise<void> {
   const isCopy = copy.note && ['begun', 'restored'].includes(copy.note.state);
   // A worker may have been killed between making it and noting that it has.
   if (!isCopy && (copy.note || !(await isEmpty(database, copy)))) {
-    throw refused(
+    throw ApplicationFailure.nonRetryable(
       `Database ${copy.name} on ${database.address} is no copy that a run has left: rename or drop it yourself, then try again.`,
+      failureTypes.rejectedBySystem,
     );
   }
   await client.query(`drop database if exists ${identifier(copy.name)} with (force)`);

@@ -38,6 +38,18 @@ export async function planRestore(
       'Nothing says where to go back to: give a time with --to, such as 2025-01-10T14:30:00Z, or a backup with --backup (rollback history database lists them).',
     );
   }
+  const { target, all, version, blockers, consumers, room } = await database.session(
+    async (client) => ({
+      target: await database.target(client),
+      all: await readDatabases(client),
+      version: await majorOf(client),
+      blockers: input.restoreOnly ? [] : await findBlockers(client, database.name),
+      consumers: await consumersOf(client, database.name),
+      room: await roomOf(client),
+    }),
+    { database: database.settings.maintenance },
+  );
+  const live = liveOf(database, all);
   const backup = chosen(database, await listBackups(database), input, until);
   const { folder = '', programs } = database.settings.backups ?? {};
   const archive = await readArchive(folder, backup.name, programs);
@@ -46,17 +58,6 @@ export async function planRestore(
       `Backup ${archive.path} is of database ${archive.database}, not of ${database.name}: name another with --backup.`,
     );
   }
-  const { target, live, version, blockers, consumers, room } = await database.session(
-    async (client) => ({
-      target: await database.target(client),
-      live: await liveOf(database, client),
-      version: await majorOf(client),
-      blockers: input.restoreOnly ? [] : await findBlockers(client, database.name),
-      consumers: await consumersOf(client, database.name),
-      room: await roomOf(client),
-    }),
-    { database: database.settings.maintenance },
-  );
   if (archive.major > version) {
     throw refused(
       `Backup ${archive.path} is of PostgreSQL ${archive.major}, newer than the server's ${version}: it cannot be restored there.`,
@@ -70,8 +71,9 @@ export async function planRestore(
       `The server's disk has ${inMegabytes(room)} free, and a copy of ${database.name} needs some ${inMegabytes(live.bytes)}: make room first.`,
     );
   }
-  const loss = await database.session((client) => expectedLoss(client, backup.at));
   const restore = restoreOf(target, archive, backup);
+  assertNoStranger(all, restore);
+  const loss = await database.session((client) => expectedLoss(client, backup.at));
   const changes: Change[] = input.restoreOnly
     ? [restore]
     : [restore, swapOf(target, live, restore)];
@@ -148,10 +150,20 @@ function swapOf(target: Target, { oid }: Found, { after }: RestoreChange): SwapC
   };
 }
 
-async function liveOf({ name, address }: Database, client: Client): Promise<Found> {
-  const live = (await readDatabases(client)).find((one) => one.name === name);
+/** @throws Refused */
+function liveOf({ name, address }: Database, all: readonly Found[]): Found {
+  const live = all.find((one) => one.name === name);
   if (live) return live;
   throw refused(`There is no database ${name} on ${address}.`);
+}
+
+/** @throws Refused where the copy would get the name of a database that no run has made. */
+function assertNoStranger(all: readonly Found[], { after }: RestoreChange): void {
+  const there = all.find(({ name }) => name === after.copy);
+  if (!there || there.note) return;
+  throw refused(
+    `There is a database ${there.name} that no run has made, and the copy would get its name: rename or drop it, then start again.`,
+  );
 }
 
 async function majorOf(client: Client): Promise<number> {
@@ -196,7 +208,10 @@ function timeOf(text: string | undefined): Date | undefined {
   const compact = text.replace(/^(\S+) (?=\d)/, '$1T').replace(/ /g, '');
   const whole = /T/.test(compact) ? compact : `${compact}T00:00:00`;
   const at = new Date(hasZone(text) ? whole : `${whole}Z`);
-  if (!Number.isNaN(at.getTime())) return at;
+  // Of a day that a month does not have, Date makes one of the next.
+  const day = new Date(whole.slice(0, 10));
+  const isThere = !Number.isNaN(day.getTime()) && day.toISOString().startsWith(whole.slice(0, 10));
+  if (isThere && !Number.isNaN(at.getTime())) return at;
   throw refused(`${text} is no time that there is: give one such as 2025-01-10T14:30:00Z.`);
 }
 

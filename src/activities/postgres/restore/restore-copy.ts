@@ -31,8 +31,9 @@ export async function restoreCopy(
   const { change, run, undo } = mandate;
   const { target, after } = change;
   const database = new Database(settings, target.namespace);
-  const { maintenance, backups } = database.settings;
+  const { maintenance } = database.settings;
   const atServer = { database: maintenance, statementMs: 0 };
+  const archive = undo ? undefined : await readPlanned(database, mandate);
   const done = await database.session(async (client): Promise<Effect | undefined> => {
     await database.assertIs(client, target);
     const standing = await readStanding(client, change);
@@ -51,14 +52,8 @@ export async function restoreCopy(
     await makeCopy(database, client, standing, mandate);
     return undefined;
   }, atServer);
-  if (done) return done;
+  if (done || !archive) return done ?? { changed: false, text: `There is no copy ${after.copy}.` };
 
-  const archive = await readArchive(backups?.folder ?? '', after.backup, backups?.programs);
-  if (!isSameArchive(archive, after)) {
-    throw stale(
-      `Backup ${archive.path} is not what it was when the plan was made: nothing was changed in ${target.name}; start again.`,
-    );
-  }
   const begun = Date.now();
   await runRestore(database, archive, mandate, progress);
   await database.session(async (client) => {
@@ -66,6 +61,18 @@ export async function restoreCopy(
   }, atServer);
   const seconds = ((Date.now() - begun) / 1000).toFixed(1);
   return { changed: true, text: `${after.backup} restored into ${after.copy} in ${seconds} s.` };
+}
+
+/** @throws PlanStale where the archive is another one now. */
+async function readPlanned(
+  { settings: { backups }, name }: Database,
+  { change: { after } }: RestoreMandate,
+): Promise<Archive> {
+  const archive = await readArchive(backups?.folder ?? '', after.backup, backups?.programs);
+  if (isSameArchive(archive, after)) return archive;
+  throw stale(
+    `Backup ${archive.path} is not what it was when the plan was made: nothing was changed in ${name}; start again.`,
+  );
 }
 
 async function runRestore(

@@ -34,13 +34,17 @@ export async function planTransactions(
     await database.target(client),
     await findLongTransactions(client, database.name, durationMs(olderThan)),
   ]);
-  const old = listed.filter(({ ageMs }) => ageMs > durationMs(endAfter));
+  // Who waits for one of these goes on by itself once that has ended.
+  const overdue = listed.filter(({ ageMs }) => ageMs > durationMs(endAfter));
+  const waiting = new Set(overdue.flatMap(({ blocks }) => blocks));
+  const old = overdue.filter(({ pid }) => !waiting.has(pid));
   const changes = old
     .filter(({ isOutOfReach }) => !isOutOfReach)
     .map((session) => changeOf(target, session));
   const differences = listed.map((session) => {
     const isEnded = changes.some(({ before }) => before.pid === session.pid);
-    return `${isEnded ? 'ended' : 'stays'}: ${inWords(session)}`;
+    const word = isEnded ? 'ended' : waiting.has(session.pid) ? 'waits, and stays' : 'stays';
+    return `${word}: ${inWords(session)}`;
   });
   return digestPlan({
     procedure: 'transactions',

@@ -6,13 +6,12 @@ import type { Client } from 'pg';
  * of it: found by half, a swap would end its sessions and then fail.
  */
 export async function findBlockers(client: Client, name: string): Promise<string[]> {
-  const found = await Promise.all([
-    rights(client, name),
-    preparedTransactions(client, name),
-    replicationSlots(client, name),
-    subscriptions(client, name),
-  ]);
-  return found.flat();
+  return [
+    ...(await rights(client, name)),
+    ...(await preparedTransactions(client, name)),
+    ...(await replicationSlots(client, name)),
+    ...(await subscriptions(client, name)),
+  ];
 }
 
 async function rights(client: Client, name: string): Promise<string[]> {

@@ -133,7 +133,7 @@ function swapForth(all: readonly Found[], { change, run }: SwapMandate): Swap {
       `Database ${after.incoming} is not there as the plan has it: nothing was changed; start again.`,
     );
   }
-  return swapOf(live, incoming, run, { ...note, state: 'live' });
+  return swapOf(all, live, incoming, run, { ...note, state: 'live' });
 }
 
 /** @throws PlanStale */
@@ -145,11 +145,12 @@ function swapBack(all: readonly Found[], { change, run }: SwapMandate): Swap {
       `${change.target.name} is another database now than this run has put there, or the one from before is gone: look at both with psql -l, and rename them yourself.`,
     );
   }
-  return swapOf(live, incoming, run, undefined);
+  return swapOf(all, live, incoming, run, undefined);
 }
 
 /** @param note of the incoming one; none where it becomes again what it was before any run */
 function swapOf(
+  all: readonly Found[],
   live: Found,
   incoming: Found,
   { workflowId, firstRunId }: RunIdentity,
@@ -158,8 +159,13 @@ function swapOf(
   const now = new Date();
   const run = { workflowId, firstRunId, at: now.toISOString() };
   const state = note ? 'old' : 'undone';
+  let aside = derivedName(live.name, state, now);
+  // Two swaps of one second must not be in each other's way.
+  for (let later = 1; all.some(({ name }) => name === aside); later++) {
+    aside = derivedName(live.name, state, new Date(now.getTime() + later * 1000));
+  }
   return {
-    ...{ live, incoming, aside: derivedName(live.name, state, now) },
+    ...{ live, incoming, aside },
     incomingNote: note && { ...note, ...run },
     outgoingNote: { ...run, state, of: live.name },
   };

@@ -1,0 +1,186 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { appendFileSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { identifier } from '../src/activities/postgres/database.ts';
+import type { RunResult } from '../src/contract/run.ts';
+import { TestDatabases } from './support/databases.ts';
+import { useRollbackEnvironment } from './support/rollback-environment.ts';
+
+const databases = new TestDatabases();
+const shop = databases.nameOf('shop');
+const other = databases.nameOf('other');
+const backups = { folder: databases.folder, jobs: 2 };
+const mark = shop.split(' ')[0];
+
+const env = useRollbackEnvironment(
+  {
+    databases: {
+      shop: { url: databases.url(shop), backups },
+      weak: { url: databases.url(shop, `${mark}_weak`), backups },
+      least: { url: databases.url(shop, `${mark}_least`), backups },
+      away: { url: 'postgres://somebody:hunter2@127.0.0.1:1/shop', backups },
+      gone: { url: databases.url(databases.nameOf('gone')), backups },
+      nowhere: { url: databases.url(shop), backups: { folder: '/nowhere' } },
+    },
+  },
+  { procedure: 'database' },
+);
+beforeAll(async () => {
+  await Promise.all([databases.create(shop), databases.create(other)]);
+  await databases.role('weak', '');
+  await databases.role('least', 'createdb');
+  await databases.sql(
+    'postgres',
+    `grant pg_signal_backend, pg_read_all_stats to ${mark}_least;
+     alter database ${identifier(shop)} owner to ${mark}_least`,
+  );
+  await databases.dump(shop, at);
+});
+afterAll(() => databases.close());
+
+const at = new Date('2025-01-10T14:30:00Z');
+const to = '2025-01-10T15:00:00Z';
+const plan = async (database: string, input: object = { to }): Promise<RunResult> =>
+  env.result(await env.startAs('on-call', { database, dryRun: true, ...input }));
+/** Runs approved and until it is paused, aborts it, and answers the error that it was paused with. */
+async function errorOf(database: string, input: object): Promise<string> {
+  const id = await env.startAs('on-call', { database, ...input });
+  await env.untilWaiting(id);
+  await env.decide(id, 'approve', 'team-lead');
+  const paused = await env.untilPaused(id);
+  expect((await env.abort(paused)).outcome).toBe('aborted');
+  return paused.pausedAt[0]?.error ?? '';
+}
+const untouched = async () => {
+  expect(await databases.orders(shop)).toBe(10);
+  expect((await databases.names()).filter((name) => /_(restore|old)_/.test(name))).toEqual([]);
+};
+
+describe('what is in the way of a swap is told before anything is done', () => {
+  test('a prepared transaction', async () => {
+    await databases.sql(
+      shop,
+      `begin; insert into orders values (50, 'x'); prepare transaction 'left-open'`,
+    );
+    const { outcome, message } = await plan('shop');
+    expect(outcome).toBe('refused');
+    expect(message).toContain('Transaction left-open of postgres is prepared');
+    await databases.sql(shop, `rollback prepared 'left-open'`);
+  });
+
+  test('change capture that reads a logical slot, even one that nobody reads now', async () => {
+    await databases.sql(
+      shop,
+      `select pg_create_logical_replication_slot('${mark}_slot', 'test_decoding')`,
+    );
+    const { message } = await plan('shop');
+    expect(message).toContain(`Inactive replication slot ${mark}_slot belongs to`);
+    await databases.sql(shop, `select pg_drop_replication_slot('${mark}_slot')`);
+  });
+
+  test('rights that the worker lacks, all at once', async () => {
+    const { outcome, message } = await plan('weak');
+    expect(outcome).toBe('refused');
+    for (const grant of ['CREATEDB', 'pg_read_all_stats', 'pg_signal_backend']) {
+      expect(message).toContain(grant);
+    }
+  });
+
+  test('a superuser who has a session there, where the worker is none', async () => {
+    const superuser = await databases.connect(shop);
+    const { message } = await plan('least');
+    expect(message).toContain('Sessions of superuser postgres are open');
+    await superuser.end();
+  });
+});
+
+describe('a backup that cannot be used leaves the live database as it is', () => {
+  const archive = (name: string) => join(databases.folder, name);
+
+  test('none that is old enough', async () => {
+    const { outcome, message } = await plan('shop', { to: '2025-01-10T14:29:59Z' });
+    expect(outcome).toBe('refused');
+    expect(message).toContain('no backup');
+    expect(message).toContain('2025-01-10T14:30:00.000Z');
+  });
+
+  test('one of another database', async () => {
+    const dumped = await databases.dump(other, at);
+    const name = `${shop}_2025-02-01T00-00-00Z.dump`;
+    writeFileSync(archive(name), readFileSync(archive(dumped)));
+    const { message } = await plan('shop', { backup: name });
+    expect(message).toContain(`is of database ${other}, not of ${shop}`);
+  });
+
+  test('one of a newer format than pg_restore knows', async () => {
+    const name = `${shop}_2025-02-02T00-00-00Z.dump`;
+    // "PGDMP", then major and minor version of the format.
+    writeFileSync(archive(name), Buffer.from('PGDMP\x63\x00\x00', 'latin1'));
+    const { message } = await plan('shop', { backup: name });
+    expect(message).toMatch(/no archive that can be restored: unsupported version \(99\.0/);
+  });
+
+  test('one that is no archive at all', async () => {
+    const name = `${shop}_2025-02-03T00-00-00Z.dump`;
+    writeFileSync(archive(name), 'select 1;');
+    expect((await plan('shop', { backup: name })).message).toContain('no archive that can be');
+  });
+
+  test('one that was cut off', async () => {
+    await databases.sql(
+      other,
+      `insert into orders select g, md5(g::text) from generate_series(11, 20000) g`,
+    );
+    const whole = readFileSync(
+      archive(await databases.dump(shop, new Date('2025-02-04T00:00:00Z'))),
+    );
+    const name = `${shop}_2025-02-05T00-00-00Z.dump`;
+    writeFileSync(archive(name), whole);
+    truncateSync(archive(name), whole.length - 40);
+    expect(await errorOf('shop', { backup: name })).toMatch(
+      /cannot be restored: .*(end of file|read)/,
+    );
+    await untouched();
+  });
+
+  test('one that was written over after the plan was made', async () => {
+    const name = await databases.dump(shop, new Date('2025-02-06T00:00:00Z'));
+    const id = await env.startAs('on-call', { database: 'shop', backup: name });
+    await env.untilWaiting(id);
+    appendFileSync(archive(name), 'x');
+    await env.decide(id, 'approve', 'team-lead');
+    // Planned anew, it is another archive, which nobody has approved.
+    const status = await env.untilWaiting(id);
+    expect(status.plan?.changes[0]?.after.backup).toBe(name);
+    await env.decide(id, 'reject', 'team-lead');
+    await env.result(id);
+    await untouched();
+  });
+
+  test('a copy of that name which no run has made is never dropped', async () => {
+    const copy = `${shop}_restore_20250110T143000Z`;
+    await databases.create(copy, 1);
+    expect((await plan('shop')).message).toContain(`There is a database ${copy} that no run`);
+    expect(await databases.orders(copy)).toBe(1);
+    await databases.sql('postgres', `drop database ${identifier(copy)}`);
+  });
+});
+
+describe('what is wrong is told in a sentence', () => {
+  test('a server that does not answer, without its password', async () => {
+    const id = await env.startAs('on-call', { database: 'away', to });
+    const { outcome, message } = await env.result(id);
+    expect(outcome).toBe('unreachable');
+    expect(message).toContain('PostgreSQL at 127.0.0.1:1 does not answer');
+    expect(message).not.toContain('hunter2');
+  }, 90_000);
+
+  test('a database, a folder or a time that is not there', async () => {
+    expect((await plan('gone')).message).toContain('There is no database');
+    expect((await plan('nowhere')).message).toContain('Folder /nowhere of backups cannot be read');
+    expect((await plan('shop', { to: '2025-02-31T00:00:00Z' })).message).toContain('no time');
+    expect((await plan('shop', { to: 'yesterday' })).outcome).toBe('invalid');
+    expect((await plan('shop', {})).message).toContain('Nothing says where to go back to');
+    expect((await plan('shop', { undo: 'no-such-run' })).message).toContain('no database aside');
+  });
+});

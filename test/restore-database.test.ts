@@ -1,0 +1,200 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { identifier } from '../src/activities/postgres/database.ts';
+import type { RunResult } from '../src/contract/run.ts';
+import { TestDatabases } from './support/databases.ts';
+import { useRollbackEnvironment } from './support/rollback-environment.ts';
+
+const databases = new TestDatabases();
+/** By what each is for; names are as nasty as PostgreSQL allows. */
+const names = {
+  plain: databases.nameOf('plain'),
+  quoted: databases.nameOf(`it's a "shop"; drop database postgres --`),
+  unicode: databases.nameOf('Läden 店 🛒'),
+  folder: databases.nameOf('folder'),
+  owned: databases.nameOf('owned'),
+  apart: databases.nameOf('apart'),
+  undone: databases.nameOf('undone'),
+  wrong: databases.nameOf('wrong'),
+  replaced: databases.nameOf('replaced'),
+};
+type Key = keyof typeof names;
+
+const env = useRollbackEnvironment(
+  {
+    databases: Object.fromEntries(
+      Object.entries(names).map(([key, name]) => [
+        key,
+        {
+          url: databases.url(name),
+          backups: { folder: databases.folder, jobs: 2 },
+          ...(key === 'wrong'
+            ? { verify: [{ query: 'select count(*) from orders', is: 11 }] }
+            : {}),
+        },
+      ]),
+    ),
+  },
+  { procedure: 'database' },
+);
+beforeAll(() => Promise.all(Object.values(names).map((name) => databases.create(name))));
+afterAll(() => databases.close());
+
+const at = new Date('2025-01-10T14:30:00Z');
+const to = '2025-01-10 15:00:00';
+
+/** Starts a run about a database, approved by a lead, and answers its id. */
+async function start(key: Key, input: object = { to }): Promise<string> {
+  const id = await env.startAs('on-call', { database: key, ...input });
+  await env.untilWaiting(id);
+  await env.decide(id, 'approve', 'team-lead');
+  return id;
+}
+const run = async (key: Key, input?: object) => env.result(await start(key, input));
+const stepTexts = ({ steps }: RunResult) => steps.map(({ text }) => text ?? '').join('\n');
+const copyOf = async (key: Key, word: string) =>
+  (await databases.names()).find(
+    // PostgreSQL has no room for all of a long name.
+    (name) => name.startsWith(names[key].slice(0, 20)) && name.includes(`_${word}_`),
+  );
+
+describe('going back to a backup', () => {
+  test.each(['plain', 'quoted', 'unicode', 'folder'] as const)(
+    'brings the rows back and keeps what was live, of a %s database',
+    async (key) => {
+      await databases.dump(names[key], at, key === 'folder' ? 'directory' : 'custom');
+      await databases.sql(names[key], `delete from orders; insert into orders values (99, 'late')`);
+
+      const result = await run(key);
+
+      expect(result.outcome).toBe('rolled-back');
+      expect(await databases.orders(names[key])).toBe(10);
+      const old = await copyOf(key, 'old');
+      expect(await databases.sql(old ?? '', 'select id from orders')).toEqual([{ id: 99 }]);
+      expect(stepTexts(result)).toContain(`kept as ${old}`);
+      expect(await copyOf(key, 'restore')).toBeUndefined();
+    },
+  );
+
+  test('names what is lost, how old the backup is, and the zone that was not given', async () => {
+    const { plan } = await env.result(
+      await env.startAs('on-call', { database: 'apart', to, dryRun: true }),
+    );
+    expect(plan).toBeUndefined();
+    await databases.dump(names.apart, at);
+    const dry = await env.result(
+      await env.startAs('on-call', { database: 'apart', to, dryRun: true }),
+    );
+    expect(dry.plan?.differences.join('\n')).toContain('public.orders: 10 rows of created_at');
+    expect(dry.plan?.warnings.join('\n')).toContain('has no time zone and is taken as UTC');
+    expect(dry.plan?.needs).toMatchObject([{ roles: ['team-lead'], count: 1 }]);
+  });
+
+  test('takes the newest backup at or before the time, and no later one', async () => {
+    const input = { database: 'apart', to: '2025-01-10T14:30:00+00:00', dryRun: true };
+    await databases.dump(names.apart, new Date('2025-01-10T14:30:01Z'));
+    const { plan } = await env.result(await env.startAs('on-call', input));
+    expect(plan?.changes[0]?.after.backup).toBe(`${names.apart}_2025-01-10T14-30-00Z.dump`);
+  });
+
+  test('carries settings, grants, limit and comment over, and owner and encoding', async () => {
+    const name = identifier(names.owned);
+    const owner = await databases.role('owner', '');
+    const reader = await databases.role('reader', '');
+    await databases.sql(
+      'postgres',
+      `alter database ${name} owner to ${owner};
+       alter database ${name} set search_path to "$user", public, "odd ""one""";
+       alter database ${name} set work_mem to '12MB';
+       alter role ${reader} in database ${name} set statement_timeout to '7s';
+       alter database ${name} connection limit 42;
+       revoke connect on database ${name} from public;
+       grant connect, temporary on database ${name} to ${reader} with grant option;
+       comment on database ${name} is 'all the orders'`,
+    );
+    const properties = () =>
+      databases.sql(
+        'postgres',
+        `select pg_get_userbyid(datdba) as owner, encoding, datcollate, datconnlimit,
+           (select array_agg(a::text order by a::text) from aclexplode(datacl) a) as acl,
+           (select array_agg(coalesce(r.rolname, '') || c order by c) from pg_db_role_setting s
+            left join pg_roles r on r.oid = setrole, unnest(setconfig) c where setdatabase = d.oid) as settings,
+           split_part(shobj_description(d.oid, 'pg_database'), E'\\n', 1) as comment
+         from pg_database d where datname = '${names.owned}'`,
+      );
+    const before = await properties();
+    await databases.dump(names.owned, at);
+
+    expect((await run('owned')).outcome).toBe('rolled-back');
+
+    expect(await properties()).toEqual(before);
+    expect(before[0]?.comment).toBe('all the orders');
+  });
+
+  test('stops before the swap where that is asked, and says how to copy rows out', async () => {
+    await databases.sql(names.apart, 'delete from orders');
+
+    const result = await run('apart', { to, restoreOnly: true });
+
+    expect(result.outcome).toBe('rolled-back');
+    expect(await databases.orders(names.apart)).toBe(0);
+    const copy = await copyOf('apart', 'restore');
+    expect(await databases.orders(copy ?? '')).toBe(10);
+    expect(result.next.join('\n')).toContain(`pg_dump --data-only -t TABLE ${copy}`);
+  });
+
+  test('is taken back by a later run that is approved as well', async () => {
+    await databases.dump(names.undone, at);
+    await databases.sql(names.undone, `insert into orders values (99, 'late')`);
+    const id = await start('undone');
+    expect((await env.result(id)).outcome).toBe('rolled-back');
+    expect(await databases.orders(names.undone)).toBe(10);
+
+    const back = await run('undone', { undo: id });
+
+    expect(back.outcome).toBe('rolled-back');
+    expect(await databases.orders(names.undone)).toBe(11);
+    expect(back.plan?.warnings.join('\n')).toContain('only in the database that is put aside');
+    const again = await env.result(await env.startAs('on-call', { database: 'undone', undo: id }));
+    expect(again.outcome).toBe('refused');
+  });
+
+  test('a copy that answers wrongly is never switched to, and goes with an abort', async () => {
+    await databases.dump(names.wrong, at);
+    const paused = await env.untilPaused(await start('wrong'));
+    expect(paused.pausedAt[0]?.error).toContain('The copy answers "10" and not 11');
+
+    const result = await env.abort(paused);
+
+    expect(result.outcome).toBe('aborted');
+    expect(await databases.names()).toContain(names.wrong);
+    expect(await copyOf('wrong', 'restore')).toBeUndefined();
+    expect(await copyOf('wrong', 'old')).toBeUndefined();
+  });
+
+  test('a database that somebody has made anew meanwhile is not put aside', async () => {
+    await databases.dump(names.replaced, at);
+    const id = await env.startAs('on-call', { database: 'replaced', to });
+    await env.untilWaiting(id);
+    const name = identifier(names.replaced);
+    await databases.sql('postgres', `drop database ${name}`);
+    await databases.create(names.replaced, 3);
+    await env.decide(id, 'approve', 'team-lead');
+
+    const paused = await env.untilPaused(id);
+
+    expect(paused.pausedAt[0]?.error).toContain('is another one now than when the plan was made');
+    expect((await env.abort(paused)).outcome).toBe('aborted');
+    expect(await databases.orders(names.replaced)).toBe(3);
+  });
+
+  test('no row of the database reaches the history of a run', async () => {
+    const id = await start('plain');
+    await env.result(id);
+    const history = await env.client.workflow.getHandle(id).fetchHistory();
+    const payloads = JSON.stringify(history).replace(/"data":"([^"]+)"/g, (_, data: string) =>
+      Buffer.from(data, 'base64').toString(),
+    );
+    expect(payloads.includes('public.orders')).toBe(true);
+    expect(payloads.includes('secret 1')).toBe(false);
+  });
+});
