@@ -5,10 +5,14 @@ import { withLock } from './lock.mjs';
 import { onPath, runLogged } from './run.mjs';
 import { say, sayWhile } from './say.mjs';
 
-/** Makes sure that PostgreSQL and Redis are installed; as root on Debian, installs them. */
+/**
+ * Makes sure that PostgreSQL and Redis are installed; as root on Debian, installs them, and PgBouncer
+ * with them, of which only tests and measurements make use where it is there.
+ */
 export async function ensureSystemPackages() {
-  if (missing().length === 0) return;
-  if (process.getuid?.() !== 0 || !onPath('apt-get')) {
+  const mayInstall = process.getuid?.() === 0 && onPath('apt-get');
+  if (missing().length === 0 && (!mayInstall || hasPooler())) return;
+  if (!mayInstall) {
     throw new Error(
       `${missing().join(' and ')} not found: install with ` +
         '`sudo apt-get install postgresql redis-server` (Debian) or ' +
@@ -37,6 +41,15 @@ export function findPostgres() {
   );
 }
 
+/** Whether PgBouncer is there, or cannot be had on this machine. */
+function hasPooler() {
+  return onPath('pgbouncer') !== undefined || existsSync(triedPooler());
+}
+
+function triedPooler() {
+  return join(cacheFolder(), 'logs', 'pgbouncer-tried');
+}
+
 function missing() {
   return [
     ...(findPostgres() ? [] : ['PostgreSQL (postgres and initdb)']),
@@ -45,18 +58,23 @@ function missing() {
 }
 
 async function install() {
-  if (missing().length === 0) return;
+  if (missing().length === 0 && hasPooler()) return;
   const logs = join(cacheFolder(), 'logs');
   mkdirSync(logs, { recursive: true });
   const log = join(logs, 'apt-get.log');
   writeFileSync(log, '');
   // The run level keeps the packages from starting services of their own.
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' };
-  await sayWhile('Installing PostgreSQL and Redis', 'about a minute', async () => {
-    await runLogged('apt-get', ['update'], { env, log });
-    const packages = ['postgresql', 'redis-server'];
-    const args = ['install', '-y', '--no-install-recommends', ...packages];
-    await runLogged('apt-get', args, { env, log });
+  const packages = ['postgresql', 'redis-server', 'pgbouncer'];
+  const args = ['install', '-y', '--no-install-recommends', ...packages];
+  await sayWhile('Installing PostgreSQL, Redis and PgBouncer', 'about a minute', async () => {
+    try {
+      await runLogged('apt-get', ['update'], { env, log });
+      await runLogged('apt-get', args, { env, log });
+    } catch (error) {
+      if (missing().length > 0) throw error;
+    }
+    writeFileSync(triedPooler(), '');
   });
   if (missing().length > 0) {
     throw new Error(`${missing().join(' and ')} still not found after apt-get; see ${log}.`);

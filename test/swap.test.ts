@@ -1,0 +1,229 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { execa } from 'execa';
+import { chmodSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { serverAccount } from '../sandbox/postgres-account.ts';
+import { onPath } from '../sandbox/setup/run.mjs';
+import pg from 'pg';
+import { TestDatabases } from './support/databases.ts';
+import { eventually } from './support/eventually.ts';
+import { useRollbackEnvironment } from './support/rollback-environment.ts';
+
+const databases = new TestDatabases();
+const shop = databases.nameOf('shop');
+const pooled = databases.nameOf('pooled').replaceAll(' ', '_');
+const poolerPort = await freePort();
+/** Not everywhere is there a PgBouncer; the set-up installs it on Debian. */
+const hasPooler = onPath('pgbouncer') !== undefined;
+const withPooler = hasPooler ? test : test.skip;
+const poolerUrl = (database: string) => `postgres://postgres@127.0.0.1:${poolerPort}/${database}`;
+const backups = { folder: databases.folder, jobs: 2 };
+
+const env = useRollbackEnvironment(
+  {
+    databases: {
+      shop: { url: databases.url(shop), backups },
+      pooled: {
+        url: databases.url(pooled),
+        backups,
+        pooler: { url: poolerUrl('pgbouncer'), pauseWithin: '1s' },
+      },
+    },
+  },
+  { procedure: 'database' },
+);
+let stopPooler: (() => Promise<void>) | undefined;
+beforeAll(async () => {
+  await Promise.all([shop, pooled].map((name) => databases.create(name)));
+  await Promise.all([shop, pooled].map((name) => databases.dump(name, new Date('2025-01-10'))));
+  if (hasPooler) stopPooler = await startPooler();
+});
+afterAll(async () => {
+  await stopPooler?.();
+  await databases.close();
+});
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await new Promise((resolve) => server.once('listening', resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+/** Debian's PgBouncer in front of the sandbox's PostgreSQL, in transaction mode. */
+async function startPooler(): Promise<() => Promise<void>> {
+  const folder = mkdtempSync(join(tmpdir(), 'rollback-pgbouncer-'));
+  chmodSync(folder, 0o755);
+  const { hostname, port } = new URL(process.env.DATABASE_URL ?? '');
+  const file = join(folder, 'pgbouncer.ini');
+  writeFileSync(join(folder, 'users.txt'), '"postgres" ""\n');
+  writeFileSync(
+    file,
+    `[databases]
+* = host=${hostname} port=${port} user=postgres
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = ${poolerPort}
+unix_socket_dir =
+auth_type = any
+admin_users = postgres
+pool_mode = transaction
+ignore_startup_parameters = extra_float_digits
+`,
+  );
+  const running = execa('pgbouncer', [file], { ...serverAccount(), reject: false });
+  await eventually('PgBouncer answers', async () => {
+    const client = new pg.Client({ connectionString: poolerUrl('pgbouncer') });
+    client.on('error', () => undefined);
+    return client.connect().then(
+      () => client.end().then(() => true),
+      () => false,
+    );
+  });
+  return async () => {
+    running.kill('SIGTERM');
+    await running;
+  };
+}
+
+/** A client that writes all the time, and connects again where its session was ended. */
+class Writer {
+  /** Ids of the rows that the server has acknowledged. */
+  readonly acknowledged: number[] = [];
+  readonly errors: string[] = [];
+  private readonly connection: pg.ClientConfig;
+  private isStopped = false;
+  private next: number;
+  private readonly running: Promise<void>;
+
+  constructor(connection: pg.ClientConfig, first: number) {
+    this.connection = connection;
+    this.next = first;
+    this.running = this.write();
+  }
+
+  async stop(): Promise<void> {
+    this.isStopped = true;
+    await this.running;
+  }
+
+  private async write(): Promise<void> {
+    while (!this.isStopped) {
+      const client = new pg.Client(this.connection);
+      client.on('error', () => undefined);
+      try {
+        await client.connect();
+        while (!this.isStopped) {
+          const id = this.next++;
+          await client.query(`insert into orders values ($1, 'x')`, [id]);
+          this.acknowledged.push(id);
+          await client.query('select count(*) from orders');
+        }
+      } catch (error) {
+        this.errors.push((error as Error).message);
+      } finally {
+        await client.end().catch(() => undefined);
+      }
+    }
+  }
+}
+
+function startWriters(count: number, connection: pg.ClientConfig): Writer[] {
+  return Array.from({ length: count }, (_, index) => new Writer(connection, (index + 1) * 100_000));
+}
+
+const direct = (database: string): pg.ClientConfig => {
+  const { hostname: host, port } = new URL(process.env.DATABASE_URL ?? '');
+  return { host, port: Number(port), user: 'postgres', database };
+};
+
+/** Starts an approved run about a database and answers its result. */
+async function run(database: string) {
+  const id = await env.startAs('on-call', { database, to: '2025-01-11' });
+  await env.untilWaiting(id);
+  await env.decide(id, 'approve', 'team-lead');
+  return env.result(id);
+}
+
+const idsOf = async (database: string) =>
+  new Set(
+    (await databases.sql<{ id: number }>(database, 'select id from orders')).map(({ id }) => id),
+  );
+const oldOf = async (database: string) =>
+  (await databases.names()).find((name) => name.startsWith(`${database}_old_`)) ?? '';
+const untilAllWrite = (writers: Writer[]) =>
+  eventually('every client has written', () => {
+    const least = Math.min(...writers.map(({ acknowledged }) => acknowledged.length));
+    return Promise.resolve(least > 5);
+  });
+
+describe('while clients write all the time', () => {
+  test('no write that was acknowledged is lost: it is in the old database or in the new one', async () => {
+    const writers = startWriters(20, direct(shop));
+    await untilAllWrite(writers);
+
+    const result = await run('shop');
+
+    expect(result.outcome).toBe('rolled-back');
+    const seen = writers.map(({ acknowledged }) => acknowledged.length);
+    await eventually('every client writes again', () =>
+      Promise.resolve(
+        writers.every(({ acknowledged }, index) => acknowledged.length > (seen[index] ?? 0) + 3),
+      ),
+    );
+    await Promise.all(writers.map((writer) => writer.stop()));
+    const [old, live] = [await idsOf(await oldOf(shop)), await idsOf(shop)];
+    const lost = writers.flatMap(({ acknowledged }) =>
+      acknowledged.filter((id) => !old.has(id) && !live.has(id)),
+    );
+    expect(lost).toEqual([]);
+    expect(old.size).toBeGreaterThan(100);
+    expect(live.size).toBeGreaterThan(20);
+    // Sessions were ended once each, and new ones waited rather than fail again and again.
+    expect(Math.max(...writers.map(({ errors }) => errors.length))).toBeLessThan(4);
+  });
+
+  withPooler('through PgBouncer no client sees an error', async () => {
+    const writers = startWriters(20, { connectionString: poolerUrl(pooled) });
+    await untilAllWrite(writers);
+
+    const result = await run('pooled');
+
+    expect(result.outcome).toBe('rolled-back');
+    const seen = writers.map(({ acknowledged }) => acknowledged.length);
+    await eventually('every client writes again', () =>
+      Promise.resolve(
+        writers.every(({ acknowledged }, index) => acknowledged.length > (seen[index] ?? 0) + 3),
+      ),
+    );
+    await Promise.all(writers.map((writer) => writer.stop()));
+    expect(writers.flatMap(({ errors }) => errors)).toEqual([]);
+    const [old, live] = [await idsOf(await oldOf(pooled)), await idsOf(pooled)];
+    const all = writers.flatMap(({ acknowledged }) => acknowledged);
+    expect(all.filter((id) => !old.has(id) && !live.has(id))).toEqual([]);
+  });
+
+  withPooler(
+    'a transaction that stays open is ended once its time in the pooler is over',
+    async () => {
+      const stays = new pg.Client({ connectionString: poolerUrl(pooled) });
+      stays.on('error', () => undefined);
+      await stays.connect();
+      await stays.query('begin');
+      await stays.query(`insert into orders values (9, 'never') on conflict do nothing`);
+
+      const result = await run('pooled');
+
+      expect(result.outcome).toBe('rolled-back');
+      await expect(stays.query('commit')).rejects.toThrow();
+      const after = new pg.Client({ connectionString: poolerUrl(pooled) });
+      await after.connect();
+      expect((await after.query('select 1')).rowCount).toBe(1);
+      await after.end();
+      await stays.end().catch(() => undefined);
+    },
+  );
+});
