@@ -14,6 +14,7 @@ import { planRelease } from './owners/plan-release.ts';
 import { withOwners } from './owners/with-owners.ts';
 import { planServicesRollback } from './kubernetes/deployment/plan-services-rollback.ts';
 import { planRestore } from './postgres/restore/plan-restore.ts';
+import { planSchema } from './postgres/schema/plan-schema.ts';
 import { planTransactions } from './postgres/sessions/plan-transactions.ts';
 import { planStatefulSetRollback } from './kubernetes/stateful-set/plan-stateful-set-rollback.ts';
 
@@ -37,6 +38,7 @@ const planners: { [P in Procedure]: Planner<P> } = {
   canary: planCanaryRollback,
   statefulset: withOwners(planStatefulSetRollback),
   helm: planReleaseRollback,
+  schema: planSchema,
   database: planRestore,
   transactions: planTransactions,
 };

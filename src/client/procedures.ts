@@ -80,6 +80,14 @@ const texts: Record<Procedure, CommandText> = {
       'rollback canary wakala --canary v2 --stable v1 --dry-run',
     ],
   },
+  schema: {
+    description: 'take the schema of a database back to an earlier version, step by step',
+    examples: [
+      'rollback schema --to 41 --reason "version 42 locks the orders"',
+      'rollback schema wakala --to 41 --dry-run     # shows the SQL',
+      'rollback history schema/wakala               # which versions are applied',
+    ],
+  },
   database: {
     description: 'bring the data of a database back from a backup, beside it, and swap the two',
     examples: [

@@ -168,6 +168,17 @@ const database = z.strictObject({
       programs: z.string().min(1).optional(),
     })
     .optional(),
+  /** How its schema is kept, and where the scripts are that take it back. */
+  schema: z
+    .strictObject({
+      tool: z
+        .enum(['plain', 'golang-migrate', 'flyway', 'node-pg-migrate', 'rails'])
+        .default('plain'),
+      /** Table of the applied versions; default: the tool's own. */
+      table: z.string().min(1).optional(),
+      folder: z.string().min(1),
+    })
+    .optional(),
   /** Queries of one value that are run on the restored copy before anything is switched to it. */
   verify: z
     .array(

@@ -12,6 +12,7 @@ import { helm } from './input/helm.ts';
 import { release } from './input/release.ts';
 import { circuitBreaker } from './input/circuit-breaker.ts';
 import { redirect } from './input/redirect.ts';
+import { schema } from './input/schema.ts';
 import { services } from './input/services.ts';
 import { transactions } from './input/transactions.ts';
 import { statefulSet } from './input/stateful-set.ts';
@@ -37,6 +38,7 @@ export const procedures = {
   redirect,
   statefulset: statefulSet,
   helm,
+  schema,
   database,
   transactions,
 } as const;

@@ -8,6 +8,7 @@ export { rollbackBlueGreen } from './rollback-blue-green.ts';
 export { openCircuitBreaker } from './open-circuit-breaker.ts';
 export { redirectTraffic } from './redirect-traffic.ts';
 export { rollbackStatefulSet } from './rollback-stateful-set.ts';
+export { rollbackSchema } from './rollback-schema.ts';
 export { restoreDatabase } from './restore-database.ts';
 export { terminateTransactions } from './terminate-transactions.ts';
 export { rollbackHelmRelease } from './rollback-helm-release.ts';

@@ -4,6 +4,7 @@
  */
 import type { Client } from 'pg';
 import type { RunIdentity } from '../../contract/plan.ts';
+import { joinComment, splitComment } from './comments.ts';
 import { identifier, literal } from './database.ts';
 
 /** Where a database stands that a run has made or put aside. */
@@ -40,8 +41,6 @@ export interface Found {
   note: Note | undefined;
 }
 
-const marker = 'rollback-workflows: ';
-
 /** All databases of the server but templates. */
 export async function readDatabases(client: Client): Promise<Found[]> {
   const { rows } = await client.query<{
@@ -59,29 +58,16 @@ export async function readDatabases(client: Client): Promise<Found[]> {
   return rows.map(({ bytes, description, ...row }) => ({
     ...row,
     bytes: Number(bytes ?? 0),
-    ...parsed(description ?? ''),
+    ...splitComment<Note>(description ?? ''),
   }));
 }
 
 /** Statement that sets the note of a database, and leaves the rest of its comment. */
 export function noteSql(name: string, comment: string | undefined, note: Note | undefined): string {
-  const lines = [comment, note && `${marker}${JSON.stringify(note)}`].filter(Boolean);
-  const text = lines.length > 0 ? literal(lines.join('\n')) : 'null';
-  return `comment on database ${identifier(name)} is ${text}`;
+  const text = joinComment(comment, note);
+  return `comment on database ${identifier(name)} is ${text === undefined ? 'null' : literal(text)}`;
 }
 
-export function isOfRun(note: Note | undefined, run: RunIdentity): boolean {
+export function isOfRun(note: RunIdentity | undefined, run: RunIdentity): boolean {
   return note?.workflowId === run.workflowId && note.firstRunId === run.firstRunId;
-}
-
-function parsed(description: string): Pick<Found, 'comment' | 'note'> {
-  const at = description.lastIndexOf(marker);
-  if (at === -1) return { comment: description || undefined, note: undefined };
-  const comment = description.slice(0, at).trimEnd() || undefined;
-  try {
-    return { comment, note: JSON.parse(description.slice(at + marker.length)) as Note };
-  } catch {
-    // Somebody has written over it, and it is theirs now.
-    return { comment: description, note: undefined };
-  }
 }

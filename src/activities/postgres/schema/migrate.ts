@@ -1,0 +1,193 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { ApplicationFailure } from '@temporalio/common';
+import pg, { type Client } from 'pg';
+import type { LoadedSettings } from '../../../config/settings.ts';
+import { failureTypes } from '../../../contract/failures.ts';
+import type { Effect } from '../../../contract/plan.ts';
+import { stale } from '../../failures.ts';
+import type { Comparison } from '../../kubernetes/deployment/compare-revisions.ts';
+import type { Progress } from '../../progress.ts';
+import { Database } from '../database.ts';
+import { assertNotUndone, noteMigration } from './migration-notes.ts';
+import { listScripts, readScript } from './script.ts';
+import {
+  latestOf,
+  type MigrationMandate,
+  readVersions,
+  type Versions,
+  versionsOf,
+} from './versions.ts';
+
+/** One try for a lock is short, since all that comes later waits behind it. */
+const lockWithin = '2s';
+const tries = 15;
+const betweenTriesMs = 1000;
+const lockNotAvailable = '55P03';
+
+/**
+ * Takes the schema one version down by the planned script, or, as an undo that somebody has signed,
+ * up again: script, version and note in one transaction, which is there as a whole or not at all.
+ * @throws PlanStale where the schema is at neither version, or the script is another one now.
+ * @throws RejectedBySystem with what PostgreSQL says to the script; the schema is as it was then.
+ */
+export async function migrate(
+  { settings }: LoadedSettings,
+  mandate: MigrationMandate,
+  progress: Progress,
+): Promise<Effect> {
+  const { change, undo, authority } = mandate;
+  const database = new Database(settings, change.target.namespace);
+  const versions = versionsOf(database);
+  if (undo && authority.abort === undefined) {
+    throw stale(
+      `The schema stays at version ${change.after.version}: nobody has signed that it goes on again.`,
+    );
+  }
+  const files = await listScripts(versions.folder);
+  const sql = await plannedSql(versions, files, mandate);
+  return database.session(
+    async (client) => {
+      await database.assertIs(client, change.target);
+      for (let attempt = 1; ; attempt++) {
+        progress.report(`Running its script, try ${attempt} of ${tries}`);
+        try {
+          return await inTransaction(client, mandate, { versions, files, sql });
+        } catch (error) {
+          await client.query('rollback').catch(() => undefined);
+          if (!(error instanceof pg.DatabaseError) || error.code !== lockNotAvailable)
+            throw told(error, mandate);
+          if (attempt === tries) throw await locked(client, mandate);
+          progress.report(`A lock is not to be had; trying again, ${attempt} of ${tries}`);
+          await delay(betweenTriesMs, undefined, { signal: progress.cancelled });
+        }
+      }
+    },
+    { statementMs: 0 },
+  );
+}
+
+/** Rows that a step down has thrown away no script brings back: going up again is a person's decision. */
+export async function compareSchema(
+  { settings }: LoadedSettings,
+  { change }: MigrationMandate,
+): Promise<Comparison> {
+  const database = new Database(settings, change.target.namespace);
+  const versions = versionsOf(database);
+  const files = await listScripts(versions.folder);
+  const applied = await database.session((client) => readVersions(client, versions, files));
+  const isTaken = latestOf(applied) !== change.before.version;
+  return {
+    ...{ beforeIsHealthier: !isTaken, nothingToUndo: !isTaken },
+    text: isTaken
+      ? 'which schema the services need nobody can measure here'
+      : 'nothing to take back: the schema was not changed',
+  };
+}
+
+async function inTransaction(
+  client: Client,
+  mandate: MigrationMandate,
+  { versions, files, sql }: { versions: Versions; files: string[]; sql: string },
+): Promise<Effect> {
+  const { change, undo } = mandate;
+  const { tool, table } = versions;
+  const [from, to] = undo
+    ? [change.after.version, change.before.version]
+    : [change.before.version, change.after.version];
+  await client.query(`begin; set local lock_timeout = '${lockWithin}'`);
+  // Whoever else migrates waits here, our own earlier attempt as well.
+  await client.query(`lock table ${table} in share row exclusive mode`);
+  const now = latestOf(await readVersions(client, versions, files));
+  if (now === to) {
+    await client.query('rollback');
+    return { changed: false, text: `The schema was already at version ${to}.` };
+  }
+  if (now !== from) {
+    throw stale(
+      `The schema is at version ${now}, and neither at ${from} nor at ${to}: somebody has migrated it. Nothing was changed; start again.`,
+    );
+  }
+  await assertNotUndone(client, table, mandate);
+  const before = await transactionId(client);
+  await client.query(sql);
+  if ((await transactionId(client)) !== before) {
+    throw ApplicationFailure.nonRetryable(
+      `Script ${scriptOf(mandate)} has ended the transaction that it ran in: look at what it has done before you go on.`,
+      failureTypes.rejectedBySystem,
+    );
+  }
+  // Many scripts record their version themselves.
+  if (latestOf(await readVersions(client, versions, files)) === from) {
+    await client.query(undo ? tool.recordUp(table, to) : tool.recordDown(table, from, to));
+  }
+  const recorded = latestOf(await readVersions(client, versions, files));
+  if (recorded !== to) {
+    throw ApplicationFailure.nonRetryable(
+      `Script ${scriptOf(mandate)} would leave version ${recorded} in ${table}, and not ${to}: nothing was changed. Mend the script.`,
+      failureTypes.rejectedBySystem,
+    );
+  }
+  await noteMigration(client, table, mandate);
+  await client.query('commit');
+  return {
+    changed: true,
+    text: `Schema went from version ${from} to ${to} by ${scriptOf(mandate)}.`,
+  };
+}
+
+/** @throws PlanStale */
+async function plannedSql(
+  { tool, folder }: Versions,
+  files: readonly string[],
+  { change: { before, after }, undo }: MigrationMandate,
+): Promise<string> {
+  const script = undo
+    ? tool.up(files, before.version)
+    : tool.down(files, before.version, after.version);
+  const wanted = undo ? after.forwardSha256 : after.sha256;
+  const found = script && (await readScript(folder, script));
+  if (found && found.sha256 === wanted) return found.sql;
+  throw stale(
+    wanted === null
+      ? `There is no script that brings version ${before.version} on again: do it by hand.`
+      : `Script ${undo ? after.forward : after.script} is not what it was when the plan was made: nothing was changed; start again.`,
+  );
+}
+
+function scriptOf({ change: { after }, undo }: MigrationMandate): string {
+  return (undo ? after.forward : after.script) ?? '';
+}
+
+async function transactionId(client: Client): Promise<string | undefined> {
+  const { rows } = await client.query<{ id: string }>('select txid_current()::text as id');
+  return rows[0]?.id;
+}
+
+/** What PostgreSQL says to the script, without its details, which may hold rows. */
+function told(error: unknown, mandate: MigrationMandate): unknown {
+  if (!(error instanceof pg.DatabaseError) || /^(08|57P|53|28)/.test(error.code ?? ''))
+    return error;
+  const { code, message, position } = error;
+  const at = position === undefined ? '' : ` (at character ${position})`;
+  return ApplicationFailure.nonRetryable(
+    `Script ${scriptOf(mandate)} fails with ${code}: ${message}${at}. The schema is as it was.`,
+    failureTypes.rejectedBySystem,
+  );
+}
+
+/** Who is in the way, as far as one can see it afterwards. */
+async function locked(client: Client, mandate: MigrationMandate): Promise<ApplicationFailure> {
+  const { rows } = await client.query<{ who: string }>(
+    `select pid || ' of ' || usename || ' (' || state || ' for '
+       || extract(epoch from clock_timestamp() - xact_start)::int || ' s)' as who
+     from pg_stat_activity
+     where datname = current_database() and pid <> pg_backend_pid() and xact_start is not null
+       and backend_type = 'client backend'
+     order by xact_start limit 5`,
+  );
+  const open = rows.map(({ who }) => who).join(', ');
+  return ApplicationFailure.nonRetryable(
+    `Script ${scriptOf(mandate)} got no lock within ${tries} tries of ${lockWithin}; open transactions: ${open || 'none now'}. The schema is as it was: end what is in the way (rollback transactions), then retry.`,
+    failureTypes.rejectedBySystem,
+  );
+}

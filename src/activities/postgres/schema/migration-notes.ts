@@ -1,0 +1,53 @@
+/**
+ * What runs note on the table of versions, in its comment: an attempt that was frozen before its
+ * transaction must not take a step again that its run has undone since.
+ */
+import type { Client } from 'pg';
+import type { RunIdentity } from '../../../contract/plan.ts';
+import { stale } from '../../failures.ts';
+import { joinComment, splitComment } from '../comments.ts';
+import { literal } from '../database.ts';
+import { isOfRun } from '../notes.ts';
+import type { MigrationMandate } from './versions.ts';
+
+interface MigrationNote extends RunIdentity {
+  /** Ids of the run's changes that it has undone. */
+  undone: string[];
+  /** ISO 8601 */
+  at: string;
+}
+
+/** @throws PlanStale where this run has undone the change already. */
+export async function assertNotUndone(
+  client: Client,
+  table: string,
+  { change, run, undo }: MigrationMandate,
+): Promise<void> {
+  const { note } = await read(client, table);
+  if (undo || !note || !isOfRun(note, run) || !note.undone.includes(change.id)) return;
+  throw stale(
+    `This run has taken version ${change.before.version} back and put it on again already.`,
+  );
+}
+
+export async function noteMigration(
+  client: Client,
+  table: string,
+  { change, run, undo }: MigrationMandate,
+): Promise<void> {
+  const { comment, note } = await read(client, table);
+  const undone = note && isOfRun(note, run) ? note.undone : [];
+  const { workflowId, firstRunId } = run;
+  const next: MigrationNote = {
+    ...{ workflowId, firstRunId, at: new Date().toISOString() },
+    undone: undo ? [...undone, change.id] : undone,
+  };
+  await client.query(`comment on table ${table} is ${literal(joinComment(comment, next) ?? '')}`);
+}
+
+async function read(client: Client, table: string) {
+  const { rows } = await client.query<{ description: string | null }>(
+    `select obj_description(${literal(table)}::regclass, 'pg_class') as description`,
+  );
+  return splitComment<MigrationNote>(rows[0]?.description ?? '');
+}

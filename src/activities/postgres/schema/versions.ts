@@ -1,0 +1,85 @@
+/** The versions of a database's schema, as its tool for migrations keeps them. */
+import pg, { type Client } from 'pg';
+import type { Change, Mandate } from '../../../contract/plan.ts';
+import { refused } from '../../failures.ts';
+import { type Database, identifier } from '../database.ts';
+import { compareVersions, type MigrationTool, noVersion, tools } from './tools.ts';
+
+/** One step down, and the way back up where there is a script for it. */
+export interface MigrationChange extends Change<
+  { version: string },
+  {
+    version: string;
+    script: string;
+    /** SHA-256 of its SQL. */
+    sha256: string;
+    forward: string | null;
+    forwardSha256: string | null;
+  }
+> {
+  kind: 'schema/migration';
+}
+export type MigrationMandate = Mandate<MigrationChange>;
+
+export interface Versions {
+  tool: MigrationTool;
+  /** The table as an identifier of SQL. */
+  table: string;
+  folder: string;
+}
+
+/** @throws Refused where the settings do not say how the schema is kept. */
+export function versionsOf({ key, settings }: Database): Versions {
+  const { schema } = settings;
+  if (!schema) {
+    throw refused(
+      `The settings do not say how the schema of ${key} is kept: add databases.${key}.schema with its tool and the folder of its scripts.`,
+    );
+  }
+  const tool = tools[schema.tool];
+  const name = schema.table ?? tool.table;
+  return { tool, table: name.split('.').map(identifier).join('.'), folder: schema.folder };
+}
+
+const undefinedTable = '42P01';
+
+/**
+ * Applied versions, the oldest first.
+ * @param files scripts, by which the earlier versions are known where the table has only the latest
+ * @throws Refused where there is no such table, or an earlier migration has failed halfway.
+ */
+export async function readVersions(
+  client: Client,
+  { tool, table }: Versions,
+  files: readonly string[],
+): Promise<string[]> {
+  try {
+    const { rows } = await client.query<{ version: string }>(tool.applied(table));
+    const found = rows.map(({ version }) => version);
+    if (tool.dirty && ((await client.query(tool.dirty(table))).rowCount ?? 0) > 0) {
+      throw refused(
+        `Table ${table} says that a migration has failed halfway (version ${found.at(-1)}): put that right by hand first.`,
+      );
+    }
+    if (tool.latestOnly) return upTo(found[0], tool, files);
+    // A tool's own order counts; versions alone have none.
+    return tool.applied(table).includes('order by') ? found : found.toSorted(compareVersions);
+  } catch (error) {
+    if (!(error instanceof pg.DatabaseError) || error.code !== undefinedTable) throw error;
+    throw refused(
+      `There is no table ${table} of versions: name the tool, or its table, in the database's schema settings.`,
+    );
+  }
+}
+
+function upTo(latest: string | undefined, tool: MigrationTool, files: readonly string[]): string[] {
+  if (latest === undefined) return [];
+  const known = files.map((file) => tool.versionOf(file)).filter((one) => one !== undefined);
+  const earlier = known.filter((version) => compareVersions(version, latest) < 0);
+  return [...new Set(earlier)].toSorted(compareVersions).concat(latest);
+}
+
+/** The latest of the applied versions. */
+export function latestOf(applied: readonly string[]): string {
+  return applied.at(-1) ?? noVersion;
+}

@@ -1,0 +1,346 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { losses, whyNotInTransaction } from '../src/activities/postgres/schema/script.ts';
+import { compareVersions } from '../src/activities/postgres/schema/tools.ts';
+import type { RunResult } from '../src/contract/run.ts';
+import { TestDatabases } from './support/databases.ts';
+import { eventually } from './support/eventually.ts';
+import { useRollbackEnvironment } from './support/rollback-environment.ts';
+
+const databases = new TestDatabases();
+type Scripts = Record<string, string>;
+
+/** A database for each test, with a folder of scripts for its tool. */
+const cases = {
+  plain: 'plain',
+  selfmade: 'plain',
+  stuck: 'plain',
+  waits: 'plain',
+  broken: 'plain',
+  undone: 'plain',
+  changed: 'plain',
+  outside: 'plain',
+  overtaken: 'plain',
+  wrong: 'plain',
+  go: 'golang-migrate',
+  flyway: 'flyway',
+  node: 'node-pg-migrate',
+  rails: 'rails',
+} as const;
+type Key = keyof typeof cases;
+const keys = Object.keys(cases) as Key[];
+const folders = Object.fromEntries(
+  keys.map((key) => [key, mkdtempSync(join(tmpdir(), `rollback-scripts-${key}-`))]),
+) as Record<Key, string>;
+
+const env = useRollbackEnvironment(
+  {
+    databases: Object.fromEntries(
+      keys.map((key) => [
+        key,
+        {
+          url: databases.url(databases.nameOf(key)),
+          schema: { tool: cases[key], folder: folders[key] },
+        },
+      ]),
+    ),
+  },
+  { procedure: 'schema' },
+);
+beforeAll(() => Promise.all(keys.map((key) => databases.create(databases.nameOf(key)))));
+afterAll(() => databases.close());
+
+const sql = (key: Key, text: string) => databases.sql(databases.nameOf(key), text);
+function write(key: Key, scripts: Scripts): void {
+  for (const [file, text] of Object.entries(scripts)) writeFileSync(join(folders[key], file), text);
+}
+const columns = async (key: Key) =>
+  (
+    await sql(
+      key,
+      `select column_name as c from information_schema.columns where table_name = 'orders' order by 1`,
+    )
+  ).map(({ c }) => String(c));
+const applied = async (key: Key) =>
+  (await sql(key, 'select version::text as v from schema_migrations order by version')).map(
+    ({ v }) => String(v),
+  );
+
+/** Versions 1 to 3 of the runbook's own way; 2 and 3 each added a column. */
+async function makePlain(key: Key, scripts: Scripts = {}): Promise<void> {
+  await sql(
+    key,
+    `create table schema_migrations (version int primary key);
+     insert into schema_migrations values (1), (2), (3);
+     alter table orders add two int, add three int`,
+  );
+  write(key, {
+    'rollback_to_v2.sql': 'alter table orders drop column three;',
+    'rollback_to_v1.sql': 'alter table orders drop column two;',
+    ...scripts,
+  });
+}
+
+async function start(database: Key, to: string): Promise<string> {
+  const id = await env.startAs('on-call', { database, to });
+  await env.untilWaiting(id);
+  await env.decide(id, 'approve', 'team-lead');
+  return id;
+}
+const run = async (database: Key, to: string) => env.result(await start(database, to));
+const plan = async (database: Key, to: string): Promise<RunResult> =>
+  env.result(await env.startAs('on-call', { database, to, dryRun: true }));
+
+describe('taking a schema back', () => {
+  test('goes down step by step, in order, with the SQL shown and a lead asked', async () => {
+    await makePlain('plain');
+
+    const result = await run('plain', '1');
+
+    expect(result.outcome).toBe('rolled-back');
+    expect(result.steps.map(({ title }) => title)).toEqual([
+      'Take version 3 back',
+      'Take version 2 back',
+    ]);
+    expect(await columns('plain')).toEqual(['body', 'created_at', 'id']);
+    expect(await applied('plain')).toEqual(['1']);
+    expect(result.plan?.differences.join('\n')).toContain('alter table orders drop column three;');
+    expect(result.plan?.warnings.join('\n')).toContain('throws rows away');
+    expect(result.plan?.needs).toMatchObject([{ roles: ['team-lead'] }]);
+    const again = await env.result(await env.startAs('on-call', { database: 'plain', to: '1' }));
+    expect(again.outcome).toBe('no-op');
+  });
+
+  test('of scripts that record their version themselves, each is recorded once', async () => {
+    await makePlain('selfmade', {
+      'rollback_to_v2.sql':
+        'alter table orders drop column three; delete from schema_migrations where version = 3;',
+    });
+    expect((await run('selfmade', '2')).outcome).toBe('rolled-back');
+    expect(await applied('selfmade')).toEqual(['1', '2']);
+  });
+
+  test('a script that would leave another version than planned changes nothing', async () => {
+    await makePlain('wrong', {
+      'rollback_to_v2.sql':
+        'alter table orders drop column three; delete from schema_migrations where version > 1;',
+    });
+    const paused = await env.untilPaused(await start('wrong', '2'));
+    expect(paused.pausedAt[0]?.error).toContain('would leave version 1');
+    expect(await columns('wrong')).toContain('three');
+    expect((await env.abort(paused)).outcome).toBe('aborted');
+  });
+
+  test('a script that fails halfway leaves the schema as it was, and says where', async () => {
+    await makePlain('broken', {
+      'rollback_to_v2.sql': 'alter table orders drop column three; alter table nothing drop x;',
+    });
+    const paused = await env.untilPaused(await start('broken', '2'));
+    expect(paused.pausedAt[0]?.error).toContain('rollback_to_v2.sql fails with 42P01');
+    expect(await columns('broken')).toContain('three');
+    expect(await applied('broken')).toEqual(['1', '2', '3']);
+    expect((await env.abort(paused)).outcome).toBe('aborted');
+  });
+
+  test('readers are not held up behind it for long while it waits for a lock', async () => {
+    await makePlain('waits');
+    const reader = await databases.connect(databases.nameOf('waits'));
+    await reader.query('begin');
+    await reader.query('select * from orders');
+    const id = await start('waits', '2');
+    await eventually('a try for the lock has failed', async () => {
+      const { pendingActivities } = (await env.client.workflow.getHandle(id).describe()).raw;
+      const [details] = pendingActivities?.[0]?.heartbeatDetails?.payloads ?? [];
+      return Buffer.from(details?.data ?? [])
+        .toString()
+        .includes('trying again');
+    });
+    // Who comes later is served, although the script wants the whole table.
+    expect(await databases.orders(databases.nameOf('waits'))).toBe(10);
+    await reader.query('commit');
+
+    expect((await env.result(id)).outcome).toBe('rolled-back');
+    await reader.end();
+  });
+
+  test('is put on again by an abort, where there is a script for that', async () => {
+    await makePlain('undone', {
+      'migrate_to_v3.sql': 'alter table orders add three int;',
+      'rollback_to_v1.sql': 'alter table nothing drop x;',
+    });
+    const paused = await env.untilPaused(await start('undone', '1'));
+    expect(await applied('undone')).toEqual(['1', '2']);
+
+    const result = await env.abort(paused);
+
+    expect(result.outcome).toBe('aborted');
+    expect(await columns('undone')).toContain('three');
+    expect(await applied('undone')).toEqual(['1', '2', '3']);
+  });
+
+  test('a script that was changed after the plan was shown is not run', async () => {
+    await makePlain('changed');
+    const id = await env.startAs('on-call', { database: 'changed', to: '2' });
+    const { plan: first } = await env.untilWaiting(id);
+    write('changed', { 'rollback_to_v2.sql': 'drop table orders;' });
+    await env.decide(id, 'approve', 'team-lead');
+
+    const anew = await eventually('it is planned anew', async () => {
+      const status = await env.status(id);
+      return status.plan?.digest !== first?.digest && status;
+    });
+
+    expect(anew.plan?.differences.join('\n')).toContain('drop table orders');
+    await env.untilWaiting(id);
+    await env.decide(id, 'reject', 'team-lead');
+    expect((await env.result(id)).outcome).toBe('rejected');
+    expect(await columns('changed')).toContain('three');
+  });
+
+  test('a schema that somebody else has migrated meanwhile is left alone', async () => {
+    await makePlain('overtaken');
+    const id = await env.startAs('on-call', { database: 'overtaken', to: '2' });
+    await env.untilWaiting(id);
+    await sql('overtaken', 'insert into schema_migrations values (4)');
+    await env.decide(id, 'approve', 'team-lead');
+
+    const anew = await eventually('it is planned anew', async () => {
+      const status = await env.status(id);
+      return status.phase === 'done' && status;
+    });
+
+    expect(anew.outcome).toBe('refused');
+    expect(anew.message).toContain('from version 4 back to 3');
+    expect(await columns('overtaken')).toContain('three');
+  });
+});
+
+describe('the tables and scripts of other tools', () => {
+  test('golang-migrate, whose table has only the latest', async () => {
+    await sql(
+      'go',
+      `create table schema_migrations (version bigint primary key, dirty boolean not null);
+       insert into schema_migrations values (3, false); alter table orders add two int, add three int`,
+    );
+    write('go', {
+      '001_orders.up.sql': 'select 1;',
+      '002_two.up.sql': 'alter table orders add two int;',
+      '002_two.down.sql': 'alter table orders drop column two;',
+      '003_three.down.sql': 'alter table orders drop column three;',
+    });
+    expect((await run('go', '1')).outcome).toBe('rolled-back');
+    expect(await sql('go', 'select version::int as v, dirty from schema_migrations')).toEqual([
+      { v: 1, dirty: false },
+    ]);
+    expect(await columns('go')).toEqual(['body', 'created_at', 'id']);
+    await sql('go', 'update schema_migrations set dirty = true');
+    expect((await plan('go', '0')).message).toContain('has failed halfway');
+  });
+
+  test('Flyway, with undo scripts and its history', async () => {
+    await sql(
+      'flyway',
+      `create table flyway_schema_history (installed_rank int primary key, version varchar(50),
+         description varchar(200) not null, type varchar(20) not null, script varchar(1000) not null,
+         checksum int, installed_by varchar(100) not null, installed_on timestamp not null default now(),
+         execution_time int not null, success boolean not null);
+       insert into flyway_schema_history values
+         (1, '1', 'orders', 'SQL', 'V1__orders.sql', 1, 'x', now(), 1, true),
+         (2, '1.10', 'two', 'SQL', 'V1_10__two.sql', 2, 'x', now(), 1, true);
+       alter table orders add two int`,
+    );
+    write('flyway', { 'U1_10__two.sql': 'alter table orders drop column two;' });
+    expect((await run('flyway', '1')).outcome).toBe('rolled-back');
+    expect(
+      await sql(
+        'flyway',
+        'select version, type, script from flyway_schema_history order by 1 desc, installed_rank desc limit 1',
+      ),
+    ).toEqual([{ version: '1.10', type: 'UNDO_SQL', script: 'U1_10__two.sql' }]);
+    expect((await plan('flyway', '1')).outcome).toBe('no-op');
+  });
+
+  test('node-pg-migrate, with both directions in one file', async () => {
+    await sql(
+      'node',
+      `create table pgmigrations (id serial primary key, name varchar(255) not null, run_on timestamp not null);
+       insert into pgmigrations (name, run_on) values ('1_orders', now() - interval '1 h'), ('2_two', now());
+       alter table orders add two int`,
+    );
+    write('node', {
+      '2_two.sql':
+        '-- Up Migration\nalter table orders add two int;\n-- Down Migration\nalter table orders drop column two;\n',
+    });
+    expect((await run('node', '1_orders')).outcome).toBe('rolled-back');
+    expect(await columns('node')).toEqual(['body', 'created_at', 'id']);
+    expect(await sql('node', 'select name from pgmigrations')).toEqual([{ name: '1_orders' }]);
+  });
+
+  test('Rails, whose versions are times', async () => {
+    await sql(
+      'rails',
+      `create table schema_migrations (version varchar primary key);
+       insert into schema_migrations values ('20250101000000'), ('20250102000000');
+       alter table orders add two int`,
+    );
+    write('rails', { '20250102000000_two.down.sql': 'alter table orders drop column two;' });
+    expect((await run('rails', '20250101000000')).outcome).toBe('rolled-back');
+    expect(await applied('rails')).toEqual(['20250101000000']);
+  });
+});
+
+describe('what cannot be taken back is told before anything is done', () => {
+  test('a version that is not applied, a script that is missing, a table that is not there', async () => {
+    expect((await plan('stuck', '1')).message).toContain('There is no table "schema_migrations"');
+    await makePlain('stuck');
+    expect((await plan('stuck', '9')).message).toContain('the latest are 3, 2, 1');
+    expect((await plan('stuck', '0')).message).toContain('from version 1 back to 0');
+  });
+
+  test('a script that is not whole or not at all', async () => {
+    await makePlain('outside', { 'rollback_to_v2.sql': 'drop index concurrently i;' });
+    const { outcome, message } = await plan('outside', '2');
+    expect(outcome).toBe('refused');
+    expect(message).toContain('PostgreSQL does not do this in a transaction: drop index');
+  });
+
+  test.each([
+    ['begin; drop table x; commit;', 'begins or ends'],
+    ['\\i other.sql', 'psql'],
+    ['copy x from stdin;', 'rows of its own'],
+    ['VACUUM FULL x', 'not do this'],
+    ['create index concurrently i on x (y)', 'not do this'],
+  ])('%s', (script, why) => {
+    expect(whyNotInTransaction(script)).toContain(why);
+  });
+
+  test.each([
+    `create function f() returns int language plpgsql as $$ begin commit; end; $$;`,
+    `insert into x values ('begin; commit;'); -- commit;`,
+    `/* begin; */ alter table "commit;" drop y`,
+    `savepoint a; rollback to a;`,
+  ])('%s is taken for harmless', (script) => {
+    expect(whyNotInTransaction(script)).toBeUndefined();
+  });
+
+  test('what throws rows away is found, and what does not is not', () => {
+    expect(
+      losses('drop table a; alter table b drop column c; truncate d; delete from e'),
+    ).toHaveLength(4);
+    expect(
+      losses('drop index a; alter table b drop constraint c; alter table b alter c drop default'),
+    ).toEqual([]);
+  });
+
+  test('versions are in the order of their numbers', () => {
+    expect(['10', '9', '1.10', '1.9', '1'].toSorted(compareVersions)).toEqual([
+      '1',
+      '1.9',
+      '1.10',
+      '9',
+      '10',
+    ]);
+  });
+});
