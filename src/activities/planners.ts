@@ -2,6 +2,8 @@ import { settingsIn } from '../config/services.ts';
 import type { LoadedSettings } from '../config/settings.ts';
 import type { InputOf, Procedure } from '../contract/input.ts';
 import type { Plan } from '../contract/plan.ts';
+import { planDisabling } from './features/plan-disabling.ts';
+import { planReduction } from './features/plan-reduction.ts';
 import { planReleaseRollback } from './helm/plan-release-rollback.ts';
 import type { Clusters } from './kubernetes/api.ts';
 import { planBlueGreenRollback } from './kubernetes/blue-green/plan-blue-green-rollback.ts';
@@ -13,6 +15,7 @@ import { inRegion, regionOf } from './region-plans.ts';
 import { planRelease } from './owners/plan-release.ts';
 import { withOwners } from './owners/with-owners.ts';
 import { planServicesRollback } from './kubernetes/deployment/plan-services-rollback.ts';
+import { planClearing } from './redis/plan-clearing.ts';
 import { planStatefulSetRollback } from './kubernetes/stateful-set/plan-stateful-set-rollback.ts';
 
 /**
@@ -35,6 +38,9 @@ const planners: { [P in Procedure]: Planner<P> } = {
   canary: planCanaryRollback,
   statefulset: withOwners(planStatefulSetRollback),
   helm: planReleaseRollback,
+  feature: planDisabling,
+  'reduce-feature': planReduction,
+  cache: planClearing,
 };
 
 /** The planner of a procedure. */

@@ -56,7 +56,7 @@ export function inRegion(region: string, plan: Plan): Plan {
 export function joinPlans(
   regions: readonly PlannedRegion[],
   parts: ReadonlyMap<string, Plan>,
-  { regionOrder }: Pick<CommonInput, 'regionOrder'>,
+  { regionOrder }: CommonInput,
 ): Plan {
   const planned = [...parts];
   const [procedure] = planned.map(([, plan]) => plan.procedure);

@@ -8,7 +8,9 @@ import {
   portNumber,
 } from '../contract/input.ts';
 import { authoritySchema } from './authority.ts';
+import { cache } from './caches.ts';
 import { duration } from './duration.ts';
+import { assertCaches, featureSystem } from './features.ts';
 import { assertOrder } from './order.ts';
 
 /** How often a red check is tried again before it counts, and how long all tries may take. */
@@ -136,7 +138,7 @@ const service = z
     'names nothing that it consists of: give its deployment, statefulSet, service or release',
   );
 
-export const settingsSchema = z.strictObject({
+const wholeSchema = z.strictObject({
   kubernetes: z
     .strictObject({
       /** Context that is used when a run names none; default: the kubeconfig's current one. */
@@ -203,6 +205,10 @@ export const settingsSchema = z.strictObject({
         }),
     })
     .prefault({}),
+  /** Redis servers by name. */
+  caches: z.record(z.string(), cache).default({}),
+  /** Systems of feature flags by name. */
+  features: z.record(z.string(), featureSystem).default({}),
   helm: z
     .strictObject({
       /** Program to run, found on the worker's PATH or by its path; Helm 3 and 4 both do. */
@@ -236,6 +242,7 @@ export const settingsSchema = z.strictObject({
     })
     .default({ logLevel: 'info' }),
 });
+export const settingsSchema = wholeSchema.check(assertCaches);
 
 export type Settings = z.output<typeof settingsSchema>;
 export type Service = z.output<typeof service>;

@@ -8,4 +8,7 @@ export { rollbackBlueGreen } from './rollback-blue-green.ts';
 export { openCircuitBreaker } from './open-circuit-breaker.ts';
 export { redirectTraffic } from './redirect-traffic.ts';
 export { rollbackStatefulSet } from './rollback-stateful-set.ts';
+export { disableFeature } from './disable-feature.ts';
+export { reduceFeature } from './reduce-feature.ts';
+export { clearCache } from './clear-cache.ts';
 export { rollbackHelmRelease } from './rollback-helm-release.ts';

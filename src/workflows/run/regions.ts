@@ -87,7 +87,7 @@ export function missedRegions({ regions = [] }: Plan): string[] {
 /** Takes a procedure's steps in each region of the plan, and verifies each. */
 export async function takeStepsEverywhere(
   run: WholeRun,
-  { regionOrder }: Pick<CommonInput, 'regionOrder'>,
+  { regionOrder }: CommonInput,
   steps: (run: Run) => Promise<void>,
 ): Promise<void> {
   const { regions, changes } = run.plan;
@@ -148,6 +148,10 @@ class RegionalRun implements Run {
       undo: undo && there(undo),
       undoOnlyIf: undoOnlyIf && there(undoOnlyIf),
     });
+  }
+
+  wait(title: string, ms: number): Promise<boolean> {
+    return this.whole.wait(titleIn(this.region.name, title), ms);
   }
 
   together(branches: readonly (() => Promise<void>)[]): Promise<void> {
