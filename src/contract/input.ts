@@ -8,7 +8,7 @@ import { cache } from './input/cache.ts';
 import { canary } from './input/canary.ts';
 import { deployment } from './input/deployment.ts';
 import { featureOff } from './input/feature.ts';
-import { common, overRegions } from './input/fields.ts';
+import { common, type overRegions } from './input/fields.ts';
 import { helm } from './input/helm.ts';
 import { release } from './input/release.ts';
 import { circuitBreaker } from './input/circuit-breaker.ts';

@@ -64,8 +64,9 @@ interface Reading {
 
 async function readUntil(
   { system, feature, requests, every, limit, isSeen }: Reading,
-  { cancelled, report }: Progress,
+  progress: Progress,
 ): Promise<Effect> {
+  const { cancelled } = progress;
   const what = `Feature ${feature} in ${system.name}`;
   const giveUp = Date.now() + limit;
   for (let round = 1; ; round++) {
@@ -87,7 +88,7 @@ async function readUntil(
         failureTypes.checkFailed,
       );
     }
-    report(`${text}; reading again`);
+    progress.report(`${text}; reading again`);
     await delay(every, undefined, { signal: cancelled });
   }
 }

@@ -37,14 +37,17 @@ export async function withCache<T>(
   const own = cacheSettings(settings.caches, name);
   const { address } = placeOf(own);
   let client: Redis | Cluster | undefined;
+  /** Why a connection was refused: the command that needed it says only that it is closed. */
+  let refusal: Error | undefined;
   try {
     client = connect(own, folder);
-    // The errors of connections are those of the commands that fail with them.
-    client.on('error', () => undefined);
+    client.on('error', (error: Error) => {
+      if (error.name === 'ReplyError') refusal = error;
+    });
     await client.connect();
     return await work(await open(name, own, client));
   } catch (error) {
-    throw asCacheError(error, name, address);
+    throw asCacheError(refusal ?? error, name, address);
   } finally {
     client?.disconnect();
   }
@@ -143,7 +146,7 @@ async function open(
   const { address, database } = placeOf(settings);
   if (client instanceof Cluster) {
     const [state, nodes] = await Promise.all([
-      client.cluster('INFO') as Promise<string>,
+      client.cluster('INFO'),
       client.cluster('NODES') as Promise<string>,
     ]);
     if (fieldOf(state, 'cluster_state') !== 'ok') {
