@@ -65,17 +65,30 @@ async function read(url: string, headers: Record<string, string> = {}): Promise<
 /** All that is in the history of a run, payloads decoded. */
 export async function historyText(env: RollbackEnvironment, workflowId: string): Promise<string> {
   const history = await env.client.workflow.getHandle(workflowId).fetchHistory();
-  return JSON.stringify(history, function (this: Record<string, unknown>, key, value: unknown) {
-    const raw = this[key];
-    return raw instanceof Uint8Array ? Buffer.from(raw).toString('utf8') : value;
-  });
+  return textsIn(history).join('\n');
+}
+
+function textsIn(value: unknown): string[] {
+  if (value instanceof Uint8Array) return [Buffer.from(value).toString('utf8')];
+  if (typeof value === 'string') return [value];
+  if (typeof value !== 'object' || value === null) return [];
+  return Object.values(value).flatMap(textsIn);
+}
+
+type Instead = number | 'cut' | undefined;
+
+/** An address at which nobody answers. */
+export async function closedGateway(): Promise<{ url: string }> {
+  const gateway = await Gateway.open();
+  const { url } = gateway;
+  gateway.close();
+  return { url };
 }
 
 /** A way to the company that a test can cut, and look at what goes by. */
 export class Gateway {
   /** Answers in place of the company where it is something; called for each request. */
-  instead: (request: IncomingMessage) => number | 'cut' | undefined | Promise<undefined> = () =>
-    undefined;
+  instead: (request: IncomingMessage) => Instead | Promise<Instead> = () => undefined;
   /** Methods and paths that came by. */
   readonly seen: string[] = [];
   private readonly server = createServer((request, response) => {
