@@ -116,9 +116,9 @@ const texts: Record<Procedure, CommandText> = {
     description: 'clear a cache: the prefixes of the settings, or where asked all that is in it',
     examples: [
       'rollback cache --reason "entries of 2.0.0 cannot be read by 1.0.0"',
-      'rollback cache wakala --dry-run',
-      'rollback cache wakala --flush',
-      'rollback cache wakala --flush-all',
+      'rollback cache main --dry-run',
+      'rollback cache main --flush',
+      'rollback cache main --flush-all',
     ],
   },
   helm: {
