@@ -39,9 +39,14 @@ export function isOff({ enabled, percentage }: FlagState): boolean {
 }
 
 /** A state for people. */
-export function stateInWords(state: FlagState): string {
-  if (!state.enabled) return 'off';
-  return state.percentage === 100 ? 'on for all' : `on at ${state.percentage} %`;
+export function stateInWords({ enabled, percentage }: FlagState): string {
+  if (!enabled) return 'off';
+  return percentage === 100 ? 'on for all' : `on at ${Number(percentage.toFixed(3))} %`;
+}
+
+/** A share in percent as a system has it in which `whole` is 100 %; nothing is lost where it is the same. */
+export function inMeasure(whole: number, percentage: number): number {
+  return whole === 100 ? percentage : (percentage * whole) / 100;
 }
 
 /** The shares of a reduction, in order. */

@@ -4,7 +4,7 @@ import type { LoadedSettings } from '../../config/settings.ts';
 import type { Target } from '../../contract/plan.ts';
 import { refused, stale } from '../failures.ts';
 import { inWords } from '../kubernetes/objects.ts';
-import { type FlagState, isOff } from './flag-change.ts';
+import { type FlagState, inMeasure, isOff } from './flag-change.ts';
 import { HttpError, requestJson, valueAt } from './http.ts';
 import { addressOf, bodyOf, type Values } from './template.ts';
 
@@ -84,7 +84,7 @@ export class FlagSystem {
         `The settings do not say how the share of a feature is changed in ${this.name}: add features.${this.name}.percentage.`,
       );
     }
-    const percentage = (to.percentage / 100) * whole;
+    const percentage = inMeasure(whole, to.percentage);
     const values: Values = {
       ...{ name, percentage, rest: whole - percentage, answer: found.answer },
     };
@@ -130,7 +130,7 @@ export class FlagSystem {
         `${this.words} has no number from 0 to ${whole} at ${percentageAt} for feature ${name}: correct where it stands in the settings`,
       );
     }
-    const percentage = Math.round((number / whole) * 100_000) / 1000;
+    const percentage = whole === 100 ? number : (number * 100) / whole;
     return { state: { enabled, percentage }, answer };
   }
 }

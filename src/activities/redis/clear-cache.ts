@@ -5,6 +5,7 @@ import { inWords } from '../kubernetes/objects.ts';
 import type { Progress } from '../progress.ts';
 import {
   type CacheMandate,
+  type ClearingChange,
   type FlushChange,
   selectionInWords,
   selectionOf,
@@ -24,9 +25,24 @@ export async function clearCache(
   { change }: CacheMandate,
   progress: Progress,
 ): Promise<Effect> {
-  if (change.kind !== 'cache/clear') {
-    return withCache(loaded, change.target.namespace, (cache) => flush(cache, change));
+  const { target } = change;
+  switch (change.kind) {
+    case 'cache/clear':
+      return clearKeys(loaded, change, progress);
+    case 'cache/flush':
+    case 'cache/flush-all':
+      return withCache(loaded, target.namespace, (cache) => flush(cache, change));
+    default:
+      // What was approved as a change of another kind must not clear anything.
+      throw stale(`${inWords(target)} was not planned to be cleared. Nothing was cleared.`);
   }
+}
+
+async function clearKeys(
+  loaded: LoadedSettings,
+  change: ClearingChange,
+  progress: Progress,
+): Promise<Effect> {
   const selection = selectionOf(loaded, change);
   return withCache(loaded, change.target.namespace, async (cache) => {
     const tell = (deleted: number) => progress.report(`${deleted} keys deleted`);

@@ -2,6 +2,7 @@
 import {
   type DisablingChange,
   type FlagState,
+  inMeasure,
   off,
   percentagesOf,
   type ReductionChange,
@@ -54,7 +55,7 @@ export function reductionCommands(
     const wanted = { enabled: true, percentage };
     const request = requestOf(system, target, 'percentage', wanted);
     if (request === undefined) return index > 0 ? [] : byRunOnly(target, `${percentage} %`);
-    const isLower = `awk -v now="\${state#* }" 'BEGIN { exit !(now + 0 <= ${inMeasure(system, percentage)}) }'`;
+    const isLower = `awk -v now="\${state#* }" 'BEGIN { exit !(now + 0 <= ${inMeasure(system.whole, percentage)}) }'`;
     const lines = [
       `state="$(${read(system, target)})"`,
       `case "$state" in ${patterns}) ;; *) echo "Feature ${target.name} was changed since, or cannot be read ($state): nothing more is done." >&2; exit 1;; esac`,
@@ -100,7 +101,7 @@ function requestOf(
 ): string | undefined {
   const request: Changing | undefined = system[by];
   if (!request || JSON.stringify(request).includes('{answer.')) return undefined;
-  const share = inMeasure(system, percentage);
+  const share = inMeasure(system.whole, percentage);
   const values = { name, percentage: share, rest: system.whole - share };
   const body = bodyOf(request, values);
   const headers = headerFlags([
@@ -146,15 +147,11 @@ function jqPath(path: string): string {
 }
 
 function stateOf(system: FeatureSystem, { enabled, percentage }: FlagState): string {
-  return `${enabled} ${inMeasure(system, percentage)}`;
+  return `${enabled} ${inMeasure(system.whole, percentage)}`;
 }
 
 function offPatterns(system: FeatureSystem): string {
   return `'false '*|${quote(stateOf(system, { enabled: true, percentage: 0 }))}`;
-}
-
-function inMeasure({ whole }: FeatureSystem, percentage: number): number {
-  return (percentage / 100) * whole;
 }
 
 function byRunOnly({ name, namespace }: Target, to: string): string[] {

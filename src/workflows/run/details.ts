@@ -57,10 +57,13 @@ function describePauses({ pausedAt, workflowId }: RunStatus): string[] {
     return `${words} \`${named}\`${until === undefined ? '' : `; it goes on by itself at ${until}`}`;
   });
   const holds = pausedAt.some(({ until }) => until === undefined);
+  const id = plain(shellWord(workflowId));
   return [
     holds ? '**It holds until somebody decides:**' : '**Somebody may decide meanwhile:**',
     list(answers),
-    `\`rollback retry ${plain(shellWord(workflowId))}\`, or \`skip\`, or \`abort\`. From here: the signal \`retry\` with the object above; for the others add \`--print\` and send that as the update \`decide\`.`,
+    holds
+      ? `\`rollback retry ${id}\`, or \`skip\`, or \`abort\`. From here: the signal \`retry\` with the object above; for the others add \`--print\` and send that as the update \`decide\`.`
+      : `\`rollback skip ${id}\` or \`abort\`. From here: add \`--print\` and send that as the update \`decide\`.`,
   ];
 }
 
