@@ -73,9 +73,9 @@ worker:
 features:
   flags:
     headers: { authorization: Bearer abc }
-    source: { url: https://user:abc@example.com/{name} }
-    off: { url: https://example.com/{name} }
-    on: { url: https://example.com/{name} }
+    source: { url: 'https://user:abc@example.com/{name}' }
+    off: { url: 'https://example.com/{name}' }
+    on: { url: 'https://example.com/{name}' }
 `);
     expect(found).toEqual([
       '2:8 caches.two: needs exactly one of url, sentinel and cluster',
@@ -174,6 +174,8 @@ describe('what is left out', () => {
     expect(load('')).toEqual({
       kubernetes: { namespace: 'default' },
       regions: {},
+      caches: {},
+      features: {},
       services: {},
       maintenance: { port: 80 },
       helm: { command: 'helm', timeout: 300_000, abandonedAfter: 600_000 },
