@@ -39,7 +39,8 @@ const fewerMessages = {
   name: 'fewer-messages',
   setup(bundler) {
     bundler.onLoad({ filter: /@temporalio\/proto\/protos\/json-module\.js$/ }, ({ path }) => {
-      const { coresdk: _, ...nested } = createRequire(path)(path).toJSON().nested;
+      const { nested } = createRequire(path)(path).toJSON();
+      delete nested.coresdk;
       delete nested.temporal.nested.api.nested.cloud;
       dropMethodOptions(nested);
       const text = JSON.stringify(JSON.stringify(nested));

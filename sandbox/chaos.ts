@@ -48,7 +48,7 @@ const stop = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
 const dir = mkdtempSync(join(tmpdir(), 'rollback-chaos-'));
 chmodSync(dir, 0o755);
-const without = ['temporal', 'postgres', 'redis'] as const;
+const without = ['temporal'] as const;
 const lanes: Lane[] = [];
 try {
   const variables = await up({ dir, readyMs: 300, without, signal: stop.signal });

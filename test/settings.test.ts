@@ -66,6 +66,31 @@ worker:
     ]);
   });
 
+  test('of caches and features keep secrets out of the file, and name each other rightly', () => {
+    const found = mistakes(`caches:
+  two: { url: redis://a, cluster: [redis://b] }
+  http: { url: http://a }
+features:
+  flags:
+    headers: { authorization: Bearer abc }
+    source: { url: 'https://user:abc@example.com/{name}' }
+    off: { url: 'https://example.com/{name}' }
+    on: { url: 'https://example.com/{name}' }
+`);
+    expect(found).toEqual([
+      '2:8 caches.two: needs exactly one of url, sentinel and cluster',
+      expect.stringMatching(/^3:16 caches\.http\.url: is not an address such as redis:/),
+      expect.stringMatching(/^6:31 features\.flags\.headers\.authorization: is a secret: write/),
+      '7:20 features.flags.source.url: has credentials in it: they belong into headers',
+    ]);
+    expect(found.join()).not.toContain('abc');
+    const url = 'https://example.com/{name}';
+    const flags = { source: { url }, off: { url }, on: { url }, cache: { name: 'x', keys: ['a'] } };
+    expect(mistakes(JSON.stringify({ features: { flags } }))).toEqual([
+      expect.stringContaining('features.flags.cache.name: names x, which is no cache here'),
+    ]);
+  });
+
   test('that are no YAML are told with the place where it breaks', () => {
     const found = mistakes('services:\n  api: [deployment\naliases: {}\n');
     expect(found[0]).toMatch(/^[23]:\d+ .*flow/i);
@@ -149,6 +174,8 @@ describe('what is left out', () => {
     expect(load('')).toEqual({
       kubernetes: { namespace: 'default' },
       regions: {},
+      caches: {},
+      features: {},
       services: {},
       maintenance: { port: 80 },
       helm: { command: 'helm', timeout: 300_000, abandonedAfter: 600_000 },

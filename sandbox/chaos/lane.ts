@@ -260,7 +260,8 @@ export class Lane {
     }));
     if (scenario.sideBySide) told.sort((one, other) => one.title.localeCompare(other.title));
     return {
-      ...{ outcome, gaps, world, message },
+      ...{ outcome, world, message },
+      gaps: gaps.map((text) => text.replaceAll(place.namespace, 'NAMESPACE')),
       decisions: counted.map(({ decision, by }) => `${decision} by ${by}`),
       steps: told,
     };

@@ -8,6 +8,7 @@ import { canaryScenarios } from './scenarios/canary.ts';
 import { helmScenarios } from './scenarios/helm.ts';
 import { circuitBreakerScenarios } from './scenarios/circuit-breaker.ts';
 import { deploymentScenarios } from './scenarios/deployment.ts';
+import { featuresScenarios } from './scenarios/features.ts';
 import { ownersScenarios } from './scenarios/owners.ts';
 import { redirectScenarios } from './scenarios/redirect.ts';
 import { servicesScenarios } from './scenarios/services.ts';
@@ -21,6 +22,7 @@ export const scenarios: readonly Scenario[] = [
   ...helmScenarios,
   ...circuitBreakerScenarios,
   ...redirectScenarios,
+  ...featuresScenarios,
   ...ownersScenarios,
   ...statefulSetScenarios,
 ];

@@ -70,17 +70,22 @@ export class Features {
     return featureSchema.parse(rows[0]);
   }
 
+  /** Reads a flag where it is kept; undefined if there is none of that name. */
+  async stored(name: string): Promise<Feature | undefined> {
+    const { rows } = await this.#pool.query(selectSql, [name]).catch((error: unknown) => {
+      if (isUndefinedTable(error)) return { rows: [] };
+      throw error;
+    });
+    return rows.length === 0 ? undefined : featureSchema.parse(rows[0]);
+  }
+
   /** Reads a flag, and whether it came from the cache; undefined if there is none of that name. */
   async read(name: string): Promise<{ feature: Feature; cached: boolean } | undefined> {
     const key = `feature:${name}`;
     const cached = await this.#cache.get(key).catch(() => null);
     if (cached) return { feature: featureSchema.parse(JSON.parse(cached)), cached: true };
-    const { rows } = await this.#pool.query(selectSql, [name]).catch((error: unknown) => {
-      if (isUndefinedTable(error)) return { rows: [] };
-      throw error;
-    });
-    if (rows.length === 0) return undefined;
-    const feature = featureSchema.parse(rows[0]);
+    const feature = await this.stored(name);
+    if (!feature) return undefined;
     await this.#cache.set(key, JSON.stringify(feature), 'EX', cachedSeconds).catch(() => null);
     return { feature, cached: false };
   }

@@ -32,6 +32,9 @@ export function createService(parts: ServiceParts): Server {
   const route = (request: IncomingMessage, path: string): Promise<Answer> | Answer => {
     if (path === '/metrics') return metrics(parts, request);
     if (path === '/admin/features') return changeFeature(parts, request);
+    if (path.startsWith('/admin/features/')) {
+      return storedFeature(parts, request, path.slice('/admin/features/'.length));
+    }
     if (path.startsWith('/features/')) return readFeature(parts, path.slice('/features/'.length));
     return asPod(request.method ?? 'GET', path);
   };
@@ -85,14 +88,18 @@ function metrics({ cluster, window }: ServiceParts, request: IncomingMessage): A
   return { status: 200, body: lines.join(''), headers };
 }
 
+const notAdmin: Answer = { status: 401, body: { error: 'the bearer token is missing or wrong' } };
+
+function isAdmin({ headers }: IncomingMessage, token: string): boolean {
+  return sameText(headers.authorization ?? '', `Bearer ${token}`);
+}
+
 async function changeFeature(
   { features, adminToken }: ServiceParts,
   request: IncomingMessage,
 ): Promise<Answer> {
   if (request.method !== 'PATCH') return { status: 405, body: { error: 'use PATCH' } };
-  if (!sameText(request.headers.authorization ?? '', `Bearer ${adminToken}`)) {
-    return { status: 401, body: { error: 'the bearer token is missing or wrong' } };
-  }
+  if (!isAdmin(request, adminToken)) return notAdmin;
   const change = featureChange.safeParse(await readJson(request));
   if (!change.success) {
     const [issue] = change.error.issues;
@@ -100,6 +107,18 @@ async function changeFeature(
     return { status: 400, body: { error } };
   }
   return { status: 200, body: await features.change(change.data) };
+}
+
+/** A flag as it is kept, whatever is cached of it. */
+async function storedFeature(
+  { features, adminToken }: ServiceParts,
+  request: IncomingMessage,
+  name: string,
+): Promise<Answer> {
+  if (!isAdmin(request, adminToken)) return notAdmin;
+  const found = await features.stored(decodeURIComponent(name));
+  if (!found) return { status: 404, body: { error: `there is no feature ${name}` } };
+  return { status: 200, body: found };
 }
 
 async function readFeature({ features }: ServiceParts, name: string): Promise<Answer> {

@@ -5,10 +5,12 @@ import pg from 'pg';
 import { TokenError } from '../authority/register.ts';
 import { SettingsError } from '../config/settings.ts';
 import { failureTypes, type FailureType } from '../contract/failures.ts';
+import { HttpError, HttpUnreachable, SecretMissing } from './features/http.ts';
 import { KubernetesError, KubernetesUnreachable } from './kubernetes/api.ts';
 import { KubeconfigError } from './kubernetes/kubeconfig.ts';
 import { PodCommandFailed } from './kubernetes/pod-command-failed.ts';
 import { databaseFailure, DatabaseUnreachable } from './postgres/errors.ts';
+import { CacheError, CacheUnreachable, forbiddenCodes } from './redis/errors.ts';
 
 /** The world is neither where a mandate starts nor where it ends. Nothing was changed by the caller. */
 export function stale(message: string): ApplicationFailure {
@@ -41,6 +43,12 @@ export function toFailure(error: unknown): Error {
   if (error instanceof KubeconfigError) return final(failureTypes.unreachable, error);
   if (error instanceof KubernetesError) return kubernetesFailure(error);
   if (error instanceof PodCommandFailed) return final(failureTypes.rejectedBySystem, error);
+  if (error instanceof CacheUnreachable || error instanceof HttpUnreachable) {
+    return retried(error, `${error.message}.`);
+  }
+  if (error instanceof CacheError) return cacheFailure(error);
+  if (error instanceof HttpError) return httpFailure(error);
+  if (error instanceof SecretMissing) return final(failureTypes.forbidden, error);
   if (isGrpcServiceError(error)) {
     return retried(error, `Temporal does not answer: ${error.details || error.message}.`);
   }
@@ -62,6 +70,23 @@ function kubernetesFailure(error: KubernetesError): ApplicationFailure {
   // Conflicts, throttling and a server that starts or changes its leader pass by themselves.
   if ([409, 429].includes(error.status) || error.status >= 500) return retried(error, said);
   return final(failureTypes.rejectedBySystem, error, said);
+}
+
+function cacheFailure(error: CacheError): ApplicationFailure {
+  if (!forbiddenCodes.includes(error.code)) {
+    return final(failureTypes.rejectedBySystem, error, `${error.message}.`);
+  }
+  return final(
+    failureTypes.forbidden,
+    error,
+    `${error.message}. Renew the credentials of ${error.setting} in the worker's environment, or let its account delete keys.`,
+  );
+}
+
+/** Messages of these name the secret to renew themselves. */
+function httpFailure(error: HttpError): ApplicationFailure {
+  if ([401, 403].includes(error.status)) return final(failureTypes.forbidden, error);
+  return final(failureTypes.rejectedBySystem, error, `${error.message}.`);
 }
 
 /** Helm alone has to do with Secrets, and needs a role of its own. */

@@ -2,6 +2,8 @@ import { settingsIn } from '../config/services.ts';
 import type { LoadedSettings } from '../config/settings.ts';
 import type { InputOf, Procedure } from '../contract/input.ts';
 import type { Plan } from '../contract/plan.ts';
+import { planDisabling } from './features/plan-disabling.ts';
+import { planReduction } from './features/plan-reduction.ts';
 import { planReleaseRollback } from './helm/plan-release-rollback.ts';
 import type { Clusters } from './kubernetes/api.ts';
 import { planBlueGreenRollback } from './kubernetes/blue-green/plan-blue-green-rollback.ts';
@@ -16,6 +18,7 @@ import { planServicesRollback } from './kubernetes/deployment/plan-services-roll
 import { planRestore } from './postgres/restore/plan-restore.ts';
 import { planSchema } from './postgres/schema/plan-schema.ts';
 import { planTransactions } from './postgres/sessions/plan-transactions.ts';
+import { planClearing } from './redis/plan-clearing.ts';
 import { planStatefulSetRollback } from './kubernetes/stateful-set/plan-stateful-set-rollback.ts';
 
 /**
@@ -41,6 +44,9 @@ const planners: { [P in Procedure]: Planner<P> } = {
   schema: planSchema,
   database: planRestore,
   transactions: planTransactions,
+  feature: planDisabling,
+  'reduce-feature': planReduction,
+  cache: planClearing,
 };
 
 /** The planner of a procedure. */

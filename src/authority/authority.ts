@@ -41,9 +41,10 @@ export class Authority {
     const notice = await noticeOf(this.parts, execution, asking);
     if (notice) await this.parts.tell(notice);
   }
-  /** Tells the first contact something that nobody need decide about. */
-  async tellContact(workflowId: string, text: string): Promise<void> {
+
+  /** Tells the first contact something that nobody need decide about; `urgent` wakes them. */
+  async tellContact(workflowId: string, text: string, urgent = false): Promise<void> {
     const [first = ''] = this.parts.source.current().settings.contacts;
-    await this.parts.tell({ workflowId, roles: [first], urgent: false, text });
+    await this.parts.tell({ workflowId, roles: [first], urgent, text });
   }
 }

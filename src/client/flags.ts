@@ -36,15 +36,34 @@ function fieldsOf(procedure: Procedure): Record<string, FieldSchema> {
 /** Adds the procedure's argument, and a flag for every other field of its input. */
 export function addInputFlags(command: Command, procedure: Procedure): Command {
   const { argument } = procedures[procedure];
+  const argumentSchema = fieldsOf(procedure)[argument];
+  if (argumentSchema) command.addArgument(argumentOf(argument, argumentSchema));
+  const fields = Object.keys(fieldsOf(procedure)).filter((field) => field !== argument);
+  return addFlags(command, procedure, fields);
+}
+
+/** Adds flags for the fields that a procedure takes beside those of another. */
+export function addFurtherFlags(command: Command, procedure: Procedure, to: Procedure): Command {
+  return addFlags(command, procedure, furtherFields(procedure, to));
+}
+
+/** Fields that a procedure takes, and another one does not. */
+export function furtherFields(procedure: Procedure, to: Procedure): string[] {
+  const known = Object.keys(fieldsOf(to));
+  return Object.keys(fieldsOf(procedure)).filter((field) => !known.includes(field));
+}
+
+/** A field as the CLI has it: `--to-revision`. */
+export function flagOf(field: string): string {
+  return `--${field.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+}
+
+function addFlags(command: Command, procedure: Procedure, fields: readonly string[]): Command {
   for (const [field, schema] of Object.entries(fieldsOf(procedure))) {
-    if (field === argument) {
-      command.addArgument(argumentOf(field, schema));
-      continue;
-    }
-    const flag = `--${field.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
-    const names = [shortFlags[field], flag].filter(Boolean).join(', ');
+    if (!fields.includes(field)) continue;
+    const names = [shortFlags[field], flagOf(field)].filter(Boolean).join(', ');
     const shown =
-      schema.default === undefined || schema.type === 'boolean'
+      schema.default === undefined || ['boolean', 'array'].includes(schema.type ?? '')
         ? ''
         : ` (default: ${String(schema.default)})`;
     const words = `${schema.description ?? ''}${shown}`;
@@ -53,6 +72,11 @@ export function addInputFlags(command: Command, procedure: Procedure): Command {
       command.addOption(new Option(`${names} <word>`, words).choices(schema.enum));
     else if (schema.type === 'integer') {
       command.addOption(new Option(`${names} <number>`, words).argParser(wholeNumber));
+    } else if (schema.type === 'number') {
+      command.addOption(new Option(`${names} <number>`, words).argParser(anyNumber));
+    } else if (schema.type === 'array' && schema.items?.type === 'integer') {
+      const numbers = (text: string) => listOf(text).map(wholeNumber);
+      command.addOption(new Option(`${names} <numbers>`, words).argParser(numbers));
     } else if (schema.type === 'array') {
       command.addOption(new Option(`${names} <names>`, `${words}, with commas`).argParser(listOf));
     } else command.addOption(new Option(`${names} <text>`, words));
@@ -99,6 +123,11 @@ export function positiveNumber(text: string): number {
   const number = wholeNumber(text);
   if (number < 1) throw new InvalidArgumentError('It must be 1 or more.');
   return number;
+}
+
+function anyNumber(text: string): number {
+  if (!/^-?\d+(\.\d+)?$/.test(text)) throw new InvalidArgumentError('It must be a number.');
+  return Number(text);
 }
 
 function wholeNumber(text: string): number {

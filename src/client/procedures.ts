@@ -1,7 +1,16 @@
 /** A command for each procedure, and the plan of each without Temporal. */
 import type { Command } from 'commander';
 import { type Procedure, procedures } from '../contract/input.ts';
-import { addInputFlags, inputOf, json, keyFile } from './flags.ts';
+import { CliError } from './errors.ts';
+import {
+  addFurtherFlags,
+  addInputFlags,
+  flagOf,
+  furtherFields,
+  inputOf,
+  json,
+  keyFile,
+} from './flags.ts';
 
 type Flags = Record<string, unknown>;
 type Argument = string | string[] | undefined;
@@ -10,6 +19,15 @@ interface CommandText {
   description: string;
   examples: string[];
 }
+
+/** Procedures that are another way of what a command does, by the flag that chooses them. */
+const ways: Partial<Record<Procedure, { of: Procedure; flag: string; words: string }>> = {
+  'reduce-feature': {
+    of: 'feature',
+    flag: 'gradual',
+    words: 'share by share, for as long as the error rate is above a gate, and not at once',
+  },
+};
 
 /** What `--help` says about each. */
 const texts: Record<Procedure, CommandText> = {
@@ -105,6 +123,29 @@ const texts: Record<Procedure, CommandText> = {
       'rollback transactions --dry-run      # lists them and ends none',
     ],
   },
+  feature: {
+    description: 'turn a feature flag off, and clear what is cached of it',
+    examples: [
+      'rollback feature new_message_flow --reason "messages are sent twice"',
+      'rollback feature new_message_flow --dry-run',
+      'rollback feature new_message_flow --gradual --watch 2m --gate 0.02',
+      'rollback feature new_message_flow --gradual --percentages 50,10,0',
+      `echo '{"feature": "new_message_flow"}' | rollback feature --input - --json`,
+    ],
+  },
+  'reduce-feature': {
+    description: 'reduce the share of those who have a feature, for as long as errors are high',
+    examples: [],
+  },
+  cache: {
+    description: 'clear a cache: the prefixes of the settings, or where asked all that is in it',
+    examples: [
+      'rollback cache --reason "entries of 2.0.0 cannot be read by 1.0.0"',
+      'rollback cache main --dry-run',
+      'rollback cache main --flush',
+      'rollback cache main --flush-all',
+    ],
+  },
   helm: {
     description: 'roll a Helm release back to its last good or a given revision',
     examples: [
@@ -136,6 +177,7 @@ export function addProcedures(cli: Command, ended: (exitCode: number) => void): 
       if (procedure && unseen.delete(command)) add(command, procedure, ended);
     };
     for (const procedure of Object.keys(procedures) as Procedure[]) {
+      if (ways[procedure]) continue;
       unseen.set(parent.command(procedure).description(description(procedure)), procedure);
     }
     parent.hook('preSubcommand', (_, command) => see(command));
@@ -144,7 +186,7 @@ export function addProcedures(cli: Command, ended: (exitCode: number) => void): 
 }
 
 function addStart(command: Command, procedure: Procedure, ended: (exitCode: number) => void): void {
-  addInputFlags(command, procedure)
+  addAllFlags(command, procedure)
     .option('--input <file>', 'take the input from a JSON file, or from - (standard input)')
     .addOption(keyFile())
     .option('--id <id>', 'workflow id of the run (default: made from procedure, target and time)')
@@ -156,19 +198,45 @@ function addStart(command: Command, procedure: Procedure, ended: (exitCode: numb
     )
     .action(async (argument: Argument, flags: Flags) => {
       const { start } = await import('./commands/start.ts');
-      ended(await start(procedure, await wholeInput(procedure, argument, flags), flags));
+      const chosen = chosenWay(procedure, flags);
+      ended(await start(chosen, await wholeInput(chosen, argument, flags), flags));
     });
 }
 
 function addPlan(command: Command, procedure: Procedure, ended: (exitCode: number) => void): void {
-  addInputFlags(command, procedure)
+  addAllFlags(command, procedure)
     .option('--input <file>', 'take the input from a JSON file, or from - (standard input)')
     .option('--commands', 'print the plan as commands that are safe to run twice')
     .addOption(json())
     .action(async (argument: Argument, flags: Flags) => {
       const { plan: show } = await import('./commands/plan.ts');
-      ended(await show(procedure, await wholeInput(procedure, argument, flags), flags));
+      const chosen = chosenWay(procedure, flags);
+      ended(await show(chosen, await wholeInput(chosen, argument, flags), flags));
     });
+}
+
+/** The flags of a procedure, and of other ways of doing it. */
+function addAllFlags(command: Command, procedure: Procedure): Command {
+  addInputFlags(command, procedure);
+  for (const [way, { flag, words }] of waysOf(procedure)) {
+    addFurtherFlags(command.option(`--${flag}`, words), way, procedure);
+  }
+  return command;
+}
+
+/** The procedure that the flags choose. */
+function chosenWay(procedure: Procedure, flags: Flags): Procedure {
+  for (const [way, { flag }] of waysOf(procedure)) {
+    if (flags[flag]) return way;
+    const given = furtherFields(way, procedure).find((field) => flags[field] !== undefined);
+    if (given !== undefined) throw new CliError(`${flagOf(given)} needs --${flag}.`);
+  }
+  return procedure;
+}
+
+function waysOf(procedure: Procedure) {
+  const all = Object.entries(ways) as [Procedure, { of: Procedure; flag: string; words: string }][];
+  return all.filter(([, { of }]) => of === procedure);
 }
 
 /** What stands in the file, and over it what argument and flags say. */

@@ -1,6 +1,6 @@
 /** A run in lines for people. */
 import type { ProgressDetails } from '../activities/progress.ts';
-import type { Plan } from '../contract/plan.ts';
+import { isInCluster, type Plan } from '../contract/plan.ts';
 import type { RunResult, RunStatus, StepStatus } from '../contract/run.ts';
 import { paint } from './output.ts';
 import { shellWord } from '../contract/printable.ts';
@@ -24,15 +24,21 @@ export function planLines(plan: Plan): string[] {
   const checks = [...new Set(plan.checks.map(({ check }) => check))];
   if (plan.changes.length > 0) {
     const contexts = [...new Set(plan.targets.map(({ context }) => context))];
+    const inCluster = plan.targets.some(isInCluster);
     lines.push(
-      `  ${paint('dim', '=')} Cluster: context ${contexts.join(', ')}.`,
+      `  ${paint('dim', '=')} ${inCluster ? 'Cluster: context' : 'At'} ${contexts.join(', ')}.`,
       ...plan.needs.map(
         ({ rule, roles, count, why }) =>
           `  ${paint('yellow', '=')} Needs the approval of ${count} ${roles.join(' or ')} (${rule}): ${why}.`,
       ),
-      checks.length > 0
-        ? `  ${paint('dim', '=')} Verified afterwards by: ${checks.join(', ')}.`
-        : `  ${paint('dim', '=')} No checks are configured for this target: only its replicas are verified.`,
+      ...(checks.length > 0
+        ? [`  ${paint('dim', '=')} Verified afterwards by: ${checks.join(', ')}.`]
+        : []),
+      ...(checks.length === 0 && inCluster
+        ? [
+            `  ${paint('dim', '=')} No checks are configured for this target: only its replicas are verified.`,
+          ]
+        : []),
       `  ${paint('dim', '=')} Expected to take about ${plan.estimateSeconds} s. Digest ${plan.digest.slice(0, 12)}.`,
     );
   }
@@ -121,10 +127,13 @@ export function decideLines({ workflowId }: RunStatus): string[] {
 
 /** Where the run is paused, and how that is answered. */
 export function pauseLines({ pausedAt, workflowId }: RunStatus): string[] {
-  return pausedAt.map(({ step, attempt, allowed }) => {
+  return pausedAt.map(({ step, attempt, allowed, until }) => {
     const id = shellWord(workflowId);
     const which = pausedAt.length > 1 ? ` --step ${shellWord(step)}` : '';
     const commands = allowed.map((name) => paint('bold', `rollback ${name} ${id}${which}`));
+    if (until !== undefined) {
+      return `  ${paint('cyan', '…')} "${step}" goes on by itself at ${until}; before that: ${commands.join(', ')}`;
+    }
     return `  ${paint('yellow', '‖')} Paused at "${step}", attempt ${attempt}: ${commands.join(', ')}`;
   });
 }

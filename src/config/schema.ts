@@ -8,7 +8,10 @@ import {
   portNumber,
 } from '../contract/input.ts';
 import { authoritySchema } from './authority.ts';
+import { cache } from './caches.ts';
+import { database } from './databases.ts';
 import { duration } from './duration.ts';
+import { assertCaches, featureSystem } from './features.ts';
 import { assertOrder } from './order.ts';
 
 /** How often a red check is tried again before it counts, and how long all tries may take. */
@@ -136,65 +139,7 @@ const service = z
     'names nothing that it consists of: give its deployment, statefulSet, service or release',
   );
 
-/** With account and password, from the environment: `${DATABASE_URL}`. */
-const postgresUrl = z.url({
-  protocol: /^postgres(ql)?$/,
-  message: 'is not a postgres:// address',
-});
-
-/** A database that can be rolled back. */
-const database = z.strictObject({
-  url: postgresUrl,
-  /** Another database of the server, from which this one can be renamed. */
-  maintenance: z.string().min(1).default('postgres'),
-  /** PgBouncer in front of it, which is paused while the databases are swapped. */
-  pooler: z
-    .strictObject({
-      /** Address of its admin console: `postgres://pgbouncer@host:6432/pgbouncer`. */
-      url: postgresUrl,
-      /** What PgBouncer calls the database; default: as the server does. */
-      database: z.string().min(1).optional(),
-      /** How long transactions get to end by themselves before they are ended. */
-      pauseWithin: duration.default(2000),
-    })
-    .optional(),
-  /** Dump archives, in the custom or directory format, named `<database>_<time>` or by any name. */
-  backups: z
-    .strictObject({
-      folder: z.string().min(1),
-      /** Tables that are restored at a time. */
-      jobs: z.int().min(1).max(64).default(4),
-      /** Folder of pg_restore and vacuumdb; default: the worker's PATH. */
-      programs: z.string().min(1).optional(),
-    })
-    .optional(),
-  /** How its schema is kept, and where the scripts are that take it back. */
-  schema: z
-    .strictObject({
-      tool: z
-        .enum(['plain', 'golang-migrate', 'flyway', 'node-pg-migrate', 'rails'])
-        .default('plain'),
-      /** Table of the applied versions; default: the tool's own. */
-      table: z.string().min(1).optional(),
-      folder: z.string().min(1),
-    })
-    .optional(),
-  /** Queries of one value that are run on the restored copy before anything is switched to it. */
-  verify: z
-    .array(
-      z.strictObject({
-        query: z.string().min(1),
-        /** What it must answer, exactly or at least; default: true, or a number over zero. */
-        is: z.union([z.string(), z.number(), z.boolean()]).optional(),
-        atLeast: z.number().optional(),
-      }),
-    )
-    .default([]),
-  /** Services, by their names in these settings, whose checks verify it, and which stop for it where that is asked. */
-  services: z.array(z.string().min(1)).default([]),
-});
-
-export const settingsSchema = z.strictObject({
+const wholeSchema = z.strictObject({
   kubernetes: z
     .strictObject({
       /** Context that is used when a run names none; default: the kubeconfig's current one. */
@@ -263,6 +208,10 @@ export const settingsSchema = z.strictObject({
         }),
     })
     .prefault({}),
+  /** Redis servers by name. */
+  caches: z.record(z.string(), cache).default({}),
+  /** Systems of feature flags by name. */
+  features: z.record(z.string(), featureSystem).default({}),
   helm: z
     .strictObject({
       /** Program to run, found on the worker's PATH or by its path; Helm 3 and 4 both do. */
@@ -296,10 +245,10 @@ export const settingsSchema = z.strictObject({
     })
     .default({ logLevel: 'info' }),
 });
+export const settingsSchema = wholeSchema.check(assertCaches);
 
 export type Settings = z.output<typeof settingsSchema>;
 export type Service = z.output<typeof service>;
-export type DatabaseSettings = z.output<typeof database>;
 export type State = z.output<typeof state>;
 export type ErrorRate = NonNullable<Service['errorRate']>;
 export type HealthCheck = z.output<typeof healthCheck>;

@@ -4,15 +4,18 @@
  */
 import type { z } from 'zod';
 import { blueGreen } from './input/blue-green.ts';
+import { cache } from './input/cache.ts';
 import { canary } from './input/canary.ts';
 import { database } from './input/database.ts';
 import { deployment } from './input/deployment.ts';
+import { featureOff } from './input/feature.ts';
 import { common, type overRegions } from './input/fields.ts';
 import { helm } from './input/helm.ts';
 import { release } from './input/release.ts';
 import { circuitBreaker } from './input/circuit-breaker.ts';
 import { redirect } from './input/redirect.ts';
 import { schema } from './input/schema.ts';
+import { reduceFeature } from './input/reduce-feature.ts';
 import { services } from './input/services.ts';
 import { transactions } from './input/transactions.ts';
 import { statefulSet } from './input/stateful-set.ts';
@@ -41,6 +44,9 @@ export const procedures = {
   schema,
   database,
   transactions,
+  feature: featureOff,
+  'reduce-feature': reduceFeature,
+  cache,
 } as const;
 export type Procedure = keyof typeof procedures;
 export type InputOf<P extends Procedure> = z.output<(typeof procedures)[P]['input']>;

@@ -71,12 +71,15 @@ export interface StepStatus {
   error?: string;
 }
 
-/** A step that waits for a decision, which names `step` and `attempt`. */
+/** A step that waits for a decision or a time, and takes one, which names `step` and `attempt`. */
 export interface PausedStep {
   step: string;
   attempt: number;
   allowed: StepDecisionName[];
+  /** Why it waits. */
   error: string;
+  /** ISO time at which it goes on by itself; one that holds until somebody decides has none. */
+  until?: string;
 }
 
 /** Answer of the query `status`. */
@@ -104,7 +107,7 @@ export interface RunStatus {
   next: string[];
   /** Seconds from the first step's start to the end; excludes planning. */
   seconds?: number;
-  /** Where the run waits for a decision; empty where it does not. */
+  /** Where a decision counts, since the run waits; empty where it does not. */
   pausedAt: PausedStep[];
   /** What somebody decided to leave out, each a sentence; empty where the run is whole. */
   gaps: string[];

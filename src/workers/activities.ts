@@ -1,6 +1,7 @@
 import { argoRolloutsActivities } from '../activities/argo-rollouts/index.ts';
 import { authorityActivities } from '../activities/authority/index.ts';
 import { gatewayApiActivities } from '../activities/gateway-api/index.ts';
+import { featuresActivities } from '../activities/features/index.ts';
 import { istioActivities } from '../activities/istio/index.ts';
 import { helmActivities } from '../activities/helm/index.ts';
 import { kubernetesActivities } from '../activities/kubernetes/index.ts';
@@ -10,6 +11,7 @@ import type { Locks } from '../activities/lock/locks.ts';
 import { ownersActivities } from '../activities/owners/index.ts';
 import { peopleActivities } from '../activities/people/index.ts';
 import { postgresActivities } from '../activities/postgres/index.ts';
+import { redisActivities } from '../activities/redis/index.ts';
 import { verificationActivities } from '../activities/verification/index.ts';
 import type { Authority } from '../authority/authority.ts';
 import type { LoadedSettings } from '../config/settings.ts';
@@ -41,6 +43,8 @@ export function allActivities(
     gatewayApi: gatewayApiActivities(clusters),
     helm: helmActivities({ clusters, settings, authority }),
     postgres: postgresActivities({ clusters, settings, authority }),
+    features: featuresActivities({ clusters, settings, authority }),
+    redis: redisActivities({ clusters, settings, authority }),
     verification: verificationActivities(clusters, settings),
     lock: lockActivities(locks),
     authority: authorityActivities(authority, settings),

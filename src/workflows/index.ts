@@ -11,4 +11,7 @@ export { rollbackStatefulSet } from './rollback-stateful-set.ts';
 export { rollbackSchema } from './rollback-schema.ts';
 export { restoreDatabase } from './restore-database.ts';
 export { terminateTransactions } from './terminate-transactions.ts';
+export { disableFeature } from './disable-feature.ts';
+export { reduceFeature } from './reduce-feature.ts';
+export { clearCache } from './clear-cache.ts';
 export { rollbackHelmRelease } from './rollback-helm-release.ts';

@@ -40,11 +40,10 @@ export abstract class Runs {
 
   /** Starts a run in this file's namespace as the on-call engineer does, and answers its id. */
   async start(input: Input, workflowId = newId(), as?: PersonName | 'nobody'): Promise<string> {
-    return this.startAs(
-      as ?? 'on-call',
-      { namespace: this.cluster.namespace, ...input },
-      workflowId,
-    );
+    // What is in no cluster is in no namespace.
+    const isPlaced = 'namespace' in procedures[this.procedure].input.shape;
+    const place = isPlaced ? { namespace: this.cluster.namespace } : {};
+    return this.startAs(as ?? 'on-call', { ...place, ...input }, workflowId);
   }
 
   /** Starts a run with an input as it is, signed by this person or by nobody. */

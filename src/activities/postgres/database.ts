@@ -2,7 +2,8 @@
 import { ApplicationFailure } from '@temporalio/common';
 import pg from 'pg';
 import { parseIntoClientConfig } from 'pg-connection-string';
-import type { DatabaseSettings, Settings } from '../../config/schema.ts';
+import type { DatabaseSettings } from '../../config/databases.ts';
+import type { Settings } from '../../config/schema.ts';
 import type { Target } from '../../contract/plan.ts';
 import { refused, stale } from '../failures.ts';
 import { DatabaseUnreachable, isAway } from './errors.ts';

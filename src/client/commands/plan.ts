@@ -61,7 +61,7 @@ export async function plan(
   const regions = [...new Set(found.targets.filter(isInCluster).map(({ context }) => context))];
   const needs = needsOf(scopeOf(found, regions), settings.settings.authority);
   const made: Plan = { ...found, needs };
-  const lines = options.commands ? lastResortCommands(made) : planLines(made);
+  const lines = options.commands ? lastResortCommands(made, settings.settings) : planLines(made);
   if (options.json) printJson(options.commands ? { ...made, commands: lines } : made);
   else for (const line of lines) printLine(line);
   return 0;

@@ -69,6 +69,13 @@ export const releaseName = objectName.max(53, 'is longer than 53 characters');
 export const databaseName = objectName
   .optional()
   .describe('database, by its name in the settings (default: the only one there)');
+/** Name of a feature flag, as the systems in use have them; a part of addresses and keys. */
+export const featureName = z
+  .string()
+  .regex(
+    /^[A-Za-z0-9_][\w.:@~-]{0,254}$/,
+    'is not the name of a feature flag (letters, digits and _ . : @ ~ -)',
+  );
 
 /** A revision number of a history. */
 export const revision = z.int().min(1, 'must be 1 or more');

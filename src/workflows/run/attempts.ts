@@ -5,7 +5,7 @@ import { failureTypes } from '../../contract/failures.ts';
 import type { Plan } from '../../contract/plan.ts';
 import type { StepStatus } from '../../contract/run.ts';
 import type { Decisions } from './decisions.ts';
-import { hold, type HoldSettings } from './hold.ts';
+import { hold, type HoldSettings, waitUnlessDecided } from './hold.ts';
 import { messageOf } from './outcome.ts';
 import type { StepAnswer, undoDecisions } from './pauses.ts';
 import { stepTitle } from './proxies.ts';
@@ -76,6 +76,31 @@ export class Attempts {
     status.state = 'failed';
     if (answer) return answer;
     throw aborted(`The run was aborted while step "${step}" was paused.`);
+  }
+
+  /** Waits for a time; answers what somebody decided before it was over. */
+  async wait(status: StepStatus, ms: number): Promise<StepAnswer | undefined> {
+    const { title, attempt } = status;
+    const until = new Date(Date.now() + ms).toISOString();
+    const text = `until ${until}`;
+    status.text = text;
+    const { decisions, board } = this;
+    try {
+      const answer = await waitUnlessDecided(
+        { step: title, attempt, allowed: ['skip', 'abort'], error: text, until },
+        { ms, decisions, board },
+      );
+      status.state = answer ? 'skipped' : 'done';
+      if (answer) status.text = `cut short by ${answer.by}`;
+      return answer;
+    } catch (error) {
+      status.error = messageOf(error);
+      status.state = 'failed';
+      throw error;
+    } finally {
+      status.endedAt = new Date().toISOString();
+      board.show();
+    }
   }
 }
 

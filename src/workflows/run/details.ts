@@ -1,3 +1,4 @@
+import { isInCluster } from '../../contract/plan.ts';
 import { shellWord } from '../../contract/printable.ts';
 import type { RunStatus, StepStatus } from '../../contract/run.ts';
 
@@ -18,9 +19,10 @@ export function describeRun(status: RunStatus): string {
   const parts = [`**${outcome ?? phase}**: ${message}`];
   parts.push(...describeWait(status));
   if (plan) {
-    const contexts = [...new Set(plan.targets.map(({ context }) => context))];
+    const contexts = [...new Set(plan.targets.map(({ context }) => `\`${context}\``))];
+    const where = plan.targets.some(isInCluster) ? 'Context' : 'At';
     parts.push(
-      `**Plan.** ${plan.summary} Context ${contexts.map((context) => `\`${context}\``).join(', ')}. Digest \`${plan.digest.slice(0, 12)}\`.`,
+      `**Plan.** ${plan.summary} ${where} ${contexts.join(', ')}. Digest \`${plan.digest.slice(0, 12)}\`.`,
     );
     const differences = plan.differences.map((line) => `\`${line.replaceAll('`', "'")}\``);
     parts.push(list([...differences, ...plan.warnings]));
@@ -49,14 +51,19 @@ function describeWait({ authority, workflowId }: RunStatus): string[] {
 /** How a paused run is answered. */
 function describePauses({ pausedAt, workflowId }: RunStatus): string[] {
   if (pausedAt.length === 0) return [];
-  const answers = pausedAt.map(({ step, attempt, allowed }) => {
+  const answers = pausedAt.map(({ step, attempt, allowed, until }) => {
     const named = JSON.stringify({ step, attempt });
-    return `${allowed.map((name) => `\`${name}\``).join(' or ')} \`${named}\``;
+    const words = allowed.map((name) => `\`${name}\``).join(' or ');
+    return `${words} \`${named}\`${until === undefined ? '' : `; it goes on by itself at ${until}`}`;
   });
+  const holds = pausedAt.some(({ until }) => until === undefined);
+  const id = plain(shellWord(workflowId));
   return [
-    '**It holds until somebody decides:**',
+    holds ? '**It holds until somebody decides:**' : '**Somebody may decide meanwhile:**',
     list(answers),
-    `\`rollback retry ${plain(shellWord(workflowId))}\`, or \`skip\`, or \`abort\`. From here: the signal \`retry\` with the object above; for the others add \`--print\` and send that as the update \`decide\`.`,
+    holds
+      ? `\`rollback retry ${id}\`, or \`skip\`, or \`abort\`. From here: the signal \`retry\` with the object above; for the others add \`--print\` and send that as the update \`decide\`.`
+      : `\`rollback skip ${id}\` or \`abort\`. From here: add \`--print\` and send that as the update \`decide\`.`,
   ];
 }
 

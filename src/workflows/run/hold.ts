@@ -1,4 +1,7 @@
-/** The wait of a run that is paused at a step: it holds until somebody decides, however long that takes. */
+/**
+ * The waits of a run at a step: one that is paused holds until somebody decides, however long that
+ * takes; one that is for a time goes on by itself.
+ */
 import { condition } from '@temporalio/workflow';
 import type { Plan } from '../../contract/plan.ts';
 import type { PausedStep } from '../../contract/run.ts';
@@ -46,6 +49,26 @@ export async function hold(
   } finally {
     decisions.pauses.end(pause);
     board.goOn(pausedStep);
+  }
+  return pause.answer;
+}
+
+/**
+ * Waits for a time, in milliseconds, by a durable timer.
+ * @returns what somebody decided meanwhile; undefined where the time is over
+ */
+export async function waitUnlessDecided(
+  waiting: PausedStep,
+  { ms, decisions, board }: { ms: number } & Pick<Held, 'decisions' | 'board'>,
+): Promise<StepAnswer | undefined> {
+  const pause: Pause = { ...waiting };
+  decisions.pauses.begin(pause);
+  board.offer(waiting);
+  try {
+    await condition(() => pause.answer !== undefined, Math.max(1, ms), { summary: waiting.step });
+  } finally {
+    decisions.pauses.end(pause);
+    board.withdraw(waiting);
   }
   return pause.answer;
 }

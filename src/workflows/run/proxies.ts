@@ -12,6 +12,7 @@ import {
 } from '@temporalio/workflow';
 import type { ArgoRolloutsActivities } from '../../activities/argo-rollouts/index.ts';
 import type { AuthorityActivities } from '../../activities/authority/index.ts';
+import type { FeaturesActivities } from '../../activities/features/index.ts';
 import type { GatewayApiActivities } from '../../activities/gateway-api/index.ts';
 import type { IstioActivities } from '../../activities/istio/index.ts';
 import type { HelmActivities } from '../../activities/helm/index.ts';
@@ -20,6 +21,7 @@ import type { LockActivities } from '../../activities/lock/index.ts';
 import type { OwnersActivities } from '../../activities/owners/index.ts';
 import type { PeopleActivities } from '../../activities/people/index.ts';
 import type { PostgresActivities } from '../../activities/postgres/index.ts';
+import type { RedisActivities } from '../../activities/redis/index.ts';
 import type { VerificationActivities } from '../../activities/verification/index.ts';
 import { type ActivityClass, classOf, heartbeatTimeoutMs } from '../../contract/activities.ts';
 
@@ -97,6 +99,8 @@ export const istio = activitiesOf<IstioActivities>('istio');
 export const gatewayApi = activitiesOf<GatewayApiActivities>('gatewayApi');
 export const helm = activitiesOf<HelmActivities>('helm');
 export const postgres = activitiesOf<PostgresActivities>('postgres');
+export const features = activitiesOf<FeaturesActivities>('features');
+export const redis = activitiesOf<RedisActivities>('redis');
 export const verification = activitiesOf<VerificationActivities>('verification');
 export const authority = activitiesOf<AuthorityActivities>('authority');
 export const people = activitiesOf<PeopleActivities>('people');

@@ -150,6 +150,10 @@ class RegionalRun implements Run {
     });
   }
 
+  wait(title: string, ms: number): Promise<boolean> {
+    return this.whole.wait(titleIn(this.region.name, title), ms);
+  }
+
   together(branches: readonly (() => Promise<void>)[]): Promise<void> {
     return this.whole.together(branches);
   }

@@ -45,6 +45,12 @@ export interface Run {
    * is thrown.
    */
   together(branches: readonly (() => Promise<void>)[]): Promise<void>;
+  /**
+   * Waits as a step, by a durable timer, and pages nobody. Whoever may decide about steps may cut it
+   * short (`skip`) or have all taken back (`abort`).
+   * @returns whether it was cut short
+   */
+  wait(title: string, ms: number): Promise<boolean>;
   /** Measures the effect with the plan's checks, once: steps that come after it rest on it. */
   verify(): Promise<void>;
   /** Whether nothing was left out so far. */

@@ -158,7 +158,20 @@ export class StatusBoard {
   goOn(paused: PausedStep): void {
     const { pausedAt } = this.status;
     pausedAt.splice(pausedAt.indexOf(paused), 1);
-    if (pausedAt.length === 0) this.enter(this.phaseBefore, 'Going on.');
+    if (pausedAt.every(({ until }) => until !== undefined))
+      this.enter(this.phaseBefore, 'Going on.');
+  }
+
+  /** Shows that somebody may decide about a step that waits for a time, until `withdraw`. */
+  offer(waiting: PausedStep): void {
+    this.status.pausedAt.push(waiting);
+    this.show();
+  }
+
+  withdraw(waiting: PausedStep): void {
+    const { pausedAt } = this.status;
+    pausedAt.splice(pausedAt.indexOf(waiting), 1);
+    this.show();
   }
 
   end(outcome: Outcome, message: string, next: string[]): RunResult {

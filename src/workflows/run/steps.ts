@@ -96,6 +96,15 @@ export class WholeRun implements Run {
     }
   }
 
+  async wait(title: string, ms: number): Promise<boolean> {
+    if (this.isAborted) throw aborted(`The run was aborted before step "${title}".`);
+    const status = this.board.addStep(title);
+    const answer = await this.attempts.wait(status, ms);
+    if (answer?.decision !== 'abort') return answer !== undefined;
+    this.authority.abort = { token: answer.token ?? '', step: title, attempt: status.attempt };
+    throw aborted(`${answer.by} aborted at step "${title}".`);
+  }
+
   async together(branches: readonly (() => Promise<void>)[]): Promise<void> {
     const ended = await Promise.allSettled(branches.map((branch) => branch()));
     const failed = ended.find((branch) => branch.status === 'rejected');

@@ -1,6 +1,6 @@
 import { ApplicationFailure } from '@temporalio/common';
 import { execa } from 'execa';
-import type { DatabaseSettings } from '../../../config/schema.ts';
+import type { DatabaseSettings } from '../../../config/databases.ts';
 import type { LoadedSettings } from '../../../config/settings.ts';
 import { failureTypes } from '../../../contract/failures.ts';
 import type { Effect } from '../../../contract/plan.ts';

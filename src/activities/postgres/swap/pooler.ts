@@ -1,6 +1,6 @@
 /** PgBouncer in front of a database: its clients wait while it is paused, instead of failing. */
 import pg from 'pg';
-import type { DatabaseSettings } from '../../../config/schema.ts';
+import type { DatabaseSettings } from '../../../config/databases.ts';
 import { DatabaseUnreachable } from '../errors.ts';
 import { identifier } from '../database.ts';
 

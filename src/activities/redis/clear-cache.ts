@@ -1,0 +1,80 @@
+import type { LoadedSettings } from '../../config/settings.ts';
+import type { Effect } from '../../contract/plan.ts';
+import { stale } from '../failures.ts';
+import { inWords } from '../kubernetes/objects.ts';
+import type { Progress } from '../progress.ts';
+import {
+  type CacheMandate,
+  type ClearingChange,
+  type FlushChange,
+  selectionInWords,
+  selectionOf,
+} from './cache-change.ts';
+import { type OpenCache, withCache } from './connect.ts';
+import { countInWords, deleteKeys } from './keys.ts';
+
+/**
+ * Clears what the plan names, on every master; which keys those are say the settings. Safe to repeat:
+ * whatever is there again by then goes as well. Taking it back is to clear again, since what was
+ * cached in between must go too.
+ * @throws PlanStale where the settings name other keys by now, and for a flush also where another
+ *   server answers than the one that was planned.
+ */
+export async function clearCache(
+  loaded: LoadedSettings,
+  { change }: CacheMandate,
+  progress: Progress,
+): Promise<Effect> {
+  const { target } = change;
+  switch (change.kind) {
+    case 'cache/clear':
+      return clearKeys(loaded, change, progress);
+    case 'cache/flush':
+    case 'cache/flush-all':
+      return withCache(loaded, target.namespace, (cache) => flush(cache, change));
+    default:
+      // What was approved as a change of another kind must not clear anything.
+      throw stale(`${inWords(target)} was not planned to be cleared. Nothing was cleared.`);
+  }
+}
+
+async function clearKeys(
+  loaded: LoadedSettings,
+  change: ClearingChange,
+  progress: Progress,
+): Promise<Effect> {
+  const selection = selectionOf(loaded, change);
+  return withCache(loaded, change.target.namespace, async (cache) => {
+    const tell = (deleted: number) => progress.report(`${deleted} keys deleted`);
+    const deleted = await deleteKeys(cache, selection, tell, progress.cancelled);
+    const words = `${selectionInWords(selection)} in cache ${cache.name}`;
+    return {
+      changed: deleted > 0,
+      text:
+        deleted > 0
+          ? `${countInWords({ count: deleted, isAll: true })} deleted: ${words}.`
+          : `Nothing there any more: ${words}.`,
+    };
+  });
+}
+
+async function flush(cache: OpenCache, { kind, target, after }: FlushChange): Promise<Effect> {
+  const { masters, uid, name, database } = cache;
+  if (uid !== target.uid) {
+    throw stale(
+      `${inWords(target)} is another server than the one that was planned, or was restarted since: nothing was emptied. Look at what is in it, and start again.`,
+    );
+  }
+  if (after.database !== undefined && after.database !== database) {
+    throw stale(
+      `${inWords(target)}: the settings name database ${database}, and ${after.database} was planned. Nothing was emptied; start again.`,
+    );
+  }
+  const isAll = kind === 'cache/flush-all';
+  await Promise.all(
+    masters.map((master) => (isAll ? master.flushall('ASYNC') : master.flushdb('ASYNC'))),
+  );
+  const which = isAll ? 'Every database' : `Database ${database}`;
+  const where = masters.length > 1 ? ` on ${masters.length} masters` : '';
+  return { changed: true, text: `${which} of cache ${name} was emptied${where}.` };
+}

@@ -1,0 +1,181 @@
+/** Connections to a cache of the settings: each is opened for one piece of work, and closed after it. */
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { Cluster, Redis, type RedisOptions } from 'ioredis';
+import type { CacheSettings } from '../../config/caches.ts';
+import type { LoadedSettings } from '../../config/settings.ts';
+import { refused } from '../failures.ts';
+import { asCacheError, CacheUnreachable } from './errors.ts';
+
+/** A cache that is open. */
+export interface OpenCache {
+  /** Name in the settings. */
+  name: string;
+  /** Host and port by which it is reached; of a cluster, those of the first node that is named. */
+  address: string;
+  /** The run ID of the master, or of a cluster the first of its nodes' IDs in alphabetical order. */
+  uid: string;
+  isCluster: boolean;
+  /** Number of the database that keys are in. */
+  database: number;
+  /** For commands on named keys: a cluster's client finds the node that has them. */
+  client: Redis | Cluster;
+  /** Every master: what has no key in it is done on each. */
+  masters: Redis[];
+}
+
+/**
+ * Opens a cache, works with it, and closes it.
+ * @throws Refused where the settings have no such cache, or name what is no master.
+ * @throws {CacheUnreachable} {CacheError}
+ */
+export async function withCache<T>(
+  { settings, folder }: LoadedSettings,
+  name: string,
+  work: (cache: OpenCache) => Promise<T>,
+): Promise<T> {
+  const own = cacheSettings(settings.caches, name);
+  const { address } = placeOf(own);
+  let client: Redis | Cluster | undefined;
+  /** Why a connection was refused: the command that needed it says only that it is closed. */
+  let refusal: Error | undefined;
+  try {
+    client = connect(own, folder);
+    client.on('error', (error: Error) => {
+      if (error.name === 'ReplyError') refusal = error;
+    });
+    await client.connect();
+    return await work(await open(name, own, client));
+  } catch (error) {
+    throw asCacheError(refusal ?? error, name, address);
+  } finally {
+    client?.disconnect();
+  }
+}
+
+/** @throws Refused where the settings have no cache of that name. */
+export function cacheSettings(caches: Record<string, CacheSettings>, name: string): CacheSettings {
+  const found = Object.hasOwn(caches, name) ? caches[name] : undefined;
+  if (found) return found;
+  throw refused(
+    `There is no cache ${name}: the settings have ${Object.keys(caches).join(', ') || 'none'} under caches.`,
+  );
+}
+
+/** Where a cache is, without credentials. */
+export function placeOf({ url, sentinel, cluster, database, ...rest }: CacheSettings) {
+  const first = new URL(url ?? sentinel?.nodes[0] ?? cluster?.[0] ?? '');
+  const host = first.hostname;
+  const port = Number(first.port || (sentinel ? 26_379 : 6379));
+  const inPath = Number(first.pathname.slice(1) || 0);
+  return {
+    address: `${host}:${port}`,
+    host,
+    port,
+    database: sentinel ? database : inPath,
+    isTls: first.protocol === 'rediss:',
+    username: rest.username ?? (sentinel ? '' : decodeURIComponent(first.username)),
+    password: rest.password ?? (sentinel ? '' : decodeURIComponent(first.password)),
+  };
+}
+
+function connect(settings: CacheSettings, folder: string): Redis | Cluster {
+  const { timeout, sentinel, cluster } = settings;
+  const { host, port, database, username, password, isTls } = placeOf(settings);
+  const tls = isTls ? tlsOf(settings, folder) : undefined;
+  const options: RedisOptions = {
+    lazyConnect: true,
+    connectionName: 'rollback-workflows',
+    ...{ connectTimeout: timeout, commandTimeout: timeout },
+    // Whoever asks tries again, and sees what stands then.
+    maxRetriesPerRequest: 0,
+    enableReadyCheck: false,
+    ...(username ? { username } : {}),
+    ...(password ? { password } : {}),
+    ...(tls ? { tls } : {}),
+  };
+  if (cluster) {
+    return new Cluster(cluster.map(hostAndPort), {
+      lazyConnect: true,
+      redisOptions: options,
+      slotsRefreshTimeout: timeout,
+      clusterRetryStrategy: () => null,
+      // With TLS, names must stay names, for the certificates.
+      ...(tls ? { dnsLookup: (name, done) => done(null, name) } : {}),
+    });
+  }
+  if (!sentinel) return new Redis({ ...options, host, port, db: database, retryStrategy: none });
+  const { username: user, password: word } = new URL(sentinel.nodes[0] ?? '');
+  return new Redis({
+    ...options,
+    ...{ name: sentinel.master, role: 'master', db: database },
+    ...{ sentinels: sentinel.nodes.map(hostAndPort), retryStrategy: none },
+    ...{ sentinelRetryStrategy: none, sentinelCommandTimeout: timeout },
+    ...(user ? { sentinelUsername: decodeURIComponent(user) } : {}),
+    ...(word ? { sentinelPassword: decodeURIComponent(word) } : {}),
+    ...(tls ? { sentinelTLS: tls, enableTLSForSentinelMode: true } : {}),
+  });
+}
+
+function none(): null {
+  return null;
+}
+
+function hostAndPort(address: string): { host: string; port: number } {
+  const { hostname, port } = new URL(address);
+  return { host: hostname, port: Number(port || 6379) };
+}
+
+function tlsOf({ tls }: CacheSettings, folder: string) {
+  const read = (file: string | undefined) =>
+    file === undefined ? undefined : readFileSync(resolve(folder, file));
+  return {
+    ca: read(tls?.ca),
+    cert: read(tls?.cert),
+    key: read(tls?.key),
+    servername: tls?.serverName,
+  };
+}
+
+/** Looks at what was reached. Nothing can be deleted on a replica, and in part of a cluster only a part. */
+async function open(
+  name: string,
+  settings: CacheSettings,
+  client: Redis | Cluster,
+): Promise<OpenCache> {
+  const { address, database } = placeOf(settings);
+  if (client instanceof Cluster) {
+    const [state, nodes] = await Promise.all([
+      client.cluster('INFO'),
+      client.cluster('NODES') as Promise<string>,
+    ]);
+    if (fieldOf(state, 'cluster_state') !== 'ok') {
+      throw new CacheUnreachable(`Cache ${name} at ${address} is a cluster that is not whole`);
+    }
+    const ids = nodes.split('\n').map((line) => line.split(' ')[0] ?? '');
+    const uid = ids.filter(Boolean).sort()[0] ?? '';
+    const masters = client.nodes('master');
+    for (const node of masters) node.on('error', () => undefined);
+    return { name, address, uid, isCluster: true, database: 0, client, masters };
+  }
+  const [info, role] = await Promise.all([client.info('server'), client.role()]);
+  const [kind, host, port] = role as unknown as [string, string, number];
+  if (kind !== 'master') {
+    throw refused(
+      `Cache ${name} at ${address} is a replica of ${host}:${port}, and nothing can be deleted there: name its master in caches.${name} of the settings, or its sentinels.`,
+    );
+  }
+  if (fieldOf(info, 'redis_mode') === 'cluster') {
+    throw refused(
+      `Cache ${name} at ${address} is one node of a cluster and has only a part of the keys: name some nodes as caches.${name}.cluster in the settings.`,
+    );
+  }
+  const uid = fieldOf(info, 'run_id');
+  return { name, address, uid, isCluster: false, database, client, masters: [client] };
+}
+
+/** Value of one line of INFO. */
+export function fieldOf(info: string, name: string): string {
+  const line = info.split(/\r?\n/).find((text) => text.startsWith(`${name}:`)) ?? '';
+  return line.slice(name.length + 1);
+}

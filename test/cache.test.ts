@@ -1,0 +1,219 @@
+import { describe, expect, test } from '@jest/globals';
+import { execa } from 'execa';
+import { Cluster, type Redis } from 'ioredis';
+import { CommandLine, settingsFileWith } from './support/command-line.ts';
+import { historyText } from './support/features.ts';
+import { RedisServer, startCluster } from './support/redis.ts';
+import { useRollbackEnvironment } from './support/rollback-environment.ts';
+
+const password = 'a-password-of-the-cache';
+process.env.CACHE_PASSWORD = password;
+const [plain, glob, flushed, all, restarted, secret, nodes] = await Promise.all([
+  RedisServer.start(),
+  RedisServer.start(),
+  RedisServer.start(),
+  RedisServer.start(),
+  RedisServer.start(),
+  RedisServer.start([], password),
+  startCluster(),
+]);
+const replica = await RedisServer.start(['--replicaof', '127.0.0.1', String(plain.port)]);
+const sentinel = await startSentinel(secret.port);
+const cluster = nodes.map(({ url }) => url);
+
+const caches = {
+  plain: { url: plain.url, prefixes: ['feature:', 'view:'] },
+  bare: { url: plain.url },
+  glob: { url: glob.url, prefixes: ['a*[b]?:\\^'] },
+  flushed: { url: `${flushed.url}/2` },
+  all: { url: all.url },
+  restarted: { url: restarted.url },
+  replica: { url: replica.url, prefixes: ['feature:'] },
+  part: { url: nodes[0]?.url, prefixes: ['feature:'] },
+  cluster: { cluster, prefixes: ['feature:'] },
+  secret: {
+    sentinel: { master: 'main', nodes: [sentinel.url] },
+    ...{ password: '${CACHE_PASSWORD}', prefixes: ['feature:'] },
+  },
+  wrong: { url: `redis://:another@127.0.0.1:${secret.port}`, prefixes: ['feature:'] },
+};
+const env = useRollbackEnvironment({ caches }, { procedure: 'cache' });
+
+async function startSentinel(port: number): Promise<RedisServer> {
+  // Sentinels write into their settings.
+  const file = settingsFileWith(
+    `sentinel monitor main 127.0.0.1 ${port} 1\nsentinel auth-pass main ${password}\n`,
+  );
+  return RedisServer.start([], undefined, file);
+}
+
+const fill = (client: Redis | Cluster, keys: string[]) =>
+  Promise.all(keys.map((key) => client.set(key, 'x')));
+const keysOf = async (client: Redis) => (await client.keys('*')).sort();
+
+describe('clearing a cache by prefixes', () => {
+  test.concurrent('leaves sessions and queues that share the database', async () => {
+    const many = Array.from({ length: 2500 }, (_, index) => `feature:${index}`);
+    const others = ['session:1', 'queue:mail', 'features', 'my-feature:1'];
+    await fill(plain.client, [...many, 'view:home', ...others]);
+
+    const result = await env.run({ cache: 'plain' });
+
+    expect(result.outcome).toBe('rolled-back');
+    expect(result.plan?.summary).toContain(
+      '2501 keys of cache plain (feature:*, view:*) are deleted',
+    );
+    expect(result.steps[0]?.text).toContain('2501 keys deleted');
+    expect(await keysOf(plain.client)).toEqual(others.sort());
+    const second = await env.run({ cache: 'plain' });
+    expect(second.outcome).toBe('no-op');
+  });
+
+  test.concurrent('takes a prefix to the letter, whatever globs are in it', async () => {
+    const others = ['axx[b]y:\\^1', 'ab?:\\^', 'a*b?:\\^1', 'a*[b]z:\\^1'];
+    await fill(glob.client, ['a*[b]?:\\^1', 'a*[b]?:\\^two', ...others]);
+    const result = await env.run({ cache: 'glob' });
+    expect(result.outcome).toBe('rolled-back');
+    expect(await keysOf(glob.client)).toEqual(others.sort());
+  });
+
+  test.concurrent('clears every master of a cluster', async () => {
+    const client = new Cluster(nodes.map(({ port }) => ({ host: '127.0.0.1', port })));
+    const keys = Array.from({ length: 300 }, (_, index) => `feature:${index}`);
+    const others = Array.from({ length: 30 }, (_, index) => `session:${index}`);
+    await fill(client, [...keys, ...others]);
+    const left = async () => (await Promise.all(nodes.map((node) => keysOf(node.client)))).flat();
+
+    const result = await env.run({ cache: 'cluster' });
+
+    expect(result.outcome).toBe('rolled-back');
+    expect(result.message).toContain('on 3 masters');
+    expect((await left()).sort()).toEqual(others.sort());
+    const flush = await env.run({ cache: 'cluster', flush: true });
+    expect(flush.outcome).toBe('rolled-back');
+    expect(await left()).toEqual([]);
+    client.disconnect();
+  });
+
+  test.concurrent('finds the master by its sentinels, and tells nobody the password', async () => {
+    await fill(secret.client, ['feature:1', 'session:1']);
+    const id = await env.start({ cache: 'secret' });
+    expect((await env.result(id)).outcome).toBe('rolled-back');
+    expect(await keysOf(secret.client)).toEqual(['session:1']);
+    expect(await historyText(env, id)).not.toContain(password);
+  });
+});
+
+describe('is refused', () => {
+  test.concurrent.each<[string, Record<string, unknown>, RegExp]>([
+    ['on a replica, whose master is named', { cache: 'replica' }, /is a replica of 127\.0\.0\.1:/],
+    [
+      'on one node of a cluster',
+      { cache: 'part' },
+      /is one node of a cluster.*caches\.part\.cluster/,
+    ],
+    [
+      'where nothing says what is only cached',
+      { cache: 'bare' },
+      /caches\.bare\.prefixes.*--flush/,
+    ],
+    ['for a cache that the settings do not have', { cache: 'none' }, /There is no cache none/],
+    ['where several are meant', {}, /several caches: name one of plain, bare/],
+  ])('%s', async (_, input, words) => {
+    const result = await env.run(input);
+    expect(result.outcome).toBe('refused');
+    expect(result.message).toMatch(words);
+  });
+
+  test.concurrent(
+    'with a wrong password, and says what to renew but not the password',
+    async () => {
+      const id = await env.start({ cache: 'wrong' });
+      const result = await env.result(id);
+      expect(result.outcome).toBe('refused');
+      expect(result.message).toMatch(/(WRONGPASS|NOAUTH).*Renew the credentials of caches\.wrong/);
+      expect(await historyText(env, id)).not.toContain('another@');
+    },
+  );
+
+  test('where both flush and flushAll are asked for', async () => {
+    const failure = await env.failure({ cache: 'all', flush: true, flushAll: true });
+    expect(failure.message).toContain('Field "flushAll" empties more than flush');
+  });
+});
+
+describe('flushing', () => {
+  test.concurrent('empties the database of the settings only', async () => {
+    await fill(flushed.client, ['other:1']);
+    await flushed.client.select(2);
+    await fill(flushed.client, ['session:1', 'session:2', 'feature:1']);
+
+    const result = await env.run({ cache: 'flushed', flush: true });
+
+    expect(result.outcome).toBe('rolled-back');
+    expect(result.plan?.differences).toEqual([
+      'database 2: 3 keys -> none: session: 2, feature: 1',
+    ]);
+    expect(await keysOf(flushed.client)).toEqual([]);
+    await flushed.client.select(0);
+    expect(await keysOf(flushed.client)).toEqual(['other:1']);
+  });
+
+  test.concurrent('all databases shows whose they are, and needs a team lead', async () => {
+    await fill(all.client, ['feature:1']);
+    await all.client.select(5);
+    await fill(all.client, ['theirs:1', 'theirs:2']);
+
+    const id = await env.start({ cache: 'all', flushAll: true });
+    const waiting = await env.untilWaiting(id);
+
+    expect(waiting.plan?.differences).toEqual([
+      'database 0: 1 key -> none: feature: 1',
+      'database 5: 2 keys -> none',
+    ]);
+    expect(waiting.plan?.warnings.join()).toContain('Database 5 is not the one of the settings');
+    expect(waiting.authority?.missing).toContain('team-lead');
+    expect(await keysOf(all.client)).toHaveLength(2);
+    await env.decide(id, 'approve', 'team-lead');
+    expect((await env.result(id)).outcome).toBe('rolled-back');
+    expect(await keysOf(all.client)).toEqual([]);
+  });
+});
+
+test('a server that was restarted since the plan is not emptied', async () => {
+  await fill(restarted.client, ['before:1']);
+  const id = await env.start({ cache: 'restarted', flush: true }, undefined, 'nobody');
+  await env.untilWaiting(id);
+  await restarted.down();
+  await restarted.up();
+  await fill(restarted.client, ['after:1', 'after:2']);
+
+  await env.decide(id, 'approve', 'on-call');
+  const again = await env.untilWaiting(id);
+
+  expect(again.plannedAgain).toContain('was restarted since');
+  expect(await keysOf(restarted.client)).toEqual(['after:1', 'after:2']);
+  await env.decide(id, 'reject', 'on-call', { note: 'enough' });
+  await env.result(id);
+});
+
+test('the plan as commands clears the same by hand, however often they are run', async () => {
+  const server = await RedisServer.start([], password);
+  await fill(server.client, ['feature:1', 'it has: blanks', 'feature:a b', 'session:1']);
+  const url = `redis://:${password}@127.0.0.1:${server.port}`;
+  const cli = new CommandLine({
+    ROLLBACK_CONFIG: settingsFileWith(
+      JSON.stringify({ caches: { mine: { url, prefixes: ['feature:', 'it has:'] } } }),
+    ),
+  });
+  const { stdout } = await cli.run('plan', 'cache', '--commands');
+  expect(stdout).not.toContain(password);
+
+  const without = await execa('sh', { input: stdout, reject: false, env: { REDISCLI_AUTH: '' } });
+  expect(without.stderr).toContain('set it to the password of cache mine');
+  for (let times = 0; times < 2; times++) {
+    await execa('sh', { input: stdout, env: { REDISCLI_AUTH: password } });
+  }
+
+  expect(await keysOf(server.client)).toEqual(['session:1']);
+});

@@ -1,0 +1,109 @@
+/** Redis servers of a test's own, on loopback; all are gone when the test file has ended. */
+import { afterAll } from '@jest/globals';
+import { execa, type ResultPromise } from 'execa';
+import { Redis } from 'ioredis';
+import { mkdtempSync } from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { findServers } from '../../sandbox/setup/servers.mjs';
+
+/** Ports that are free now; as many at once as asked for, so that they differ. */
+async function freePorts(count: number): Promise<number[]> {
+  const servers = Array.from({ length: count }, () => createServer());
+  for (const server of servers) {
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+  }
+  const ports = servers.map((server) => (server.address() as AddressInfo).port);
+  await Promise.all(
+    servers.map((server) => {
+      server.close();
+      return once(server, 'close');
+    }),
+  );
+  return ports;
+}
+
+export class RedisServer {
+  readonly port: number;
+  readonly client: Redis;
+  private readonly args: string[];
+  private process: ResultPromise | undefined;
+
+  private constructor(port: number, args: string[], password: string | undefined) {
+    this.port = port;
+    this.args = args;
+    this.client = new Redis({
+      ...{ host: '127.0.0.1', port, lazyConnect: true, password },
+      retryStrategy: () => 50,
+    });
+    this.client.on('error', () => undefined);
+  }
+
+  /** Starts a server; it is ended after the tests of the file. */
+  static async start(
+    args: string[] = [],
+    password?: string,
+    sentinelFile?: string,
+  ): Promise<RedisServer> {
+    const [port = 0, bus = 0] = await freePorts(2);
+    const dir = mkdtempSync(join(tmpdir(), 'redis-'));
+    const own = ['--port', String(port), '--bind', '127.0.0.1', '--dir', dir, '--save', ''];
+    const cluster = args.includes('--cluster-enabled') ? ['--cluster-port', String(bus)] : [];
+    const secret = password ? ['--requirepass', password] : [];
+    const all = sentinelFile
+      ? [sentinelFile, '--sentinel', ...own.slice(0, 6)]
+      : [...own, ...cluster, ...secret, ...args];
+    const server = new RedisServer(port, all, password);
+    started.push(server);
+    await server.up();
+    return server;
+  }
+
+  get url(): string {
+    return `redis://127.0.0.1:${this.port}`;
+  }
+
+  async up(): Promise<void> {
+    this.process = execa(findServers()['redis-server'], this.args, {
+      reject: false,
+      stdin: 'ignore',
+    });
+    for await (const line of createInterface({
+      input: this.process.stdout as NodeJS.ReadableStream,
+    })) {
+      if (/Ready to accept connections|monitor master/.test(line)) break;
+    }
+  }
+
+  /** Ends the server at once; what it had is lost. */
+  async down(): Promise<void> {
+    this.process?.kill('SIGKILL');
+    await this.process;
+  }
+
+  async close(): Promise<void> {
+    this.client.disconnect();
+    await this.down();
+  }
+}
+
+const started: RedisServer[] = [];
+afterAll(async () => {
+  await Promise.all(started.map((server) => server.close()));
+});
+
+/** A cluster of three masters that share all slots. */
+export async function startCluster(): Promise<RedisServer[]> {
+  const nodes = await Promise.all(
+    [1, 2, 3].map(() =>
+      RedisServer.start(['--cluster-enabled', 'yes', '--cluster-config-file', 'nodes.conf']),
+    ),
+  );
+  const urls = nodes.map(({ port }) => `127.0.0.1:${port}`);
+  await execa('redis-cli', ['--cluster', 'create', ...urls, '--cluster-yes']);
+  return nodes;
+}
