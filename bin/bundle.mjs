@@ -76,12 +76,13 @@ const common = {
   plugins: [withoutModels],
 };
 
-// Packages in the old module format ask for these three by name.
+// Packages in the old module format ask for these three by name; what makes them has names of its own,
+// since the bundler does not know of them.
 const banner = `
-import { createRequire } from 'node:module';
-import { fileURLToPath } from 'node:url';
-const require = createRequire(import.meta.url);
-const __filename = fileURLToPath(import.meta.url);
+import { createRequire as requireIn } from 'node:module';
+import { fileURLToPath as pathOf } from 'node:url';
+const require = requireIn(import.meta.url);
+const __filename = pathOf(import.meta.url);
 const __dirname = import.meta.dirname;`;
 
 // First, because the others' age tells whether all of them are fresh.

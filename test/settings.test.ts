@@ -175,6 +175,7 @@ describe('what is left out', () => {
       kubernetes: { namespace: 'default' },
       regions: {},
       caches: {},
+      databases: {},
       features: {},
       services: {},
       maintenance: { port: 80 },

@@ -185,9 +185,9 @@ function addCluster(cli: Command, ended: (exitCode: number) => void): void {
   placed(cli.command('history'))
     .argument(
       '<target>',
-      'what to look at, such as deployment/wakala-api, statefulset/NAME or helm/RELEASE',
+      'what to look at: deployment/NAME, statefulset/NAME, helm/RELEASE, database/NAME or schema/NAME',
     )
-    .description('list the revisions that could be gone back to')
+    .description('list what could be gone back to: revisions, versions of a schema, backups')
     .action(async (target: string, flags: Flags) => {
       const { history } = await import('./commands/cluster.ts');
       ended(await history(target, flags));

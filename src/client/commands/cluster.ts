@@ -23,12 +23,17 @@ export interface ClusterOptions {
   json?: boolean;
 }
 
-/** Prints the revisions of a Deployment, a StatefulSet or a Helm release, newest first. */
+/** Prints what could be gone back to: revisions, a schema's versions or a database's backups, newest first. */
 export async function history(target: string, options: ClusterOptions): Promise<number> {
   const [, release] = /^(?:helm|release)\/(.*)$/.exec(target) ?? [];
   if (release !== undefined) return helmHistory(release, options);
   const [, statefulSet] = /^(?:statefulset|sts)\/(.*)$/.exec(target) ?? [];
   if (statefulSet !== undefined) return statefulSetHistory(statefulSet, options);
+  const [, ofData, key] = /^(database|schema)(?:\/(.+))?$/.exec(target) ?? [];
+  if (ofData !== undefined) {
+    const { databaseHistory, schemaHistory } = await import('./database-history.ts');
+    return ofData === 'database' ? databaseHistory(key, options) : schemaHistory(key, options);
+  }
   const name = target.replace(/^deployment\//, '');
   const { found } = await findDeployment(name, options);
   const revisions = found.revisions.map(({ revision, replicaSet }) => ({

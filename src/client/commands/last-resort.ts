@@ -15,10 +15,22 @@ import { restartedAnnotation } from '../../activities/kubernetes/templates.ts';
 import type { ExtraChange } from '../../activities/kubernetes/ingress/extra-ingress.ts';
 import { backendOf, type BackendsChange } from '../../activities/kubernetes/ingress/ingress.ts';
 import { labelsOf, type SelectorChange } from '../../activities/kubernetes/service/service.ts';
+import type {
+  RestoreChange,
+  SwapChange,
+} from '../../activities/postgres/restore/restore-change.ts';
+import type { MigrationChange } from '../../activities/postgres/schema/versions.ts';
+import type { SessionChange } from '../../activities/postgres/sessions/sessions.ts';
 import type { ClearingChange, FlushChange } from '../../activities/redis/cache-change.ts';
 import type { Settings } from '../../config/schema.ts';
 import { type Change, type Plan, targetName } from '../../contract/plan.ts';
 import { printable } from '../../contract/printable.ts';
+import {
+  migrationCommands,
+  restoreCommands,
+  sessionCommands,
+  swapCommands,
+} from './last-resort-databases.ts';
 import { clearingCommands, flushCommands } from './last-resort-caches.ts';
 import { disablingCommands, readBackCommands, reductionCommands } from './last-resort-features.ts';
 import { kubectlFor, quote } from './shell.ts';
@@ -82,6 +94,12 @@ const commandsFor: Record<string, (change: Change, plan: Plan, settings: Setting
   'helm/migration': ({ after }) => [
     `# Hooks that change data run with it: ${printable(after.hooks)}`,
   ],
+  'database/sessions': (change, _, settings) => sessionCommands(change as SessionChange, settings),
+  'schema/migration': (change, _, settings) =>
+    migrationCommands(change as MigrationChange, settings),
+  'database/restore': (change, plan, settings) =>
+    restoreCommands(change as RestoreChange, plan, settings),
+  'database/swap': (change, _, settings) => swapCommands(change as SwapChange, settings),
   'feature/disable': (change, _, settings) =>
     disablingCommands(change as DisablingChange, settings),
   'feature/reduce': (change, { changes }, settings) =>

@@ -1,0 +1,66 @@
+import { Database } from '../../activities/postgres/database.ts';
+import { readDatabases } from '../../activities/postgres/notes.ts';
+import { listBackups } from '../../activities/postgres/restore/backups.ts';
+import { listScripts } from '../../activities/postgres/schema/script.ts';
+import { latestOf, readVersions, versionsOf } from '../../activities/postgres/schema/versions.ts';
+import { noVersion } from '../../activities/postgres/schema/tools.ts';
+import { loadSettings } from '../../config/settings.ts';
+import { age, printJson, printLine, table } from '../output.ts';
+
+interface Shown {
+  json?: boolean;
+}
+
+/**
+ * Prints the backups of a database, newest first, and the databases that runs have put aside or
+ * restored and not switched to.
+ */
+export async function databaseHistory(name: string | undefined, { json }: Shown): Promise<number> {
+  const database = new Database(loadSettings().settings, name);
+  const backups = await listBackups(database);
+  const all = await database.session(readDatabases, { database: database.settings.maintenance });
+  const kept = all
+    .filter(({ note }) => note?.of === database.name && note.state !== 'live')
+    .map(({ name: copy, bytes, note }) => ({
+      ...{ name: copy, bytes, state: note?.state, at: note?.at, run: note?.workflowId },
+    }));
+  if (json) {
+    printJson({ backups, kept });
+    return 0;
+  }
+  const rows = backups.map(({ name: file, at }) => [file, at.toISOString(), age(at)]);
+  for (const line of table(['BACKUP', 'TAKEN AT', 'AGE'], rows)) printLine(line);
+  if (kept.length > 0) {
+    printLine();
+    const asides = kept.map((one) => [
+      ...[one.name, one.state ?? '', age(one.at), `${Math.ceil(one.bytes / 1e6)} MB`],
+      one.run ?? '',
+    ]);
+    for (const line of table(['DATABASE', 'STATE', 'AGE', 'SIZE', 'RUN'], asides)) printLine(line);
+  }
+  return 0;
+}
+
+/** Prints the applied versions of a schema, newest first, with the script that takes each back. */
+export async function schemaHistory(name: string | undefined, { json }: Shown): Promise<number> {
+  const database = new Database(loadSettings().settings, name);
+  const versions = versionsOf(database);
+  const files = await listScripts(versions.folder);
+  const applied = await database.session((client) => readVersions(client, versions, files));
+  const rows = applied
+    .map((version, index) => ({
+      version,
+      current: version === latestOf(applied),
+      script: versions.tool.down(files, version, applied[index - 1] ?? noVersion)?.file ?? null,
+    }))
+    .reverse();
+  if (json) printJson(rows);
+  else {
+    const cells = rows.map(({ version, current, script }) => [
+      `${version}${current ? ' (current)' : ''}`,
+      script ?? 'none',
+    ]);
+    for (const line of table(['VERSION', 'TAKEN BACK BY'], cells)) printLine(line);
+  }
+  return 0;
+}

@@ -1,0 +1,97 @@
+/** Changes of databases as commands of psql and pg_restore. The password stays with `PGPASSWORD` or ~/.pgpass. */
+import { Database, identifier, literal } from '../../activities/postgres/database.ts';
+import {
+  derivedName,
+  type RestoreChange,
+  type SwapChange,
+} from '../../activities/postgres/restore/restore-change.ts';
+import { type MigrationChange, versionsOf } from '../../activities/postgres/schema/versions.ts';
+import type { SessionChange } from '../../activities/postgres/sessions/sessions.ts';
+import type { Settings } from '../../config/schema.ts';
+import type { Plan } from '../../contract/plan.ts';
+import { quote } from './shell.ts';
+
+/** psql that stops at the first error, connected to a database of the server. */
+function psql(database: Database, name: string, flags = ''): string {
+  const { address } = database.forPrograms(name);
+  return `psql -X -q -v ON_ERROR_STOP=1${flags} -d ${quote(address)}`;
+}
+
+/** Ends the transaction of the plan, and no other. */
+export function sessionCommands({ target, before }: SessionChange, settings: Settings): string[] {
+  const database = new Database(settings, target.namespace);
+  const { pid, backendStart, transactionStart } = before;
+  const sql = `select pg_terminate_backend(pid) from pg_stat_activity where pid = ${pid} and extract(epoch from backend_start) = ${backendStart} and extract(epoch from xact_start) = ${transactionStart}`;
+  return [`${psql(database, database.settings.maintenance)} -c ${quote(sql)}`];
+}
+
+/** The script in one transaction, while its version is applied. */
+export function migrationCommands(
+  { target, before, after }: MigrationChange,
+  settings: Settings,
+): string[] {
+  const database = new Database(settings, target.namespace);
+  const { tool, table, folder } = versionsOf(database);
+  const file = `${folder}/${after.script}`;
+  const isApplied = `select from (${tool.applied(table)}) v where version::text = ${literal(before.version)}`;
+  const guard = `do $guard$ begin if not exists (${isApplied}) then raise 'Version ${before.version} is not applied: nothing was changed'; end if; end $guard$`;
+  return [
+    `echo ${quote(`${after.sha256}  ${file}`)} | sha256sum --check --quiet || exit 1`,
+    [
+      psql(database, database.name, ' -1'),
+      ...["set lock_timeout = '2s'", guard].map((sql) => `-c ${quote(sql)}`),
+      `-f ${quote(file)}`,
+      `-c ${quote(tool.recordDown(table, before.version, after.version))}`,
+    ].join(' '),
+  ];
+}
+
+/** Restores beside the live database; not again where the copy is there. */
+export function restoreCommands(
+  { target, after }: RestoreChange,
+  { changes }: Plan,
+  settings: Settings,
+): string[] {
+  const database = new Database(settings, target.namespace);
+  const { folder = '', jobs = 1 } = database.settings.backups ?? {};
+  const maintenance = psql(database, database.settings.maintenance);
+  const { address } = database.forPrograms(after.copy);
+  const options = `select format('create database %I template template0 owner %I encoding %L lc_collate %L lc_ctype %L', ${literal(after.copy)}, pg_get_userbyid(datdba), pg_encoding_to_char(encoding), datcollate, datctype) from pg_database where datname = ${literal(target.name)}`;
+  const swap = changes.find(({ kind }) => kind === 'database/swap') as SwapChange | undefined;
+  return [
+    ...(swap ? [isStillLive(database, swap)] : []),
+    `${maintenance} -At -c ${quote(options)} | ${maintenance} || exit 1`,
+    `pg_restore --dbname=${quote(address)} --jobs=${jobs} --exit-on-error ${quote(`${folder}/${after.backup}`)} || exit 1`,
+    `vacuumdb --analyze-only --jobs=${jobs} --dbname=${quote(address)}`,
+    '# Look at the copy before you go on.',
+  ];
+}
+
+/**
+ * Both renamed in one transaction, while the sessions of the live one are ended beside it. Settings
+ * and grants of a database do not go over with its name.
+ */
+export function swapCommands(change: SwapChange, settings: Settings): string[] {
+  const { target, after } = change;
+  const database = new Database(settings, target.namespace);
+  const maintenance = psql(database, database.settings.maintenance);
+  const aside = derivedName(target.name, 'old', new Date());
+  const end = `select pg_terminate_backend(pid) from pg_stat_activity where datname = ${literal(target.name)} and pid <> pg_backend_pid()`;
+  const names = [target.name, aside, after.incoming].map(identifier);
+  const swap = `begin; alter database ${names[0]} rename to ${names[1]}; alter database ${names[2]} rename to ${names[0]}; commit`;
+  return [
+    isStillLive(database, change),
+    ...(database.settings.pooler
+      ? [`# PgBouncer: PAUSE ${names[0]} before, RESUME ${names[0]} afterwards.`]
+      : []),
+    `(for i in 1 2 3 4 5 6; do sleep 0.1; ${maintenance} -c ${quote(end)} >/dev/null; done) & ${maintenance} -c ${quote(swap)}; wait`,
+    `# Settings and grants of ${target.name} stay with ${aside}: see \\drds and \\l in psql, and give them anew.`,
+  ];
+}
+
+/** Stops where the live database is not the one that was planned for: it was swapped already. */
+function isStillLive(database: Database, { before }: SwapChange): string {
+  const oid = `select oid from pg_database where datname = ${literal(database.name)}`;
+  const why = `${database.name} is another database now than when this was planned.`;
+  return `[ "$(${psql(database, database.settings.maintenance)} -At -c ${quote(oid)})" = ${before.oid} ] || { echo ${quote(why)} >&2; exit 1; }`;
+}
