@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { Redis } from 'ioredis';
 import { identifier } from '../src/activities/postgres/database.ts';
 import type { RunResult } from '../src/contract/run.ts';
 import { TestDatabases } from './support/databases.ts';
@@ -15,18 +16,22 @@ const names = {
   apart: databases.nameOf('apart'),
   undone: databases.nameOf('undone'),
   wrong: databases.nameOf('wrong'),
+  served: databases.nameOf('served'),
   replaced: databases.nameOf('replaced'),
 };
 type Key = keyof typeof names;
 
 const env = useRollbackEnvironment(
   {
+    services: { shop: { deployment: 'shop' } },
+    caches: { shop: { url: process.env.REDIS_URL, prefixes: ['served-order:'] } },
     databases: Object.fromEntries(
       Object.entries(names).map(([key, name]) => [
         key,
         {
           url: databases.url(name),
           backups: { folder: databases.folder, jobs: 2 },
+          ...(key === 'served' ? { services: ['shop'], caches: ['shop'] } : {}),
           ...(key === 'wrong'
             ? { verify: [{ query: 'select count(*) from orders', is: 11 }] }
             : {}),
@@ -156,6 +161,31 @@ describe('going back to a backup', () => {
     expect(back.plan?.warnings.join('\n')).toContain('only in the database that is put aside');
     const again = await env.result(await env.startAs('on-call', { database: 'undone', undo: id }));
     expect(again.outcome).toBe('refused');
+  });
+
+  test('stops the services for it where that is asked, and clears what is cached', async () => {
+    await databases.dump(names.served, at);
+    await env.cluster.deploy('shop', 'wakala/api:1.0.0', 2);
+    const cache = new Redis(process.env.REDIS_URL ?? '');
+    await cache.mset('served-order:1', 'stale', 'served-session:1', 'stays');
+
+    const result = await run('served', { to, stopFirst: true });
+
+    expect(result.outcome).toBe('rolled-back');
+    expect(result.steps.map(({ title }) => title)).toEqual([
+      'Stop shop',
+      'Restore the backup beside it',
+      'Verify the copy',
+      'Swap the databases',
+      'Clear cache shop',
+      'Start shop',
+    ]);
+    const { spec, status } = await env.cluster.deployment('shop');
+    expect(spec?.replicas).toBe(2);
+    expect(status?.availableReplicas).toBe(2);
+    expect(await cache.mget('served-order:1', 'served-session:1')).toEqual([null, 'stays']);
+    await cache.del('served-session:1');
+    await cache.quit();
   });
 
   test('a copy that answers wrongly is never switched to, and goes with an abort', async () => {

@@ -42,7 +42,7 @@ const planners: { [P in Procedure]: Planner<P> } = {
   statefulset: withOwners(planStatefulSetRollback),
   helm: planReleaseRollback,
   schema: planSchema,
-  database: planRestore,
+  database: withOwners(planRestore),
   transactions: planTransactions,
   feature: planDisabling,
   'reduce-feature': planReduction,

@@ -58,6 +58,8 @@ export const database = z.strictObject({
     .default([]),
   /** Services, by their names in these settings, whose checks verify it, and which stop for it where that is asked. */
   services: z.array(z.string().min(1)).default([]),
+  /** Caches, by their names in these settings, that have rows of it: their prefixes are cleared after a swap. */
+  caches: z.array(z.string().min(1)).default([]),
 });
 
 export type DatabaseSettings = z.output<typeof database>;

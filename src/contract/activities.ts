@@ -29,6 +29,7 @@ export const activityClasses = {
   'kubernetes.planBlueGreenRollback': 'observe',
   'kubernetes.compareColours': 'observe',
   'kubernetes.scaleDeployment': 'drive',
+  'kubernetes.stopDeployment': 'drive',
   'kubernetes.deleteDeployment': 'mutate',
   'kubernetes.switchSelector': 'mutate',
   'kubernetes.driveEndpoints': 'drive',

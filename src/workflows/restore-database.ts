@@ -1,15 +1,21 @@
 import type { RestoreChange, SwapChange } from '../activities/postgres/restore/restore-change.ts';
-import { postgres } from './run/proxies.ts';
+import type { ClearingChange } from '../activities/redis/cache-change.ts';
+import type { ReplicasChange } from '../activities/kubernetes/deployment/replicas.ts';
+import { kubernetes, postgres, redis } from './run/proxies.ts';
+import type { ChangeMandate, Run } from './run/run.ts';
 import { runbook } from './run/runbook.ts';
 
 /**
- * R12: `pg_restore --jobs=4` into a copy while the live database serves, a look at the copy, and
+ * R12: where asked `kubectl scale --replicas=0`, `pg_restore --jobs=4` into a copy, a look at the copy, and
  * `ALTER DATABASE ... RENAME` of both in one transaction. What was live is kept.
  */
 export const restoreDatabase = runbook('database', {
   plan: (...request) => postgres.planRestore(...request),
 
   async steps(run) {
+    await run.together(
+      run.changes<ReplicasChange>('stop').map((stop) => () => stopService(run, stop)),
+    );
     for (const restore of run.changes<RestoreChange>('restore')) {
       await run.step('Restore the backup beside it', {
         do: () => postgres.restoreCopy(restore),
@@ -24,6 +30,14 @@ export const restoreDatabase = runbook('database', {
         undoOnlyIf: () => postgres.compareDatabases(swap),
       });
     }
+    for (const cache of run.changes<ClearingChange>('cache')) {
+      await run.step(`Clear cache ${cache.change.target.name}`, {
+        do: () => redis.clearCache(cache),
+      });
+    }
+    await run.together(
+      run.changes<ReplicasChange>('start').map((start) => () => startService(run, start)),
+    );
   },
 
   next: ({ changes, targets: [target] }, id) =>
@@ -35,5 +49,23 @@ export const restoreDatabase = runbook('database', {
         ),
 
   byHand: ({ targets }) =>
-    targets.map(({ name }) => `See which databases there are: rollback history database/${name}`),
+    targets
+      .filter(({ kind }) => kind === 'database')
+      .map(
+        ({ namespace }) => `See which databases there are: rollback history database/${namespace}`,
+      ),
 });
+
+async function stopService(run: Run, stop: ChangeMandate<ReplicasChange>): Promise<void> {
+  await run.step(`Stop ${stop.change.target.name}`, {
+    do: () => kubernetes.stopDeployment(stop),
+    undo: () => kubernetes.scaleDeployment(stop.inverse),
+  });
+}
+
+async function startService(run: Run, start: ChangeMandate<ReplicasChange>): Promise<void> {
+  await run.step(`Start ${start.change.target.name}`, {
+    do: () => kubernetes.scaleDeployment(start),
+    undo: () => kubernetes.stopDeployment(start.inverse),
+  });
+}

@@ -66,6 +66,9 @@ export function kubernetesActivities(parts: PlanningParts) {
     compareColours: (mandate: SelectorMandate) => compareColours(clusters, mandate),
     scaleDeployment: (mandate: ReplicasMandate) =>
       scaleDeployment(clusters, mandate, activityProgress()),
+    // Whoever needs its pods does without them: that is what stopping is for.
+    stopDeployment: (mandate: ReplicasMandate) =>
+      scaleDeployment(clusters, mandate, activityProgress(), () => Promise.resolve()),
     deleteDeployment: (mandate: DeletionMandate) => deleteDeployment(clusters, mandate),
     switchSelector: (mandate: SelectorMandate) => switchSelector(clusters, mandate),
     driveEndpoints: (mandate: SelectorMandate) =>

@@ -1,6 +1,6 @@
 import { digestPlan } from '../../contract/digest.ts';
 import type { Procedure } from '../../contract/input.ts';
-import { isOwner, type Plan } from '../../contract/plan.ts';
+import { isInCluster, isOwner, type Plan } from '../../contract/plan.ts';
 import { refused } from '../failures.ts';
 import type { KubernetesObject } from '../kubernetes/objects.ts';
 import { objectPath } from '../kubernetes/objects.ts';
@@ -15,12 +15,13 @@ import { OwnerLookup } from './lookup.ts';
 export function withOwners<P extends Procedure>(planner: Planner<P>): Planner<P> {
   return async (clusters, loaded, input) => {
     const plan = await planner(clusters, loaded, input);
-    const [first] = plan.targets;
+    const inCluster = plan.targets.filter(isInCluster);
+    const [first] = inCluster;
     if (!first || plan.changes.length === 0) return plan;
     const cluster = clusters.of(first.context);
     const lookup = new OwnerLookup(clusters, cluster, loaded.settings);
     const objects = await Promise.all(
-      plan.targets
+      inCluster
         .filter((target) => !isOwner(target))
         .map(({ kind, namespace, name }) =>
           cluster.find<KubernetesObject>(objectPath(kind, namespace, name)),

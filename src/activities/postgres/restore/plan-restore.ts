@@ -3,7 +3,7 @@ import type { Client } from 'pg';
 import type { LoadedSettings } from '../../../config/settings.ts';
 import { digestPlan } from '../../../contract/digest.ts';
 import type { InputOf } from '../../../contract/input.ts';
-import type { Change, Plan, Target } from '../../../contract/plan.ts';
+import type { Plan, Target } from '../../../contract/plan.ts';
 import { refused } from '../../failures.ts';
 import type { Clusters } from '../../kubernetes/api.ts';
 import { plannedChecks } from '../../verification/planned-checks.ts';
@@ -14,6 +14,7 @@ import { planSwapBack } from '../swap/plan-swap-back.ts';
 import { type Archive, readArchive } from './archive.ts';
 import { type Backup, listBackups } from './backups.ts';
 import { expectedLoss } from './expected-loss.ts';
+import { planCaches, planStops } from './plan-services.ts';
 import { derivedName, type RestoreChange, type SwapChange } from './restore-change.ts';
 
 /** What pg_restore was seen to write, indexes included, where its disk is not the limit. */
@@ -25,13 +26,18 @@ const bytesASecond = 20e6;
  * @throws Refused where it must not or cannot be done, with what to do instead.
  */
 export async function planRestore(
-  _clusters: Clusters,
+  clusters: Clusters,
   loaded: LoadedSettings,
   input: InputOf<'database'>,
 ): Promise<Plan> {
   const { settings } = loaded;
   const database = new Database(settings, input.database);
-  if (input.undo !== undefined) return planSwapBack(database, input.undo);
+  if (input.undo !== undefined) return planSwapBack(loaded, database, input.undo);
+  if (input.restoreOnly && input.stopFirst) {
+    throw refused(
+      'Nothing is switched with --restore-only, so no service need stop: leave --stop-first out.',
+    );
+  }
   const until = timeOf(input.to);
   if (!until && input.backup === undefined) {
     throw refused(
@@ -74,22 +80,28 @@ export async function planRestore(
   const restore = restoreOf(target, archive, backup);
   assertNoStranger(all, restore);
   const loss = await database.session((client) => expectedLoss(client, backup.at));
-  const changes: Change[] = input.restoreOnly
-    ? [restore]
-    : [restore, swapOf(target, live, restore)];
+  const swap = swapOf(target, live, restore);
+  const stops = input.stopFirst ? await planStops(clusters, loaded, database) : undefined;
+  const caches = input.restoreOnly ? undefined : await planCaches(loaded, database);
   const checks = database.settings.services.flatMap((name) =>
     plannedChecks(name, settings.services[name]).filter(({ check }) => check !== 'logs'),
   );
   return digestPlan({
     procedure: 'database',
-    targets: [target],
-    changes,
-    summary: summaryOf(database, backup, restore, input.restoreOnly),
+    targets: [target, ...(stops?.targets ?? []), ...(caches?.targets ?? [])],
+    changes: [
+      restore,
+      ...(input.restoreOnly ? [] : [swap]),
+      ...(stops?.changes ?? []),
+      ...(caches?.changes ?? []),
+    ],
+    summary: summaryOf(database, backup, restore, input),
     differences: [
       ...loss.map((line) => `lost: ${line}`),
       ...(input.restoreOnly ? [] : consumers.map((line) => `reconnects: ${line}`)),
     ],
     warnings: [
+      ...(caches?.warnings ?? []),
       ...(input.to !== undefined && until && !hasZone(input.to)
         ? [`${input.to} has no time zone and is taken as UTC.`]
         : []),
@@ -223,14 +235,14 @@ function summaryOf(
   { name, address }: Database,
   { name: backup, at }: Backup,
   { after }: RestoreChange,
-  restoreOnly: boolean,
+  { restoreOnly, stopFirst }: InputOf<'database'>,
 ): string {
   const age = Math.round((Date.now() - at.getTime()) / 60_000);
   const made = `backup ${backup} of ${at.toISOString()} (${age} min old) is restored into ${after.copy}`;
   const where = `Database ${name} on ${address}`;
   return restoreOnly
     ? `${where} stays as it is: ${made}, and not switched to.`
-    : `${where} goes back: ${made} while it serves, then takes its name.`;
+    : `${where} goes back: ${made} while ${stopFirst ? 'its services are stopped' : 'it serves'}, then takes its name.`;
 }
 
 function inMegabytes(bytes: number): string {

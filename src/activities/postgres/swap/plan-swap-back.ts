@@ -1,9 +1,11 @@
+import type { LoadedSettings } from '../../../config/settings.ts';
 import { digestPlan } from '../../../contract/digest.ts';
 import type { Plan } from '../../../contract/plan.ts';
 import { printable } from '../../../contract/printable.ts';
 import { refused } from '../../failures.ts';
 import type { Database } from '../database.ts';
 import { readDatabases } from '../notes.ts';
+import { planCaches } from '../restore/plan-services.ts';
 import type { SwapChange } from '../restore/restore-change.ts';
 import { findBlockers } from './blockers.ts';
 
@@ -12,7 +14,12 @@ import { findBlockers } from './blockers.ts';
  * again. Reads only.
  * @throws Refused where that run has put none aside, or it is gone.
  */
-export async function planSwapBack(database: Database, runId: string): Promise<Plan> {
+export async function planSwapBack(
+  loaded: LoadedSettings,
+  database: Database,
+  runId: string,
+): Promise<Plan> {
+  const caches = await planCaches(loaded, database);
   return database.session(
     async (client) => {
       const all = await readDatabases(client);
@@ -37,10 +44,12 @@ export async function planSwapBack(database: Database, runId: string): Promise<P
       };
       const since = old.note?.at ?? '';
       return digestPlan({
-        ...{ procedure: 'database', targets: [target], changes: [swap] },
+        ...{ procedure: 'database', targets: [target, ...caches.targets] },
+        changes: [swap, ...caches.changes],
         summary: `Database ${database.name} on ${database.address} is again what it was before run ${runId}: ${old.name} takes its name.`,
         differences: [],
         warnings: [
+          ...caches.warnings,
           `All that was written since ${since} is only in the database that is put aside; it is kept.`,
         ],
         checks: [],

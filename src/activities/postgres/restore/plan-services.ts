@@ -1,0 +1,118 @@
+/** What belongs to a restore beside the database: the services that stop for it, and their caches. */
+import type { LoadedSettings } from '../../../config/settings.ts';
+import type { Change, Target } from '../../../contract/plan.ts';
+import { refused } from '../../failures.ts';
+import type { Clusters } from '../../kubernetes/api.ts';
+import {
+  readAutoscalers,
+  replicasOf,
+  type ReplicasChange,
+} from '../../kubernetes/deployment/replicas.ts';
+import type { Deployment } from '../../kubernetes/deployment/revisions.ts';
+import { objectPath, targetOf } from '../../kubernetes/objects.ts';
+import { cacheTarget, clearingOf } from '../../redis/cache-change.ts';
+import { cacheSettings, withCache } from '../../redis/connect.ts';
+import { CacheUnreachable } from '../../redis/errors.ts';
+import type { Database } from '../database.ts';
+
+/** A part of a plan. */
+export interface Beside {
+  changes: Change[];
+  targets: Target[];
+  warnings: string[];
+}
+
+/**
+ * Plans to scale the Deployments of the database's services to zero before, and to what they have now
+ * after the swap. An autoscaler leaves one with no replicas alone.
+ * @throws Refused where none is known.
+ */
+export async function planStops(
+  clusters: Clusters,
+  { settings }: LoadedSettings,
+  { key, settings: { services } }: Database,
+): Promise<Beside> {
+  const known = services.flatMap((name) => {
+    const { deployment, namespace = settings.kubernetes.namespace } = settings.services[name] ?? {};
+    return deployment === undefined ? [] : [{ deployment, namespace }];
+  });
+  if (known.length === 0) {
+    throw refused(
+      `No service of database ${key} is known that could be stopped: name those that use it in databases.${key}.services, each with its deployment.`,
+    );
+  }
+  const cluster = clusters.of(undefined);
+  const parts = await Promise.all(
+    known.map(async ({ deployment: name, namespace }) => {
+      const [deployment, autoscalers] = await Promise.all([
+        cluster.find<Deployment>(objectPath('deployment', namespace, name)),
+        readAutoscalers(cluster, namespace),
+      ]);
+      if (!deployment) {
+        throw refused(
+          `There is no Deployment ${name} in namespace ${namespace} of context ${cluster.context}, which the settings name for database ${key}.`,
+        );
+      }
+      const replicas = replicasOf(deployment);
+      if (replicas === 0) return { changes: [], target: undefined };
+      const target = targetOf('deployment', cluster, deployment);
+      const autoscaled = autoscalers.has(name);
+      const [some, none] = [
+        { replicas, autoscaled },
+        { replicas: 0, autoscaled },
+      ];
+      const kind = 'deployment/replicas';
+      const changes: ReplicasChange[] = [
+        { id: `stop/${namespace}/${name}`, kind, target, before: some, after: none },
+        { id: `start/${namespace}/${name}`, kind, target, before: none, after: some },
+      ];
+      return { changes, target };
+    }),
+  );
+  return {
+    changes: parts.flatMap(({ changes }) => changes),
+    targets: parts.flatMap(({ target }) => target ?? []),
+    warnings: [],
+  };
+}
+
+/**
+ * Plans to clear what the database's caches have of it, since that is of later than the backup. A cache
+ * that does not answer must not hold up a restore: it is left out, and said.
+ */
+export async function planCaches(
+  loaded: LoadedSettings,
+  { settings: { caches } }: Database,
+): Promise<Beside> {
+  const parts = await Promise.all(
+    caches.map(async (name): Promise<Beside> => {
+      const { prefixes } = cacheSettings(loaded.settings.caches, name);
+      if (prefixes.length === 0) {
+        return nothing(
+          `Cache ${name} is not cleared: name what is only cached there in caches.${name}.prefixes.`,
+        );
+      }
+      try {
+        return await withCache(loaded, name, (cache) => {
+          const target = cacheTarget(cache);
+          const clearing = clearingOf(target, { keys: [], prefixes });
+          return Promise.resolve({
+            ...{ changes: [{ ...clearing, id: `cache/${name}` }], targets: [target], warnings: [] },
+          });
+        });
+      } catch (error) {
+        if (!(error instanceof CacheUnreachable)) throw error;
+        return nothing(`${error.message}: it is not part of this plan; clear it afterwards.`);
+      }
+    }),
+  );
+  return {
+    changes: parts.flatMap(({ changes }) => changes),
+    targets: parts.flatMap(({ targets }) => targets),
+    warnings: parts.flatMap(({ warnings }) => warnings),
+  };
+}
+
+function nothing(warning: string): Beside {
+  return { changes: [], targets: [], warnings: [warning] };
+}
