@@ -1,4 +1,3 @@
-import type { DisablingChange, ReductionChange } from '../../activities/features/flag-change.ts';
 import { fieldsOf, type RoutesChange } from '../../activities/kubernetes/canary/canary-change.ts';
 import type { BreakerChange } from '../../activities/kubernetes/config-map/breaker.ts';
 import { type AbortChange, abortChangeKind } from '../../activities/argo-rollouts/abort-change.ts';
@@ -15,24 +14,11 @@ import { restartedAnnotation } from '../../activities/kubernetes/templates.ts';
 import type { ExtraChange } from '../../activities/kubernetes/ingress/extra-ingress.ts';
 import { backendOf, type BackendsChange } from '../../activities/kubernetes/ingress/ingress.ts';
 import { labelsOf, type SelectorChange } from '../../activities/kubernetes/service/service.ts';
-import type {
-  RestoreChange,
-  SwapChange,
-} from '../../activities/postgres/restore/restore-change.ts';
-import type { MigrationChange } from '../../activities/postgres/schema/versions.ts';
-import type { SessionChange } from '../../activities/postgres/sessions/sessions.ts';
-import type { ClearingChange, FlushChange } from '../../activities/redis/cache-change.ts';
 import type { Settings } from '../../config/schema.ts';
 import { type Change, type Plan, targetName } from '../../contract/plan.ts';
 import { printable } from '../../contract/printable.ts';
-import {
-  migrationCommands,
-  restoreCommands,
-  sessionCommands,
-  swapCommands,
-} from './last-resort-databases.ts';
-import { clearingCommands, flushCommands } from './last-resort-caches.ts';
-import { disablingCommands, readBackCommands, reductionCommands } from './last-resort-features.ts';
+import { databaseCommands } from './database-commands.ts';
+import { type CommandsOf, featureCommands } from './feature-commands.ts';
 import { kubectlFor, quote } from './shell.ts';
 import { statefulSetCommands } from './stateful-set-commands.ts';
 import { type OwnerChange, ownerChangeKinds } from '../../activities/owners/policy.ts';
@@ -71,7 +57,7 @@ function inOrder(changes: readonly Change[]): Change[] {
 }
 
 /** How each kind of change is made by hand. */
-const commandsFor: Record<string, (change: Change, plan: Plan, settings: Settings) => string[]> = {
+const commandsFor: Record<string, CommandsOf> = {
   'deployment/template': (change) => deploymentCommands(change as DeploymentChange),
   'deployment/replicas': (change) => replicasCommands(change as ReplicasChange),
   'deployment/delete': (change) =>
@@ -94,41 +80,13 @@ const commandsFor: Record<string, (change: Change, plan: Plan, settings: Setting
   'helm/migration': ({ after }) => [
     `# Hooks that change data run with it: ${printable(after.hooks)}`,
   ],
-  'database/sessions': (change, _, settings) => sessionCommands(change as SessionChange, settings),
-  'schema/migration': (change, _, settings) =>
-    migrationCommands(change as MigrationChange, settings),
-  'database/restore': (change, plan, settings) =>
-    restoreCommands(change as RestoreChange, plan, settings),
-  'database/swap': (change, _, settings) => swapCommands(change as SwapChange, settings),
-  'feature/disable': (change, _, settings) =>
-    disablingCommands(change as DisablingChange, settings),
-  'feature/reduce': (change, { changes }, settings) =>
-    reductionCommands(
-      change as ReductionChange,
-      settings,
-      changes
-        .filter(({ kind }) => kind === 'cache/clear')
-        .flatMap((clearing) => clearingCommands(clearing as ClearingChange, settings)),
-    ),
-  'cache/clear': (change, plan, settings) =>
-    cacheCommands(change as ClearingChange, plan, settings),
-  'cache/flush': (change, _, settings) => flushCommands(change as FlushChange, settings),
-  'cache/flush-all': (change, _, settings) => flushCommands(change as FlushChange, settings),
+  ...databaseCommands,
+  ...featureCommands,
   [ownerChangeKinds.hold]: (change) => holdCommands(change as OwnerChange),
   [ownerChangeKinds.release]: (change) => releaseCommands(change as OwnerChange),
   [rolloutChangeKind]: (change) => promoteCommands(change as RolloutChange),
   [abortChangeKind]: (change) => abortCommands(change as AbortChange),
 };
-
-/** Of a flag that is reduced, the cache is cleared after each share; of one that is off, it is read back. */
-function cacheCommands(change: ClearingChange, { changes }: Plan, settings: Settings): string[] {
-  if (changes.some(({ kind }) => kind === 'feature/reduce')) return [];
-  const { system, feature } = change.after;
-  const clearing = clearingCommands(change, settings);
-  if (system === undefined || feature === undefined) return clearing;
-  const flag = { ...change.target, namespace: system, name: feature };
-  return [...clearing, ...readBackCommands(flag, settings)];
-}
 
 /** For what no command does safely. */
 function byRunOnly({ id, kind, target }: Change): string[] {

@@ -90,10 +90,11 @@ export async function planRestore(
     procedure: 'database',
     targets: [target, ...(stops?.targets ?? []), ...(caches?.targets ?? [])],
     changes: [
+      ...(stops?.stops ?? []),
       restore,
       ...(input.restoreOnly ? [] : [swap]),
-      ...(stops?.changes ?? []),
       ...(caches?.changes ?? []),
+      ...(stops?.starts ?? []),
     ],
     summary: summaryOf(database, backup, restore, input),
     differences: [

@@ -31,7 +31,7 @@ export async function planStops(
   clusters: Clusters,
   { settings }: LoadedSettings,
   { key, settings: { services } }: Database,
-): Promise<Beside> {
+): Promise<{ stops: Change[]; starts: Change[]; targets: Target[] }> {
   const known = services.flatMap((name) => {
     const { deployment, namespace = settings.kubernetes.namespace } = settings.services[name] ?? {};
     return deployment === undefined ? [] : [{ deployment, namespace }];
@@ -54,7 +54,7 @@ export async function planStops(
         );
       }
       const replicas = replicasOf(deployment);
-      if (replicas === 0) return { changes: [], target: undefined };
+      if (replicas === 0) return [];
       const target = targetOf('deployment', cluster, deployment);
       const autoscaled = autoscalers.has(name);
       const [some, none] = [
@@ -62,17 +62,17 @@ export async function planStops(
         { replicas: 0, autoscaled },
       ];
       const kind = 'deployment/replicas';
-      const changes: ReplicasChange[] = [
-        { id: `stop/${namespace}/${name}`, kind, target, before: some, after: none },
-        { id: `start/${namespace}/${name}`, kind, target, before: none, after: some },
-      ];
-      return { changes, target };
+      const at = `${namespace}/${name}`;
+      const stop: ReplicasChange = { id: `stop/${at}`, kind, target, before: some, after: none };
+      const start: ReplicasChange = { id: `start/${at}`, kind, target, before: none, after: some };
+      return [{ stop, start }];
     }),
   );
+  const running = parts.flat();
   return {
-    changes: parts.flatMap(({ changes }) => changes),
-    targets: parts.flatMap(({ target }) => target ?? []),
-    warnings: [],
+    stops: running.map(({ stop }) => stop),
+    starts: running.map(({ start }) => start),
+    targets: running.map(({ stop }) => stop.target),
   };
 }
 

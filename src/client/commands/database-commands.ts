@@ -9,7 +9,18 @@ import { type MigrationChange, versionsOf } from '../../activities/postgres/sche
 import type { SessionChange } from '../../activities/postgres/sessions/sessions.ts';
 import type { Settings } from '../../config/schema.ts';
 import type { Plan } from '../../contract/plan.ts';
+import type { CommandsOf } from './feature-commands.ts';
 import { quote } from './shell.ts';
+
+/** How each kind of change of a database is made by hand. */
+export const databaseCommands: Record<string, CommandsOf> = {
+  'database/sessions': (change, _, settings) => sessionCommands(change as SessionChange, settings),
+  'schema/migration': (change, _, settings) =>
+    migrationCommands(change as MigrationChange, settings),
+  'database/restore': (change, plan, settings) =>
+    restoreCommands(change as RestoreChange, plan, settings),
+  'database/swap': (change, _, settings) => swapCommands(change as SwapChange, settings),
+};
 
 /** psql that stops at the first error, connected to a database of the server. */
 function psql(database: Database, name: string, flags = ''): string {
@@ -18,7 +29,7 @@ function psql(database: Database, name: string, flags = ''): string {
 }
 
 /** Ends the transaction of the plan, and no other. */
-export function sessionCommands({ target, before }: SessionChange, settings: Settings): string[] {
+function sessionCommands({ target, before }: SessionChange, settings: Settings): string[] {
   const database = new Database(settings, target.namespace);
   const { pid, backendStart, transactionStart } = before;
   const sql = `select pg_terminate_backend(pid) from pg_stat_activity where pid = ${pid} and extract(epoch from backend_start) = ${backendStart} and extract(epoch from xact_start) = ${transactionStart}`;
@@ -26,7 +37,7 @@ export function sessionCommands({ target, before }: SessionChange, settings: Set
 }
 
 /** The script in one transaction, while its version is applied. */
-export function migrationCommands(
+function migrationCommands(
   { target, before, after }: MigrationChange,
   settings: Settings,
 ): string[] {
@@ -47,7 +58,7 @@ export function migrationCommands(
 }
 
 /** Restores beside the live database; not again where the copy is there. */
-export function restoreCommands(
+function restoreCommands(
   { target, after }: RestoreChange,
   { changes }: Plan,
   settings: Settings,
@@ -71,7 +82,7 @@ export function restoreCommands(
  * Both renamed in one transaction, while the sessions of the live one are ended beside it. Settings
  * and grants of a database do not go over with its name.
  */
-export function swapCommands(change: SwapChange, settings: Settings): string[] {
+function swapCommands(change: SwapChange, settings: Settings): string[] {
   const { target, after } = change;
   const database = new Database(settings, target.namespace);
   const maintenance = psql(database, database.settings.maintenance);
