@@ -1,8 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { execa } from 'execa';
 import { Redis } from 'ioredis';
+import { resolve } from 'node:path';
 import { identifier } from '../src/activities/postgres/database.ts';
 import type { RunResult } from '../src/contract/run.ts';
 import { TestDatabases } from './support/databases.ts';
+import { eventually } from './support/eventually.ts';
 import { useRollbackEnvironment } from './support/rollback-environment.ts';
 
 const databases = new TestDatabases();
@@ -17,6 +20,7 @@ const names = {
   undone: databases.nameOf('undone'),
   wrong: databases.nameOf('wrong'),
   served: databases.nameOf('served'),
+  least: databases.nameOf('least'),
   replaced: databases.nameOf('replaced'),
 };
 type Key = keyof typeof names;
@@ -29,7 +33,7 @@ const env = useRollbackEnvironment(
       Object.entries(names).map(([key, name]) => [
         key,
         {
-          url: databases.url(name),
+          url: databases.url(name, key === 'least' ? databases.roleName('worker') : 'postgres'),
           backups: { folder: databases.folder, jobs: 2 },
           ...(key === 'served' ? { services: ['shop'], caches: ['shop'] } : {}),
           ...(key === 'wrong'
@@ -54,7 +58,20 @@ async function start(key: Key, input: object = { to }): Promise<string> {
   await env.decide(id, 'approve', 'team-lead');
   return id;
 }
-const run = async (key: Key, input?: object) => env.result(await start(key, input));
+/** Runs to the end; a pause is told at once. */
+async function run(key: Key, input?: object): Promise<RunResult> {
+  const id = await start(key, input);
+  const ended = await eventually(
+    'the run ends',
+    async () => {
+      const status = await env.status(id);
+      return ['paused', 'done'].includes(status.phase) && status;
+    },
+    50_000,
+  );
+  if (ended.phase === 'paused') throw new Error(ended.pausedAt[0]?.error);
+  return env.result(id);
+}
 const stepTexts = ({ steps }: RunResult) => steps.map(({ text }) => text ?? '').join('\n');
 const copyOf = async (key: Key, word: string) =>
   (await databases.names()).find(
@@ -133,6 +150,24 @@ describe('going back to a backup', () => {
 
     expect(await properties()).toEqual(before);
     expect(before[0]?.comment).toBe('all the orders');
+  });
+
+  test('needs no more than deploy/postgres-role.sql grants', async () => {
+    const owner = await databases.role('shop', '');
+    await databases.sql('postgres', `alter database ${identifier(names.least)} owner to ${owner}`);
+    await databases.sql(names.least, `alter table orders owner to ${owner}`);
+    await databases.role('worker', '');
+    const worker = databases.roleName('worker');
+    const file = resolve(import.meta.dirname, '../deploy/postgres-role.sql');
+    const psql = ['-X', '-v', 'ON_ERROR_STOP=1', '-d', databases.url('postgres')];
+    await execa('psql', [...psql, '-v', `worker=${worker}`, '-v', `owner=${owner}`, '-f', file]);
+    await databases.dump(names.least, at);
+    await databases.sql(names.least, 'delete from orders');
+
+    const result = await run('least');
+
+    expect(result.outcome).toBe('rolled-back');
+    expect(await databases.orders(names.least)).toBe(10);
   });
 
   test('stops before the swap where that is asked, and says how to copy rows out', async () => {

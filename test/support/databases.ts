@@ -56,8 +56,13 @@ export class TestDatabases {
     );
   }
 
+  /** Name of a role of this file on the server. */
+  roleName(name: string): string {
+    return `${this.mark}_${name}`;
+  }
+
   async role(name: string, options: string): Promise<string> {
-    const role = `${this.mark}_${name}`;
+    const role = this.roleName(name);
     this.roles.push(role);
     await this.sql('postgres', `create role ${role} login ${options}`);
     return role;

@@ -88,8 +88,10 @@ async function isEmpty(database: Database, { name }: Found): Promise<boolean> {
 
 /** What CREATE DATABASE is told, from pg_database; columns for ICU came with PostgreSQL 15. */
 const optionsSql = `
-  select format('owner %I encoding %L lc_collate %L lc_ctype %L tablespace %I',
-      pg_get_userbyid(d.datdba), pg_encoding_to_char(d.encoding), d.datcollate, d.datctype, t.spcname)
+  select format('owner %I encoding %L lc_collate %L lc_ctype %L',
+      pg_get_userbyid(d.datdba), pg_encoding_to_char(d.encoding), d.datcollate, d.datctype)
+    -- To name even the default one takes a right on it.
+    || case when t.spcname <> 'pg_default' then format(' tablespace %I', t.spcname) else '' end
     || case when to_jsonb(d)->>'datlocprovider' = 'i'
          then format(' locale_provider icu icu_locale %L',
            coalesce(to_jsonb(d)->>'daticulocale', to_jsonb(d)->>'datlocale'))

@@ -1,0 +1,21 @@
+-- What the worker's account needs on a PostgreSQL server, and no more. Run it as a superuser, or as
+-- the administrator of a managed server, once for each owner of a database:
+--
+--   psql -v worker=rollback_worker -v owner=shop -f deploy/postgres-role.sql
+--   \password rollback_worker
+--
+-- Sessions of superusers cannot be ended by it: where there are some, a plan says so.
+
+select format('create role %I login', :'worker')
+where not exists (select from pg_roles where rolname = :'worker') \gexec
+
+-- To make the copy that a backup is restored into, and to rename databases.
+alter role :"worker" createdb;
+-- To see the sessions of others, and to end them.
+grant pg_read_all_stats, pg_signal_backend to :"worker";
+-- To act on the databases of this owner: rename them, restore their tables, migrate their schema.
+grant :"owner" to :"worker";
+
+-- Only where roles have settings of their own in a database (ALTER ROLE ... IN DATABASE ... SET), so
+-- that they go over with a swap:
+--   alter role rollback_worker createrole;
