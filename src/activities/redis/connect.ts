@@ -37,17 +37,18 @@ export async function withCache<T>(
   const own = cacheSettings(settings.caches, name);
   const { address } = placeOf(own);
   let client: Redis | Cluster | undefined;
-  /** Why a connection was refused: the command that needed it says only that it is closed. */
-  let refusal: Error | undefined;
+  /** Why a connection is closed, which is all that the command says that needed it. */
+  let reason: Error | undefined;
   try {
     client = connect(own, folder);
     client.on('error', (error: Error) => {
-      if (error.name === 'ReplyError') refusal = error;
+      reason = error;
     });
     await client.connect();
     return await work(await open(name, own, client));
   } catch (error) {
-    throw asCacheError(refusal ?? error, name, address);
+    const isClosed = error instanceof Error && error.message.startsWith('Connection is closed');
+    throw asCacheError((isClosed && reason) || error, name, address);
   } finally {
     client?.disconnect();
   }

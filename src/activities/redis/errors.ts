@@ -1,4 +1,5 @@
 /** What Redis says when it says no, without what it was sent: commands have passwords in them. */
+import { types } from 'node:util';
 
 /** A cache that does not answer, or says that it cannot now. */
 export class CacheUnreachable extends Error {}
@@ -23,7 +24,7 @@ export const forbiddenCodes = ['NOAUTH', 'WRONGPASS', 'NOPERM'];
 
 /** An error of the client as one of the cache `name` at `address`; others stay as they are. */
 export function asCacheError(error: unknown, name: string, address: string): unknown {
-  if (!(error instanceof Error) || error.name === 'AbortError') return error;
+  if (!types.isNativeError(error) || error.name === 'AbortError') return error;
   const cause = lastNodeError(error) ?? error;
   const where = `Cache ${name} at ${address}`;
   if (cause.name === 'ReplyError') {
@@ -41,7 +42,7 @@ export function asCacheError(error: unknown, name: string, address: string): unk
 /** Of all nodes of a cluster, the client tells the last one's error. */
 function lastNodeError(error: Error): Error | undefined {
   const { lastNodeError: last } = error as { lastNodeError?: unknown };
-  return last instanceof Error ? last : undefined;
+  return types.isNativeError(last) ? last : undefined;
 }
 
 function isOfConnection(error: Error): boolean {
