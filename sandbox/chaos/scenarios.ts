@@ -7,6 +7,7 @@ import { blueGreenScenarios } from './scenarios/blue-green.ts';
 import { canaryScenarios } from './scenarios/canary.ts';
 import { helmScenarios } from './scenarios/helm.ts';
 import { circuitBreakerScenarios } from './scenarios/circuit-breaker.ts';
+import { databasesScenarios } from './scenarios/databases.ts';
 import { deploymentScenarios } from './scenarios/deployment.ts';
 import { featuresScenarios } from './scenarios/features.ts';
 import { ownersScenarios } from './scenarios/owners.ts';
@@ -22,6 +23,7 @@ export const scenarios: readonly Scenario[] = [
   ...helmScenarios,
   ...circuitBreakerScenarios,
   ...redirectScenarios,
+  ...databasesScenarios,
   ...featuresScenarios,
   ...ownersScenarios,
   ...statefulSetScenarios,
