@@ -28,8 +28,9 @@ async function sql(database: string, text: string): Promise<Record<string, unkno
   client.on('error', () => undefined);
   await client.connect();
   try {
-    const answered = (await client.query(text)) as pg.QueryResult | pg.QueryResult[];
-    return (Array.isArray(answered) ? answered.at(-1)?.rows : answered.rows) ?? [];
+    const answered: unknown = await client.query(text);
+    const last = Array.isArray(answered) ? (answered as unknown[]).at(-1) : answered;
+    return (last as pg.QueryResult<Record<string, unknown>>).rows;
   } finally {
     await client.end();
   }
