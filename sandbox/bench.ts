@@ -8,6 +8,7 @@ import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Command, Option } from 'commander';
 import { benchBlueGreen } from './bench/blue-green.ts';
+import { benchDatabase } from './bench/database.ts';
 import { benchDeployment } from './bench/deployment.ts';
 import { benchHelm } from './bench/helm.ts';
 import { benchOrchestration } from './bench/orchestration.ts';
@@ -28,6 +29,7 @@ const benches = {
   helm: benchHelm,
   'blue-green': benchBlueGreen,
   'stateful-set': benchStatefulSet,
+  database: benchDatabase,
   restart: benchRestart,
   waiting: benchWaiting,
 };
