@@ -3,6 +3,7 @@ import { appendFileSync, readFileSync, truncateSync, writeFileSync } from 'node:
 import { join } from 'node:path';
 import { identifier } from '../src/activities/postgres/database.ts';
 import type { RunResult } from '../src/contract/run.ts';
+import { CommandLine } from './support/command-line.ts';
 import { TestDatabases } from './support/databases.ts';
 import { useRollbackEnvironment } from './support/rollback-environment.ts';
 
@@ -168,12 +169,12 @@ describe('a backup that cannot be used leaves the live database as it is', () =>
 
 describe('what is wrong is told in a sentence', () => {
   test('a server that does not answer, without its password', async () => {
-    const id = await env.startAs('on-call', { database: 'away', to });
-    const { outcome, message } = await env.result(id);
-    expect(outcome).toBe('unreachable');
-    expect(message).toContain('PostgreSQL at 127.0.0.1:1 does not answer');
-    expect(message).not.toContain('hunter2');
-  }, 90_000);
+    const cli = new CommandLine({ ROLLBACK_CONFIG: env.settingsFile });
+    const { exitCode, stderr } = await cli.run('plan', 'database', 'away', '--to', to);
+    expect(exitCode).toBe(5);
+    expect(stderr).toContain('PostgreSQL at 127.0.0.1:1 does not answer');
+    expect(stderr).not.toContain('hunter2');
+  });
 
   test('a database, a folder or a time that is not there', async () => {
     expect((await plan('gone')).message).toContain('There is no database');

@@ -155,6 +155,7 @@ test('no value of a statement is shown', () => {
   const text = withoutValues(
     `update t1 set a='it''s', b = $$tok$$, c=$x$ y $x$ where id in (12, 3.5) and "n" = E'\\x'`,
   );
-  expect(text).toBe('update t1 set a=?, b = ?, c=? where id in (?, ?) and "n" = E?');
+  expect(text).toBe('update t1 set a=?, b = ?, c=? where id in (?, ?) and "n" = ?');
+  expect(withoutValues(`select E'it\\'s secret', 1 -- of bob`)).toBe('select ?, ?');
   expect(withoutValues(`select 'unfinished and secr`)).toBe('select ?');
 });

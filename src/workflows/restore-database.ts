@@ -13,6 +13,10 @@ export const restoreDatabase = runbook('database', {
   plan: (...request) => postgres.planRestore(...request),
 
   async steps(run) {
+    for (const start of run.changes<ReplicasChange>('start')) {
+      const { name } = start.change.target;
+      run.ifCutShort(`Start ${name}`, () => kubernetes.scaleDeployment(start));
+    }
     await run.together(
       run.changes<ReplicasChange>('stop').map((stop) => () => stopService(run, stop)),
     );
@@ -23,21 +27,24 @@ export const restoreDatabase = runbook('database', {
       });
       await run.step('Verify the copy', { do: () => postgres.verifyCopy(restore) });
     }
+    const caches = run.changes<ClearingChange>('cache');
+    const starts = run.changes<ReplicasChange>('start');
     for (const swap of run.changes<SwapChange>('swap')) {
       await run.step('Swap the databases', {
         do: () => postgres.swapDatabases(swap),
-        undo: () => postgres.swapDatabases(swap.inverse),
+        undo: async () => {
+          const { text } = await postgres.swapDatabases(swap.inverse);
+          for (const cache of caches) await redis.clearCache(cache.inverse);
+          return text;
+        },
         undoOnlyIf: () => postgres.compareDatabases(swap),
       });
     }
-    for (const cache of run.changes<ClearingChange>('cache')) {
-      await run.step(`Clear cache ${cache.change.target.name}`, {
-        do: () => redis.clearCache(cache),
-      });
-    }
-    await run.together(
-      run.changes<ReplicasChange>('start').map((start) => () => startService(run, start)),
-    );
+    // Services must not stand still for a cache that does not answer.
+    await run.together([
+      ...caches.map((cache) => () => clearCache(run, cache)),
+      ...starts.map((start) => () => startService(run, start)),
+    ]);
   },
 
   next: ({ changes, targets: [target] }, id) =>
@@ -49,11 +56,15 @@ export const restoreDatabase = runbook('database', {
         ),
 
   byHand: ({ targets }) =>
-    targets
-      .filter(({ kind }) => kind === 'database')
-      .map(
-        ({ namespace }) => `See which databases there are: rollback history database/${namespace}`,
-      ),
+    targets.flatMap(({ kind, context, namespace, name }) =>
+      kind === 'database'
+        ? [`See which databases there are: rollback history database/${namespace}`]
+        : kind === 'deployment'
+          ? [
+              `See whether it runs: kubectl get deployment ${name} -n ${namespace} --context ${context}`,
+            ]
+          : [],
+    ),
 });
 
 async function stopService(run: Run, stop: ChangeMandate<ReplicasChange>): Promise<void> {
@@ -64,8 +75,15 @@ async function stopService(run: Run, stop: ChangeMandate<ReplicasChange>): Promi
 }
 
 async function startService(run: Run, start: ChangeMandate<ReplicasChange>): Promise<void> {
+  const [swap] = run.changes<SwapChange>('swap');
   await run.step(`Start ${start.change.target.name}`, {
     do: () => kubernetes.scaleDeployment(start),
     undo: () => kubernetes.stopDeployment(start.inverse),
+    // Where the swap stays, so do those who work with it.
+    ...(swap ? { undoOnlyIf: () => postgres.compareDatabases(swap) } : {}),
   });
+}
+
+async function clearCache(run: Run, cache: ChangeMandate<ClearingChange>): Promise<void> {
+  await run.step(`Clear cache ${cache.change.target.name}`, { do: () => redis.clearCache(cache) });
 }

@@ -11,6 +11,7 @@ import { DatabaseUnreachable, isAway } from './errors.ts';
 /** What our own sessions call themselves, so that no run takes them for anybody else's. */
 export const applicationName = 'rollback-workflows';
 const connectWithinMs = 5000;
+const keepAliveMs = 5000;
 /** For statements that only read: a plan must not hang behind a lock. */
 const readWithinMs = 15_000;
 
@@ -19,6 +20,8 @@ export interface SessionOptions {
   database?: string;
   /** Longest time of one statement in milliseconds; 0 for no limit. */
   statementMs?: number;
+  /** How long an answer may take to arrive; for statements during which others wait. */
+  answerMs?: number;
 }
 
 export class Database {
@@ -53,14 +56,19 @@ export class Database {
     const [, name = ''] = new URL(settings.url).pathname.split('/');
     this.name = name === '' ? key : decodeURIComponent(name);
     this.address = `${host}:${port}`;
+    if (settings.maintenance === this.name) {
+      throw refused(
+        `Database ${key} is its own maintenance database: name another of the server as databases.${key}.maintenance.`,
+      );
+    }
   }
 
   /** Runs `work` with a session of its own, and ends that. */
   async session<T>(
     work: (client: pg.Client) => Promise<T>,
-    { database = this.name, statementMs = readWithinMs }: SessionOptions = {},
+    { database = this.name, statementMs = readWithinMs, answerMs }: SessionOptions = {},
   ): Promise<T> {
-    const client = await this.connect({ database, statementMs });
+    const client = await this.connect({ database, statementMs, answerMs });
     try {
       return await work(client);
     } catch (error) {
@@ -70,20 +78,26 @@ export class Database {
     }
   }
 
-  /** Opens a session that the caller ends. */
-  async connect({ database = this.name, statementMs = 0 }: SessionOptions): Promise<pg.Client> {
+  private async connect({
+    database,
+    statementMs = 0,
+    answerMs,
+  }: SessionOptions): Promise<pg.Client> {
     const client = new pg.Client({
       ...this.config,
       database,
       connectionTimeoutMillis: connectWithinMs,
       application_name: applicationName,
-      statement_timeout: statementMs,
-      keepAlive: true,
+      ...(answerMs === undefined ? {} : { query_timeout: answerMs }),
+      // A dead network is noticed within a minute, and not within hours.
+      ...{ keepAlive: true, keepAliveInitialDelayMillis: keepAliveMs },
     });
     // A session that breaks between two statements is told by the next one, and must not end the worker.
     client.on('error', () => undefined);
     try {
       await client.connect();
+      // Told to the server in any case: a role may have a limit of its own.
+      await client.query(`set statement_timeout = ${statementMs}`);
       return client;
     } catch (error) {
       throw this.explained(error);
@@ -96,8 +110,9 @@ export class Database {
    */
   forPrograms(database: string): { address: string; env: Record<string, string> } {
     const address = new URL(this.settings.url);
-    const { password } = address;
+    const password = address.password || (address.searchParams.get('password') ?? '');
     address.password = '';
+    address.searchParams.delete('password');
     address.pathname = `/${encodeURIComponent(database)}`;
     return {
       address: address.href,
@@ -138,7 +153,10 @@ export class Database {
     const { code = '', message = '' } = error as Partial<NodeJS.ErrnoException>;
     if (error instanceof pg.DatabaseError) return isAway(error) ? this.away(message) : error;
     const isNetwork = /^(E[A-Z]+|CERT_|DEPTH_|SELF_SIGNED|UNABLE_)/.test(code);
-    const isLost = /^(Connection terminated|timeout expired|Client has encountered)/.test(message);
+    const isLost =
+      /^(Connection terminated|timeout expired|Query read timeout|Client has encountered)/.test(
+        message,
+      );
     return isNetwork || isLost ? this.away(message) : error;
   }
 

@@ -34,7 +34,7 @@ export function databaseFailure({ code = '', message }: DatabaseError): Applicat
     return final(failureTypes.rejectedBySystem, `${said}. Make room on the server's disk.`);
   }
   // Serialization, deadlock, lock not available, object in use, statement time-out: others were faster.
-  if (['40001', '40P01', '55P03', '55006', '57014'].includes(code)) {
+  if (['40001', '40P01', '55P03', '55006', '57014', '25P03'].includes(code)) {
     return ApplicationFailure.retryable(said, failureTypes.unreachable);
   }
   return final(failureTypes.rejectedBySystem, `${said}.`);

@@ -28,6 +28,10 @@ export interface Note extends RunIdentity {
   backup?: string;
   /** ISO 8601; when it came into this state. */
   at: string;
+  /** What it said before the swap, to which an undo goes back. */
+  was?: Omit<Note, 'was'>;
+  /** Run that was aborted before it had swapped this in, and must not do so any more. */
+  withdrawn?: RunIdentity;
 }
 
 /** A database of the server, as it stands. */
@@ -41,8 +45,8 @@ export interface Found {
   note: Note | undefined;
 }
 
-/** All databases of the server but templates. */
-export async function readDatabases(client: Client): Promise<Found[]> {
+/** All databases of the server but templates; sizes only of `live` and of those with a note. */
+export async function readDatabases(client: Client, live?: string): Promise<Found[]> {
   const { rows } = await client.query<{
     oid: number;
     name: string;
@@ -51,9 +55,12 @@ export async function readDatabases(client: Client): Promise<Found[]> {
     description: string | null;
   }>(
     `select d.oid::int8::float8 as oid, datname as name, pg_get_userbyid(datdba) as owner,
-            case when has_database_privilege(d.oid, 'connect') then pg_database_size(d.oid) end as bytes,
+            case when has_database_privilege(d.oid, 'connect')
+                and (datname = $1 or shobj_description(d.oid, 'pg_database') like '%rollback-workflows%')
+              then pg_database_size(d.oid) end as bytes,
             shobj_description(d.oid, 'pg_database') as description
      from pg_database d where not datistemplate`,
+    [live ?? ''],
   );
   return rows.map(({ bytes, description, ...row }) => ({
     ...row,

@@ -43,9 +43,14 @@ function migrationCommands(
 ): string[] {
   const database = new Database(settings, target.namespace);
   const { tool, table, folder } = versionsOf(database);
+  if (tool.down([after.script], before.version, after.version)?.part !== undefined) {
+    return [
+      `echo ${quote(`Not done here: take the part "-- Down Migration" of ${folder}/${after.script} and run it in a transaction with ${tool.recordDown(table, before.version, after.version)}.`)} >&2; exit 1`,
+    ];
+  }
   const file = `${folder}/${after.script}`;
   const isApplied = `select from (${tool.applied(table)}) v where version::text = ${literal(before.version)}`;
-  const guard = `do $guard$ begin if not exists (${isApplied}) then raise 'Version ${before.version} is not applied: nothing was changed'; end if; end $guard$`;
+  const guard = `do $guard$ begin if not exists (${isApplied}) then raise exception using message = ${literal(`Version ${before.version} is not applied: nothing was changed`)}; end if; end $guard$`;
   return [
     `echo ${quote(`${after.sha256}  ${file}`)} | sha256sum --check --quiet || exit 1`,
     [
@@ -95,7 +100,7 @@ function swapCommands(change: SwapChange, settings: Settings): string[] {
     ...(database.settings.pooler
       ? [`# PgBouncer: PAUSE ${names[0]} before, RESUME ${names[0]} afterwards.`]
       : []),
-    `(for i in 1 2 3 4 5 6; do sleep 0.1; ${maintenance} -c ${quote(end)} >/dev/null; done) & ${maintenance} -c ${quote(swap)}; wait`,
+    `(for i in 1 2 3 4 5 6; do sleep 0.1; ${maintenance} -c ${quote(end)} >/dev/null; done) & ${maintenance} -c ${quote(swap)} || { wait; exit 1; }; wait`,
     `# Settings and grants of ${target.name} stay with ${aside}: see \\drds and \\l in psql, and give them anew.`,
   ];
 }

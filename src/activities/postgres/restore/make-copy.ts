@@ -1,8 +1,9 @@
 /** The database that a backup is restored into, beside the live one. */
 import { ApplicationFailure } from '@temporalio/common';
-import type { Client } from 'pg';
+import pg, { type Client } from 'pg';
 import { failureTypes } from '../../../contract/failures.ts';
 import type { RunIdentity } from '../../../contract/plan.ts';
+import { stale } from '../../failures.ts';
 import { type Database, identifier } from '../database.ts';
 import { type Found, isOfRun, type Note, noteSql, readDatabases } from '../notes.ts';
 import type { RestoreMandate } from './restore-change.ts';
@@ -17,7 +18,7 @@ export async function readStanding(
   client: Client,
   { target, after }: RestoreMandate['change'],
 ): Promise<Standing> {
-  const all = await readDatabases(client);
+  const all = await readDatabases(client, target.name);
   return {
     live: all.find(({ name }) => name === target.name),
     copy: all.find(({ name }) => name === after.copy),
@@ -34,25 +35,76 @@ export async function makeCopy(
   client: Client,
   { copy }: Standing,
   { change, run }: Pick<RestoreMandate, 'change' | 'run'>,
-): Promise<void> {
+): Promise<number> {
   const { copy: name } = change.after;
-  if (copy) await dropCopy(database, client, copy);
+  if (copy) await dropCopy(database, client, copy, { change, run });
   const { rows } = await client.query<{ options: string }>(optionsSql, [change.target.name]);
   await client.query(`create database ${identifier(name)} template template0 ${rows[0]?.options}`);
   await client.query(noteSql(name, undefined, noteOf(change, run, 'begun')));
+  return oidOf(client, name);
 }
 
-/** @throws RejectedBySystem where it is not known to be a copy of a run's, or is one that was live. */
-export async function dropCopy(database: Database, client: Client, copy: Found): Promise<void> {
-  const isCopy = copy.note && ['begun', 'restored'].includes(copy.note.state);
+/**
+ * Notes that the copy of this OID is whole.
+ * @throws PlanStale where the name is another database's by now, which another attempt is filling.
+ */
+export async function noteRestored(
+  client: Client,
+  oid: number,
+  { change, run }: Pick<RestoreMandate, 'change' | 'run'>,
+): Promise<void> {
+  const { copy } = change.after;
+  await client.query('begin');
+  // The comment's lock keeps the database from being dropped or renamed until the end.
+  await client.query(noteSql(copy, undefined, noteOf(change, run, 'restored')));
+  if ((await oidOf(client, copy)) !== oid) {
+    await client.query('rollback');
+    throw stale(`Copy ${copy} was made anew by another attempt, which goes on with it.`);
+  }
+  await client.query('commit');
+}
+
+async function oidOf(client: Client, name: string): Promise<number> {
+  const { rows } = await client.query<{ oid: number }>(
+    'select oid::int8::float8 as oid from pg_database where datname = $1',
+    [name],
+  );
+  return rows[0]?.oid ?? 0;
+}
+
+/**
+ * Drops a copy of the run's own, or one of this database that was never whole: a whole one of another
+ * run may be in use.
+ * @throws RejectedBySystem for all others.
+ */
+export async function dropCopy(
+  database: Database,
+  client: Client,
+  copy: Found,
+  { change, run }: Pick<RestoreMandate, 'change' | 'run'>,
+): Promise<void> {
+  const { note } = copy;
+  const isOwn = isOfRun(note, run) && note?.state === 'restored';
+  const isUnfinished = note?.state === 'begun' && note.of === change.target.name;
   // A worker may have been killed between making it and noting that it has.
-  if (!isCopy && (copy.note || !(await isEmpty(database, copy)))) {
-    throw ApplicationFailure.nonRetryable(
-      `Database ${copy.name} on ${database.address} is no copy that a run has left: rename or drop it yourself, then try again.`,
-      failureTypes.rejectedBySystem,
+  const isBare = !note && (await isEmpty(database, copy));
+  if (!isOwn && !isUnfinished && !isBare) {
+    throw rejected(
+      `Database ${copy.name} on ${database.address} is no copy that this run has made: rename or drop it yourself, then try again.`,
     );
   }
-  await client.query(`drop database if exists ${identifier(copy.name)} with (force)`);
+  try {
+    await client.query(`drop database if exists ${identifier(copy.name)} with (force)`);
+  } catch (error) {
+    if (!(error instanceof pg.DatabaseError)) throw error;
+    throw rejected(
+      `Copy ${copy.name} on ${database.address} cannot be dropped: ${error.message}. See to that, then try again.`,
+    );
+  }
+}
+
+function rejected(message: string): ApplicationFailure {
+  return ApplicationFailure.nonRetryable(message, failureTypes.rejectedBySystem);
 }
 
 export function noteOf(
@@ -92,9 +144,14 @@ const optionsSql = `
       pg_get_userbyid(d.datdba), pg_encoding_to_char(d.encoding), d.datcollate, d.datctype)
     -- To name even the default one takes a right on it.
     || case when t.spcname <> 'pg_default' then format(' tablespace %I', t.spcname) else '' end
-    || case when to_jsonb(d)->>'datlocprovider' = 'i'
-         then format(' locale_provider icu icu_locale %L',
+    -- Not named, it would be template0's.
+    || case to_jsonb(d)->>'datlocprovider'
+         when 'c' then ' locale_provider libc'
+         when 'i' then format(' locale_provider icu icu_locale %L',
            coalesce(to_jsonb(d)->>'daticulocale', to_jsonb(d)->>'datlocale'))
-         else '' end as options
+         when 'b' then format(' locale_provider builtin builtin_locale %L', to_jsonb(d)->>'datlocale')
+         else '' end
+    || case when to_jsonb(d)->>'daticurules' is null then ''
+         else format(' icu_rules %L', to_jsonb(d)->>'daticurules') end as options
   from pg_database d join pg_tablespace t on t.oid = d.dattablespace
   where d.datname = $1`;

@@ -6,7 +6,6 @@ import type { InputOf } from '../../../contract/input.ts';
 import type { Plan, Target } from '../../../contract/plan.ts';
 import { refused } from '../../failures.ts';
 import type { Clusters } from '../../kubernetes/api.ts';
-import { plannedChecks } from '../../verification/planned-checks.ts';
 import { Database } from '../database.ts';
 import { type Found, readDatabases } from '../notes.ts';
 import { findBlockers } from '../swap/blockers.ts';
@@ -14,7 +13,7 @@ import { planSwapBack } from '../swap/plan-swap-back.ts';
 import { type Archive, readArchive } from './archive.ts';
 import { type Backup, listBackups } from './backups.ts';
 import { expectedLoss } from './expected-loss.ts';
-import { planCaches, planStops } from './plan-services.ts';
+import { checksOf, planCaches, planStops } from './plan-services.ts';
 import { derivedName, type RestoreChange, type SwapChange } from './restore-change.ts';
 
 /** What pg_restore was seen to write, indexes included, where its disk is not the limit. */
@@ -32,6 +31,14 @@ export async function planRestore(
 ): Promise<Plan> {
   const { settings } = loaded;
   const database = new Database(settings, input.database);
+  const others = [input.to, input.backup].filter((one) => one !== undefined).length;
+  if (input.undo !== undefined && (others > 0 || input.restoreOnly || input.stopFirst)) {
+    throw refused(
+      '--undo swaps back what a run has swapped, and goes with none of --to, --backup, --restore-only and --stop-first.',
+    );
+  }
+  if (others > 1)
+    throw refused('--to and --backup both say what to restore: leave one of them out.');
   if (input.undo !== undefined) return planSwapBack(loaded, database, input.undo);
   if (input.restoreOnly && input.stopFirst) {
     throw refused(
@@ -47,7 +54,7 @@ export async function planRestore(
   const { target, all, version, blockers, consumers, room } = await database.session(
     async (client) => ({
       target: await database.target(client),
-      all: await readDatabases(client),
+      all: await readDatabases(client, database.name),
       version: await majorOf(client),
       blockers: input.restoreOnly ? [] : await findBlockers(client, database.name),
       consumers: await consumersOf(client, database.name),
@@ -83,9 +90,7 @@ export async function planRestore(
   const swap = swapOf(target, live, restore);
   const stops = input.stopFirst ? await planStops(clusters, loaded, database) : undefined;
   const caches = input.restoreOnly ? undefined : await planCaches(loaded, database);
-  const checks = database.settings.services.flatMap((name) =>
-    plannedChecks(name, settings.services[name]).filter(({ check }) => check !== 'logs'),
-  );
+  const checks = checksOf(loaded, database);
   return digestPlan({
     procedure: 'database',
     targets: [target, ...(stops?.targets ?? []), ...(caches?.targets ?? [])],
@@ -173,9 +178,10 @@ function liveOf({ name, address }: Database, all: readonly Found[]): Found {
 /** @throws Refused where the copy would get the name of a database that no run has made. */
 function assertNoStranger(all: readonly Found[], { after }: RestoreChange): void {
   const there = all.find(({ name }) => name === after.copy);
-  if (!there || there.note) return;
+  if (!there || there.note?.state === 'begun') return;
+  const whose = there.note ? `run ${there.note.workflowId} has restored` : 'no run has made';
   throw refused(
-    `There is a database ${there.name} that no run has made, and the copy would get its name: rename or drop it, then start again.`,
+    `There is a database ${there.name} that ${whose}, and the copy would get its name: rename or drop it, then start again.`,
   );
 }
 

@@ -1,6 +1,6 @@
 /** What belongs to a restore beside the database: the services that stop for it, and their caches. */
 import type { LoadedSettings } from '../../../config/settings.ts';
-import type { Change, Target } from '../../../contract/plan.ts';
+import type { Change, PlannedCheck, Target } from '../../../contract/plan.ts';
 import { refused } from '../../failures.ts';
 import type { Clusters } from '../../kubernetes/api.ts';
 import {
@@ -13,6 +13,7 @@ import { objectPath, targetOf } from '../../kubernetes/objects.ts';
 import { cacheTarget, clearingOf } from '../../redis/cache-change.ts';
 import { cacheSettings, withCache } from '../../redis/connect.ts';
 import { CacheUnreachable } from '../../redis/errors.ts';
+import { plannedChecks } from '../../verification/planned-checks.ts';
 import type { Database } from '../database.ts';
 
 /** A part of a plan. */
@@ -39,6 +40,12 @@ export async function planStops(
   if (known.length === 0) {
     throw refused(
       `No service of database ${key} is known that could be stopped: name those that use it in databases.${key}.services, each with its deployment.`,
+    );
+  }
+  const regions = Object.keys(settings.regions);
+  if (regions.length > 1) {
+    throw refused(
+      `Services run in several regions (${regions.join(', ')}), and --stop-first stops those of one cluster only: scale them down yourself, then start without it.`,
     );
   }
   const cluster = clusters.of(undefined);
@@ -74,6 +81,16 @@ export async function planStops(
     starts: running.map(({ start }) => start),
     targets: running.map(({ stop }) => stop.target),
   };
+}
+
+/** The checks of the services that use the database; no pods are restored whose logs could be read. */
+export function checksOf(
+  { settings }: LoadedSettings,
+  { settings: { services } }: Database,
+): PlannedCheck[] {
+  return services.flatMap((name) =>
+    plannedChecks(name, settings.services[name]).filter(({ check }) => check !== 'logs'),
+  );
 }
 
 /**

@@ -9,9 +9,9 @@ import { stale } from '../../failures.ts';
 import { killGroup } from '../../kill-group.ts';
 import type { Progress } from '../../progress.ts';
 import { Database } from '../database.ts';
-import { noteSql } from '../notes.ts';
+import { isOfRun } from '../notes.ts';
 import { type Archive, isSameArchive, program, readArchive } from './archive.ts';
-import { dropCopy, isLive, isRestored, makeCopy, noteOf, readStanding } from './make-copy.ts';
+import { dropCopy, isLive, isRestored, makeCopy, noteRestored, readStanding } from './make-copy.ts';
 import type { RestoreMandate } from './restore-change.ts';
 import { RestoreProgress } from './restore-progress.ts';
 
@@ -34,31 +34,31 @@ export async function restoreCopy(
   const { maintenance } = database.settings;
   const atServer = { database: maintenance, statementMs: 0 };
   const archive = undo ? undefined : await readPlanned(database, mandate);
-  const done = await database.session(async (client): Promise<Effect | undefined> => {
+  const made = await database.session(async (client): Promise<Effect | number> => {
     await database.assertIs(client, target);
     const standing = await readStanding(client, change);
     if (isLive(standing, run)) {
+      if (undo) throw stale(`${after.copy} is live: it has to be swapped back first.`);
       return { changed: true, text: `The copy of ${after.backup} is already live.` };
     }
     if (undo) {
-      if (!standing.copy) return { changed: false, text: `There is no copy ${after.copy}.` };
-      await dropCopy(database, client, standing.copy);
+      if (!standing.copy || !isOfRun(standing.copy.note, run)) {
+        return { changed: false, text: `This run has left no copy ${after.copy}.` };
+      }
+      await dropCopy(database, client, standing.copy, mandate);
       return { changed: true, text: `Copy ${after.copy} dropped; ${target.name} was not touched.` };
     }
     if (isRestored(standing, run)) {
       return { changed: false, text: `${after.backup} was already restored into ${after.copy}.` };
     }
     progress.report(`Making ${after.copy}`);
-    await makeCopy(database, client, standing, mandate);
-    return undefined;
+    return makeCopy(database, client, standing, mandate);
   }, atServer);
-  if (done || !archive) return done ?? { changed: false, text: `There is no copy ${after.copy}.` };
+  if (typeof made !== 'number' || !archive) return made as Effect;
 
   const begun = Date.now();
   await runRestore(database, archive, mandate, progress);
-  await database.session(async (client) => {
-    await client.query(noteSql(after.copy, undefined, noteOf(change, run, 'restored')));
-  }, atServer);
+  await database.session((client) => noteRestored(client, made, mandate), atServer);
   const seconds = ((Date.now() - begun) / 1000).toFixed(1);
   return { changed: true, text: `${after.backup} restored into ${after.copy} in ${seconds} s.` };
 }
@@ -83,6 +83,8 @@ async function runRestore(
 ): Promise<void> {
   const { jobs = 1, programs } = database.settings.backups ?? {};
   const { address, env } = database.forPrograms(change.after.copy);
+  const seen = new RestoreProgress(archive, await sizesOf(database), progress);
+  progress.cancelled.throwIfAborted();
   const running = execa(
     program('pg_restore', programs),
     [`--dbname=${address}`, `--jobs=${jobs}`, '--exit-on-error', '--verbose', archive.path],
@@ -96,20 +98,19 @@ async function runRestore(
   progress.cancelled.addEventListener('abort', end, { once: true });
   process.once('exit', end);
   try {
-    const seen = new RestoreProgress(archive, await sizesOf(database), progress);
     const words: string[] = [];
     if (running.pid !== undefined) {
       for await (const line of createInterface({ input: running.stderr })) {
-        if (/^pg_restore: (error|detail|hint|warning)/.test(line) || words.length > 0) {
-          words.push(line.replace(/^pg_restore: error: /, ''));
-        }
+        // What comes behind its words of error may be rows, or a statement with them.
+        const [, word] = /^pg_restore: error: (.*)$/.exec(line) ?? [];
+        if (word !== undefined) words.push(word);
         seen.see(line);
       }
     }
     const { failed, exitCode, signal } = await running;
     progress.cancelled.throwIfAborted();
     if (!failed) return;
-    const why = withoutRows(words) || `pg_restore ended with ${exitCode ?? signal}`;
+    const why = words.slice(0, 4).join('; ') || `pg_restore ended with ${exitCode ?? signal}`;
     throw ApplicationFailure.nonRetryable(
       `${archive.backup} cannot be restored: ${printable(why).slice(0, longestReason)}. ${change.target.name} was not touched.`,
       failureTypes.rejectedBySystem,
@@ -119,18 +120,6 @@ async function runRestore(
     process.removeListener('exit', end);
     progress.cancelled.removeEventListener('abort', end);
   }
-}
-
-/** What pg_restore says beside its words of error may be rows, or a statement with them. */
-function withoutRows(lines: readonly string[]): string {
-  return lines
-    .filter(
-      (line) =>
-        !/^(detail|DETAIL|CONTEXT|Command was|LINE|HINT):?/.test(line.replace(/^pg_restore: /, '')),
-    )
-    .slice(0, 4)
-    .join('; ')
-    .trim();
 }
 
 /** Sizes of the live tables and indexes in bytes: what each part of the restore weighs. */

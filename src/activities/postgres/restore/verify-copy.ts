@@ -66,6 +66,7 @@ async function gatherStatistics(
 ): Promise<void> {
   const { jobs = 1, programs } = database.settings.backups ?? {};
   const { address, env } = database.forPrograms(copy);
+  progress.cancelled.throwIfAborted();
   const running = execa(
     program('vacuumdb', programs),
     ['--analyze-only', `--jobs=${jobs}`, `--dbname=${address}`, '--quiet'],

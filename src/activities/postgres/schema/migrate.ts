@@ -20,6 +20,8 @@ import {
 
 /** One try for a lock is short, since all that comes later waits behind it. */
 const lockWithin = '2s';
+/** Where this worker is cut off, nobody must wait long for its locks. */
+const idleLimit = `set local idle_in_transaction_session_timeout = '5s'`;
 const tries = 15;
 const betweenTriesMs = 1000;
 const lockNotAvailable = '55P03';
@@ -35,14 +37,9 @@ export async function migrate(
   mandate: MigrationMandate,
   progress: Progress,
 ): Promise<Effect> {
-  const { change, undo, authority } = mandate;
+  const { change } = mandate;
   const database = new Database(settings, change.target.namespace);
   const versions = versionsOf(database);
-  if (undo && authority.abort === undefined) {
-    throw stale(
-      `The schema stays at version ${change.after.version}: nobody has signed that it goes on again.`,
-    );
-  }
   const files = await listScripts(versions.folder);
   const sql = await plannedSql(versions, files, mandate);
   return database.session(
@@ -77,10 +74,11 @@ export async function compareSchema(
   const applied = await database.session((client) => readVersions(client, versions, files));
   const isTaken = latestOf(applied) !== change.before.version;
   return {
-    ...{ beforeIsHealthier: !isTaken, nothingToUndo: !isTaken },
+    // Also where nothing was taken back the undo runs: it notes that no late attempt may do so.
+    ...{ beforeIsHealthier: !isTaken, nothingToUndo: false },
     text: isTaken
       ? 'which schema the services need nobody can measure here'
-      : 'nothing to take back: the schema was not changed',
+      : 'the schema was not changed',
   };
 }
 
@@ -89,17 +87,19 @@ async function inTransaction(
   mandate: MigrationMandate,
   { versions, files, sql }: { versions: Versions; files: string[]; sql: string },
 ): Promise<Effect> {
-  const { change, undo } = mandate;
+  const { change, undo, authority } = mandate;
   const { tool, table } = versions;
   const [from, to] = undo
     ? [change.after.version, change.before.version]
     : [change.before.version, change.after.version];
-  await client.query(`begin; set local lock_timeout = '${lockWithin}'`);
+  await client.query(`begin; set local lock_timeout = '${lockWithin}'; ${idleLimit}`);
   // Whoever else migrates waits here, our own earlier attempt as well.
   await client.query(`lock table ${table} in share row exclusive mode`);
   const now = latestOf(await readVersions(client, versions, files));
   if (now === to) {
-    await client.query('rollback');
+    // An attempt that was frozen on the way must not take it back once this is undone.
+    if (undo) await noteMigration(client, table, mandate);
+    await client.query('commit');
     return { changed: false, text: `The schema was already at version ${to}.` };
   }
   if (now !== from) {
@@ -107,9 +107,13 @@ async function inTransaction(
       `The schema is at version ${now}, and neither at ${from} nor at ${to}: somebody has migrated it. Nothing was changed; start again.`,
     );
   }
+  if (undo && authority.abort === undefined) {
+    throw stale(`The schema stays at version ${from}: nobody has signed that it goes on again.`);
+  }
   await assertNotUndone(client, table, mandate);
   const before = await transactionId(client);
   await client.query(sql);
+  await client.query(idleLimit);
   if ((await transactionId(client)) !== before) {
     throw ApplicationFailure.nonRetryable(
       `Script ${scriptOf(mandate)} has ended the transaction that it ran in: look at what it has done before you go on.`,

@@ -5,8 +5,8 @@ import type { Plan, Target } from '../../../contract/plan.ts';
 import { printable } from '../../../contract/printable.ts';
 import { refused } from '../../failures.ts';
 import type { Clusters } from '../../kubernetes/api.ts';
-import { plannedChecks } from '../../verification/planned-checks.ts';
 import { Database } from '../database.ts';
+import { checksOf } from '../restore/plan-services.ts';
 import { listScripts, losses, readScript, type ScriptText, whyNotInTransaction } from './script.ts';
 import { compareVersions, noVersion } from './tools.ts';
 import {
@@ -33,10 +33,10 @@ interface PlannedStep {
  */
 export async function planSchema(
   _clusters: Clusters,
-  { settings }: LoadedSettings,
+  loaded: LoadedSettings,
   input: InputOf<'schema'>,
 ): Promise<Plan> {
-  const database = new Database(settings, input.database);
+  const database = new Database(loaded.settings, input.database);
   const versions = versionsOf(database);
   const files = await listScripts(versions.folder);
   const [target, applied] = await database.session(
@@ -54,9 +54,7 @@ export async function planSchema(
     steps.push(await stepOf(target, versions, files, { version, before }));
   }
   const where = `of database ${database.name} on ${database.address}`;
-  const checks = database.settings.services.flatMap((name) =>
-    plannedChecks(name, settings.services[name]).filter(({ check }) => check !== 'logs'),
-  );
+  const checks = checksOf(loaded, database);
   return digestPlan({
     procedure: 'schema',
     targets: steps.length === 0 ? [] : [target],

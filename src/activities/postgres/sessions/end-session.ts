@@ -34,37 +34,40 @@ export async function endSession(
   const { pid, backendStart, transactionStart } = change.before;
   if (undo) throw stale(`The transaction of session ${pid} was rolled back: nothing undoes that.`);
   const database = new Database(settings, change.target.namespace);
-  return database.session(async (client) => {
-    await database.assertIs(client, change.target);
-    const identity = [pid, backendStart, transactionStart];
-    const state = await stateOf(client, identity);
-    if (state === undefined) {
-      return { changed: false, text: `The transaction of session ${pid} had already ended.` };
-    }
-    // Cancelling does nothing to a session that only holds its transaction open.
-    if (state === 'active') {
-      progress.report('Cancelling its statement');
+  return database.session(
+    async (client) => {
+      await database.assertIs(client, change.target);
+      const identity = [pid, backendStart, transactionStart];
+      const state = await stateOf(client, identity);
+      if (state === undefined) {
+        return { changed: false, text: `The transaction of session ${pid} had already ended.` };
+      }
+      // Cancelling does nothing to a session that only holds its transaction open.
+      if (state === 'active') {
+        progress.report('Cancelling its statement');
+        await client.query(
+          `select pg_cancel_backend(pid) from pg_stat_activity where ${same} and state = 'active'`,
+          identity,
+        );
+        if (await hasEnded(client, identity, patienceMs.cancel, progress)) {
+          return { changed: true, text: `The transaction of session ${pid} was cancelled.` };
+        }
+      }
+      progress.report('Ending the session');
       await client.query(
-        `select pg_cancel_backend(pid) from pg_stat_activity where ${same} and state = 'active'`,
+        `select pg_terminate_backend(pid) from pg_stat_activity where ${same}`,
         identity,
       );
-      if (await hasEnded(client, identity, patienceMs.cancel, progress)) {
-        return { changed: true, text: `The transaction of session ${pid} was cancelled.` };
+      if (await hasEnded(client, identity, patienceMs.terminate, progress)) {
+        return { changed: true, text: `Session ${pid} was ended.` };
       }
-    }
-    progress.report('Ending the session');
-    await client.query(
-      `select pg_terminate_backend(pid) from pg_stat_activity where ${same}`,
-      identity,
-    );
-    if (await hasEnded(client, identity, patienceMs.terminate, progress)) {
-      return { changed: true, text: `Session ${pid} was ended.` };
-    }
-    throw ApplicationFailure.nonRetryable(
-      `Session ${pid} was told to end, and has not within ${patienceMs.terminate / 1000} s: it may be stuck in the operating system, on its disk or a network file; look at the process on the server.`,
-      failureTypes.rejectedBySystem,
-    );
-  });
+      throw ApplicationFailure.nonRetryable(
+        `Session ${pid} was told to end, and has not within ${patienceMs.terminate / 1000} s: it may be stuck in the operating system, on its disk or a network file; look at the process on the server.`,
+        failureTypes.rejectedBySystem,
+      );
+    },
+    { database: database.settings.maintenance },
+  );
 }
 
 async function stateOf(client: Client, identity: unknown[]): Promise<string | undefined> {

@@ -13,6 +13,8 @@ import {
   withoutValues,
 } from './sessions.ts';
 
+const mostShown = 50;
+
 /**
  * Plans R13: which sessions are ended because their transaction has been open for too long. Reads
  * only; needs no Temporal.
@@ -30,10 +32,14 @@ export async function planTransactions(
     );
   }
   const database = new Database(settings, input.database);
-  const [target, listed] = await database.session(async (client) => [
-    await database.target(client),
-    await findLongTransactions(client, database.name, durationMs(olderThan)),
-  ]);
+  // By another database: this one may have no connection left.
+  const [target, listed] = await database.session(
+    async (client) => [
+      await database.target(client),
+      await findLongTransactions(client, database.name, durationMs(olderThan)),
+    ],
+    { database: database.settings.maintenance },
+  );
   // Who waits for one of these goes on by itself once that has ended.
   const overdue = listed.filter(({ ageMs }) => ageMs > durationMs(endAfter));
   const waiting = new Set(overdue.flatMap(({ blocks }) => blocks));
@@ -41,7 +47,7 @@ export async function planTransactions(
   const changes = old
     .filter(({ isOutOfReach }) => !isOutOfReach)
     .map((session) => changeOf(target, session));
-  const differences = listed.map((session) => {
+  const differences = listed.slice(0, mostShown).map((session) => {
     const isEnded = changes.some(({ before }) => before.pid === session.pid);
     const word = isEnded ? 'ended' : waiting.has(session.pid) ? 'waits, and stays' : 'stays';
     return `${word}: ${inWords(session)}`;
@@ -51,7 +57,10 @@ export async function planTransactions(
     targets: changes.length === 0 ? [] : [target],
     changes,
     summary: summaryOf(database, input, listed.length, changes.length),
-    differences,
+    differences: [
+      ...differences,
+      ...(listed.length > mostShown ? [`and ${listed.length - mostShown} more`] : []),
+    ],
     warnings: old
       .filter(({ isOutOfReach }) => isOutOfReach)
       .map(

@@ -104,6 +104,8 @@ export async function assertSeesAll(client: Client): Promise<void> {
 export function withoutValues(query: string): string {
   const text = query
     .replace(/\$(\w*)\$[\s\S]*?(\$\1\$|$)/g, '?')
+    .replace(/--[^\n]*|\/\*[\s\S]*?(\*\/|$)/g, ' ')
+    .replace(/\b[eE]'(?:[^'\\]|\\[\s\S]|'')*('|$)/g, '?')
     .replace(/'(?:[^']|'')*('|$)/g, '?')
     .replace(/(?<![\w$.])\d[\d.]*(?!\w)/g, '?')
     .replace(/\s+/g, ' ')

@@ -7,11 +7,32 @@ import type { Client } from 'pg';
  */
 export async function findBlockers(client: Client, name: string): Promise<string[]> {
   return [
+    ...(await standby(client)),
+    ...(await serverProcesses(client, name)),
     ...(await rights(client, name)),
     ...(await preparedTransactions(client, name)),
     ...(await replicationSlots(client, name)),
     ...(await subscriptions(client, name)),
   ];
+}
+
+async function standby(client: Client): Promise<string[]> {
+  const { rows } = await client.query<{ is: boolean }>('select pg_is_in_recovery() as is');
+  return rows[0]?.is ? ['The server is a standby, which changes nothing: name the primary.'] : [];
+}
+
+/** Processes of the server itself that have the database open, such as an extension's scheduler. */
+async function serverProcesses(client: Client, name: string): Promise<string[]> {
+  const { rows } = await client.query<{ type: string }>(
+    `select distinct backend_type as type from pg_stat_activity
+     where datname = $1 and backend_type not in
+       ('client backend', 'autovacuum worker', 'parallel worker', 'walsender')`,
+    [name],
+  );
+  return rows.map(
+    ({ type }) =>
+      `Process ${type} of the server has ${name} open and starts again when it is ended: stop it, with the setting of its extension.`,
+  );
 }
 
 async function rights(client: Client, name: string): Promise<string[]> {

@@ -5,7 +5,7 @@ import { printable } from '../../../contract/printable.ts';
 import { refused } from '../../failures.ts';
 import type { Database } from '../database.ts';
 import { readDatabases } from '../notes.ts';
-import { planCaches } from '../restore/plan-services.ts';
+import { checksOf, planCaches } from '../restore/plan-services.ts';
 import type { SwapChange } from '../restore/restore-change.ts';
 import { findBlockers } from './blockers.ts';
 
@@ -24,10 +24,13 @@ export async function planSwapBack(
     async (client) => {
       const all = await readDatabases(client);
       const live = all.find(({ name }) => name === database.name);
-      const old = all.find(
-        ({ note }) =>
-          note?.state === 'old' && note.workflowId === runId && note.of === database.name,
-      );
+      // An id may have been used again: the latest of its runs counts.
+      const [old] = all
+        .filter(
+          ({ note }) =>
+            note?.state === 'old' && note.workflowId === runId && note.of === database.name,
+        )
+        .toSorted((one, other) => ((one.note?.at ?? '') < (other.note?.at ?? '') ? 1 : -1));
       if (!live || !old) {
         throw refused(
           `Run ${printable(runId)} has put no database aside for ${database.name} on ${database.address}, or it is gone: see rollback history database.`,
@@ -52,7 +55,7 @@ export async function planSwapBack(
           ...caches.warnings,
           `All that was written since ${since} is only in the database that is put aside; it is kept.`,
         ],
-        checks: [],
+        checks: checksOf(loaded, database),
         estimateSeconds: 1,
       });
     },

@@ -25,9 +25,19 @@ export async function whilePaused<T>(
     return await work();
   } finally {
     // By another connection: this one still waits where a pause has not come about.
-    const resuming = await connect(pooler.url);
-    await ask(resuming, `RESUME ${database}`, /not paused/);
-    await Promise.all([resuming.end(), console.end()]).catch(() => undefined);
+    await resume(pooler, name);
+    await console.end().catch(() => undefined);
+  }
+}
+
+/** Lets the pooler go on, also where an earlier attempt was killed before it did. */
+export async function resume(pooler: DatabaseSettings['pooler'], name: string): Promise<void> {
+  if (!pooler) return;
+  const console = await connect(pooler.url);
+  try {
+    await ask(console, `RESUME ${identifier(pooler.database ?? name)}`, /not paused/);
+  } finally {
+    await console.end().catch(() => undefined);
   }
 }
 
@@ -50,7 +60,7 @@ async function connect(url: string): Promise<pg.Client> {
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     throw new DatabaseUnreachable(
-      `PgBouncer at ${client.host}:${client.port} does not answer: ${why}. Nothing was swapped.`,
+      `PgBouncer at ${client.host}:${client.port} does not answer: ${why}.`,
     );
   }
 }

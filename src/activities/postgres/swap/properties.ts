@@ -64,7 +64,8 @@ function settingName(name: string): string {
 function valueOf(name: string, value: string): string {
   if (!listSettings.includes(name)) return literal(value);
   const items = [...value.matchAll(/"((?:[^"]|"")*)"|([^",\s]+)/g)];
-  return items
-    .map(([, quoted, bare]) => literal(quoted?.replaceAll('""', '"') ?? bare ?? ''))
-    .join(', ');
+  const words = items.map(([, quoted, bare]) =>
+    literal(quoted?.replaceAll('""', '"') ?? bare ?? ''),
+  );
+  return words.join(', ') || "''";
 }

@@ -1,35 +1,19 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { ApplicationFailure } from '@temporalio/common';
 import type pg from 'pg';
 import type { LoadedSettings } from '../../../config/settings.ts';
 import { failureTypes } from '../../../contract/failures.ts';
-import type { Effect, RunIdentity } from '../../../contract/plan.ts';
+import type { Effect } from '../../../contract/plan.ts';
 import { stale } from '../../failures.ts';
 import type { Comparison } from '../../kubernetes/deployment/compare-revisions.ts';
 import type { Progress } from '../../progress.ts';
-import { Database, identifier } from '../database.ts';
+import { Database } from '../database.ts';
 import { type Found, isOfRun, type Note, noteSql, readDatabases } from '../notes.ts';
 import { derivedName, type SwapMandate } from '../restore/restore-change.ts';
 import { findBlockers } from './blockers.ts';
-import { whilePaused } from './pooler.ts';
-import { propertyStatements } from './properties.ts';
+import { resume, whilePaused } from './pooler.ts';
+import { type Swap, tryToRename } from './rename-databases.ts';
 
-/** How often it is looked whether all sessions of the database have ended. */
-const lookEveryMs = 5;
-const endAgainEveryMs = 200;
-/** New sessions wait while the database is renamed, and must not for longer. */
-const lockWithin = '2s';
-
-/** Two databases of which one takes the other's name. */
-interface Swap {
-  live: Found;
-  incoming: Found;
-  /** What becomes of their notes. */
-  incomingNote: Note | undefined;
-  outgoingNote: Note;
-  /** Name that the live database gets. */
-  aside: string;
-}
+const answerWithinMs = 15_000;
 
 /**
  * Gives the live database's name to the run's copy, or takes that back, in one transaction: a server
@@ -48,10 +32,13 @@ export async function swapDatabases(
   const { change, undo, authority } = mandate;
   const database = new Database(settings, change.target.namespace);
   const { maintenance, pooler } = database.settings;
+  const atServer = { database: maintenance, statementMs: 0, answerMs: answerWithinMs };
   const work = async (client: pg.Client): Promise<Effect> => {
+    await resume(pooler, database.name);
     await database.assertIs(client, change.target);
     const all = await readDatabases(client);
     const done = alreadyDone(all, mandate);
+    if (done && undo) await withdraw(client, all, mandate);
     if (done) return done;
     if (undo && authority.abort === undefined) {
       throw stale(`${database.name} stays as it is: nobody has signed that it is swapped back.`);
@@ -67,10 +54,7 @@ export async function swapDatabases(
     progress.report('Swapping');
     const begun = performance.now();
     const ended = await whilePaused(pooler, swap.live.name, () =>
-      database.session((other) => carryOut(client, other, swap), {
-        database: maintenance,
-        statementMs: 0,
-      }),
+      database.session((other) => tryToRename(client, other, swap), atServer),
     );
     const ms = Math.round(performance.now() - begun);
     return {
@@ -78,7 +62,7 @@ export async function swapDatabases(
       text: `${swap.incoming.name} is ${swap.live.name} now, in ${ms} ms, with ${ended} sessions ended; what was live is kept as ${swap.aside}.`,
     };
   };
-  return database.session(work, { database: maintenance, statementMs: 0 });
+  return database.session(work, atServer);
 }
 
 /**
@@ -95,10 +79,11 @@ export async function compareDatabases(
   });
   const isSwapped = alreadyDone(all, { ...mandate, undo: false }) !== undefined;
   return {
-    ...{ beforeIsHealthier: !isSwapped, nothingToUndo: !isSwapped },
+    // Also where nothing was swapped the undo runs: it notes that no late attempt may do so.
+    ...{ beforeIsHealthier: !isSwapped, nothingToUndo: false },
     text: isSwapped
       ? 'writes since the swap would be thrown away, and which database is right nobody can measure'
-      : 'nothing to take back: the databases were not swapped',
+      : 'the databases were not swapped',
   };
 }
 
@@ -111,9 +96,11 @@ function alreadyDone(
   if (!undo && live?.note && isOfRun(live.note, run) && live.note.state === 'live') {
     return { changed: true, text: `${live.name} was already swapped by this run.` };
   }
-  const hasSwapped = all.some(({ note }) => isOfRun(note, run) && note?.state === 'live');
-  if (undo && live?.oid === change.before.oid && !hasSwapped) {
-    return { changed: false, text: `${live.name} is the database that it was before the run.` };
+  const hasSwapped = all.some(
+    ({ note }) => isOfRun(note, run) && ['live', 'old'].includes(note?.state ?? ''),
+  );
+  if (undo && !hasSwapped) {
+    return { changed: false, text: `No swap of ${change.target.name} by this run stands.` };
   }
   return undefined;
 }
@@ -128,12 +115,18 @@ function swapForth(all: readonly Found[], { change, run }: SwapMandate): Swap {
     after.undoes === null
       ? note?.state === 'restored' && isOfRun(note, run)
       : note?.state === 'old' && note.workflowId === after.undoes;
-  if (!incoming || !note || !isOurs) {
+  if (!incoming || !note || !isOurs || isOfRun(note.withdrawn, run)) {
     throw stale(
       `Database ${after.incoming} is not there as the plan has it: nothing was changed; start again.`,
     );
   }
-  return swapOf(all, live, incoming, run, { ...note, state: 'live' });
+  const { workflowId, firstRunId } = run;
+  const now = { workflowId, firstRunId, of: live.name, at: new Date().toISOString() };
+  return {
+    ...{ live, incoming, aside: freeName(all, live.name, 'old') },
+    incomingNote: { ...note, ...now, state: 'live', was: withoutEarlier(note) },
+    outgoingNote: { ...now, state: 'old', was: withoutEarlier(live.note) },
+  };
 }
 
 /** @throws PlanStale */
@@ -145,30 +138,47 @@ function swapBack(all: readonly Found[], { change, run }: SwapMandate): Swap {
       `${change.target.name} is another database now than this run has put there, or the one from before is gone: look at both with psql -l, and rename them yourself.`,
     );
   }
-  return swapOf(all, live, incoming, run, undefined);
+  const { workflowId, firstRunId } = run;
+  const at = new Date().toISOString();
+  const was = live.note?.was;
+  // Put aside by an earlier run, it is that run's again.
+  const outgoingNote: Note =
+    was?.state === 'old' ? was : { workflowId, firstRunId, state: 'undone', of: live.name, at };
+  const word = outgoingNote.state === 'old' ? 'old' : 'undone';
+  return {
+    ...{ live, incoming, aside: freeName(all, live.name, word) },
+    ...{ incomingNote: incoming.note?.was, outgoingNote },
+  };
 }
 
-/** @param note of the incoming one; none where it becomes again what it was before any run */
-function swapOf(
-  all: readonly Found[],
-  live: Found,
-  incoming: Found,
-  { workflowId, firstRunId }: RunIdentity,
-  note: Note | undefined,
-): Swap {
-  const now = new Date();
-  const run = { workflowId, firstRunId, at: now.toISOString() };
-  const state = note ? 'old' : 'undone';
-  let aside = derivedName(live.name, state, now);
-  // Two swaps of one second must not be in each other's way.
-  for (let later = 1; all.some(({ name }) => name === aside); later++) {
-    aside = derivedName(live.name, state, new Date(now.getTime() + later * 1000));
+function withoutEarlier(note: Note | undefined): Omit<Note, 'was'> | undefined {
+  if (!note) return undefined;
+  const { was: _, ...rest } = note;
+  return rest;
+}
+
+/** Two swaps of one second must not be in each other's way. */
+function freeName(all: readonly Found[], live: string, word: 'old' | 'undone'): string {
+  for (let at = Date.now(); ; at += 1000) {
+    const aside = derivedName(live, word, new Date(at));
+    if (!all.some(({ name }) => name === aside)) return aside;
   }
-  return {
-    ...{ live, incoming, aside },
-    incomingNote: note && { ...note, ...run },
-    outgoingNote: { ...run, state, of: live.name },
-  };
+}
+
+/**
+ * Notes that this run must not swap any more: an attempt that was frozen on the way wakes up after
+ * the run was aborted.
+ */
+async function withdraw(
+  client: pg.Client,
+  all: readonly Found[],
+  { change, run }: SwapMandate,
+): Promise<void> {
+  const incoming = all.find(({ name }) => name === change.after.incoming);
+  if (!incoming?.note) return;
+  const { workflowId, firstRunId } = run;
+  const note = { ...incoming.note, withdrawn: { workflowId, firstRunId } };
+  await client.query(noteSql(incoming.name, incoming.comment, note));
 }
 
 function assertLive(all: readonly Found[], name: string, oid: number): Found {
@@ -177,80 +187,4 @@ function assertLive(all: readonly Found[], name: string, oid: number): Found {
   throw stale(
     `Database ${name} is another one now than when the plan was made: somebody has swapped or made it anew. Nothing was changed; start again.`,
   );
-}
-
-/**
- * The swap itself. The first renaming takes a lock for which new sessions wait, and waits for the old
- * ones, which are ended by the other session as soon as the lock is there.
- * @returns how many sessions were ended
- */
-async function carryOut(client: pg.Client, other: pg.Client, swap: Swap): Promise<number> {
-  const { live, incoming, aside, incomingNote, outgoingNote } = swap;
-  const properties = await propertyStatements(client, live.oid, incoming.name);
-  await endSessions(other, incoming.oid);
-  const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid');
-  await client.query('begin');
-  try {
-    await client.query(`set local lock_timeout = '${lockWithin}'`);
-    for (const statement of properties) await client.query(statement);
-    const renamed = { isOver: false };
-    const renaming = client
-      .query(`alter database ${identifier(live.name)} rename to ${identifier(aside)}`)
-      .finally(() => {
-        renamed.isOver = true;
-      });
-    // Its failure is told below; it must not count as unhandled while sessions are being ended.
-    renaming.catch(() => undefined);
-    const ended = await endAll(other, rows[0]?.pid ?? 0, live.oid, renamed);
-    await renaming;
-    await client.query(
-      `alter database ${identifier(incoming.name)} rename to ${identifier(live.name)}`,
-    );
-    await client.query(noteSql(live.name, live.comment, incomingNote));
-    await client.query(noteSql(aside, live.comment, outgoingNote));
-    await client.query('commit');
-    return ended;
-  } catch (error) {
-    await client.query('rollback').catch(() => undefined);
-    throw error;
-  }
-}
-
-/** Ends all sessions of a database once `pid` has locked it, until that has renamed it. */
-async function endAll(
-  other: pg.Client,
-  pid: number,
-  oid: number,
-  renamed: { isOver: boolean },
-): Promise<number> {
-  let ended = 0;
-  let lastAt = -Infinity;
-  while (!renamed.isOver) {
-    const isLocked = await hasLocked(other, pid, oid);
-    if (isLocked && performance.now() - lastAt > endAgainEveryMs) {
-      ended += await endSessions(other, oid);
-      lastAt = performance.now();
-    }
-    await delay(lookEveryMs);
-  }
-  return ended;
-}
-
-async function hasLocked(client: pg.Client, pid: number, oid: number): Promise<boolean> {
-  const { rows } = await client.query(
-    `select 1 from pg_locks
-     where locktype = 'object' and classid = 'pg_database'::regclass and objid = $2
-       and mode = 'AccessExclusiveLock' and granted and pid = $1`,
-    [pid, oid],
-  );
-  return rows.length > 0;
-}
-
-/** Ends them in one statement: row by row the first would be back before the last is gone. */
-async function endSessions(client: pg.Client, oid: number): Promise<number> {
-  const { rows } = await client.query(
-    'select pg_terminate_backend(pid) from pg_stat_activity where datid = $1 and pid <> pg_backend_pid()',
-    [oid],
-  );
-  return rows.length;
 }
