@@ -1,4 +1,4 @@
-import { execa } from 'execa';
+import { execa, type ResultPromise } from 'execa';
 import { once } from 'node:events';
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
@@ -192,9 +192,21 @@ async function startWorker(dir: string, databases: object): Promise<{ env: Env; 
   const file = join(mkdtempSync(join(tmpdir(), 'rollback-bench-')), 'rollback.yaml');
   writeFileSync(file, stringify({ ...(parse(shipped) as object), services: {}, databases }));
   const env = { ROLLBACK_CONFIG: file };
-  const worker = execa(join(repository, 'bin', 'worker'), { env, reject: false });
-  for await (const line of worker) if (line.includes('worker is ready')) break;
+  const options = { env, reject: false, buffer: false } as const;
+  const worker = execa(join(repository, 'bin', 'worker'), options);
+  await untilReady(worker);
   return { env, stop: () => worker.kill('SIGKILL') };
+}
+
+/** Reads on afterwards, since a full pipe would hold the worker up. */
+async function untilReady(worker: ResultPromise): Promise<void> {
+  await new Promise<void>((resolve) => {
+    for (const output of [worker.stdout, worker.stderr]) {
+      output?.on('data', (data: Buffer) => {
+        if (data.toString().includes('worker is ready')) resolve();
+      });
+    }
+  });
 }
 
 async function startPooler(): Promise<{ port: number; stop(): Promise<void> }> {

@@ -255,7 +255,8 @@ export class Lane {
       world = next;
     }
     const told = steps.map(({ title, state }) => ({
-      title: title.replaceAll(place.namespace, 'NAMESPACE'),
+      // Processes of a database have numbers.
+      title: title.replaceAll(place.namespace, 'NAMESPACE').replace(/^(End session) \d+$/, '$1'),
       state,
     }));
     if (scenario.sideBySide) told.sort((one, other) => one.title.localeCompare(other.title));
