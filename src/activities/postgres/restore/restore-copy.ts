@@ -33,57 +33,73 @@ export async function restoreCopy(
   const database = new Database(settings, target.namespace);
   const { maintenance } = database.settings;
   const atServer = { database: maintenance, statementMs: 0 };
-  const archive = undo ? undefined : await readPlanned(database, mandate);
-  const made = await database.session(async (client): Promise<Effect | number> => {
-    await database.assertIs(client, target);
-    const standing = await readStanding(client, change);
-    if (isLive(standing, run)) {
-      if (undo) throw stale(`${after.copy} is live: it has to be swapped back first.`);
-      return { changed: true, text: `The copy of ${after.backup} is already live.` };
-    }
-    if (undo) {
-      if (!standing.copy || !isOfRun(standing.copy.note, run)) {
-        return { changed: false, text: `This run has left no copy ${after.copy}.` };
+  const source = undo ? undefined : await readSource(database, mandate);
+  const made = await database.session(
+    async (client): Promise<Effect | (Source & { oid: number })> => {
+      await database.assertIs(client, target);
+      const standing = await readStanding(client, change);
+      if (isLive(standing, run)) {
+        if (undo) throw stale(`${after.copy} is live: it has to be swapped back first.`);
+        return { changed: true, text: `The copy of ${after.backup} is already live.` };
       }
-      await dropCopy(database, client, standing.copy, mandate);
-      return { changed: true, text: `Copy ${after.copy} dropped; ${target.name} was not touched.` };
-    }
-    if (isRestored(standing, run)) {
-      return { changed: false, text: `${after.backup} was already restored into ${after.copy}.` };
-    }
-    progress.report(`Making ${after.copy}`);
-    return makeCopy(database, client, standing, mandate);
-  }, atServer);
-  if (typeof made !== 'number' || !archive) return made as Effect;
+      if (!source) {
+        if (!standing.copy || !isOfRun(standing.copy.note, run)) {
+          return { changed: false, text: `This run has left no copy ${after.copy}.` };
+        }
+        await dropCopy(database, client, standing.copy, mandate);
+        return {
+          changed: true,
+          text: `Copy ${after.copy} dropped; ${target.name} was not touched.`,
+        };
+      }
+      if (isRestored(standing, run)) {
+        return { changed: false, text: `${after.backup} was already restored into ${after.copy}.` };
+      }
+      progress.report(`Making ${after.copy}`);
+      return { ...source, oid: await makeCopy(database, client, standing, mandate) };
+    },
+    atServer,
+  );
+  if ('changed' in made) return made;
 
   const begun = Date.now();
-  await runRestore(database, archive, mandate, progress);
-  await database.session((client) => noteRestored(client, made, mandate), atServer);
+  await runRestore(database, made, mandate, progress);
+  await database.session((client) => noteRestored(client, made.oid, mandate), atServer);
   const seconds = ((Date.now() - begun) / 1000).toFixed(1);
   return { changed: true, text: `${after.backup} restored into ${after.copy} in ${seconds} s.` };
 }
 
+interface Source {
+  archive: Archive;
+  /** Bytes of the live tables and indexes, by schema and name. */
+  sizes: ReadonlyMap<string, number>;
+}
+
 /** @throws PlanStale where the archive is another one now. */
-async function readPlanned(
-  { settings: { backups }, name }: Database,
+async function readSource(
+  database: Database,
   { change: { after } }: RestoreMandate,
-): Promise<Archive> {
-  const archive = await readArchive(backups?.folder ?? '', after.backup, backups?.programs);
-  if (isSameArchive(archive, after)) return archive;
+): Promise<Source> {
+  const { folder = '', programs } = database.settings.backups ?? {};
+  const [archive, sizes] = await Promise.all([
+    readArchive(folder, after.backup, programs),
+    sizesOf(database),
+  ]);
+  if (isSameArchive(archive, after)) return { archive, sizes };
   throw stale(
-    `Backup ${archive.path} is not what it was when the plan was made: nothing was changed in ${name}; start again.`,
+    `Backup ${archive.path} is not what it was when the plan was made: nothing was changed in ${database.name}; start again.`,
   );
 }
 
 async function runRestore(
   database: Database,
-  archive: Archive,
+  { archive, sizes }: Source,
   { change }: RestoreMandate,
   progress: Progress,
 ): Promise<void> {
   const { jobs = 1, programs } = database.settings.backups ?? {};
   const { address, env } = database.forPrograms(change.after.copy);
-  const seen = new RestoreProgress(archive, await sizesOf(database), progress);
+  const seen = new RestoreProgress(archive, sizes, progress);
   progress.cancelled.throwIfAborted();
   const running = execa(
     program('pg_restore', programs),
