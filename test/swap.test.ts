@@ -7,6 +7,9 @@ import { join } from 'node:path';
 import { serverAccount } from '../sandbox/postgres-account.ts';
 import { onPath } from '../sandbox/setup/run.mjs';
 import pg from 'pg';
+import type { SwapMandate } from '../src/activities/postgres/restore/restore-change.ts';
+import { swapDatabases } from '../src/activities/postgres/swap/swap-databases.ts';
+import { loadSettings } from '../src/config/settings.ts';
 import { TestDatabases } from './support/databases.ts';
 import { eventually } from './support/eventually.ts';
 import { useRollbackEnvironment } from './support/rollback-environment.ts';
@@ -205,6 +208,30 @@ describe('while clients write all the time', () => {
     const all = writers.flatMap(({ acknowledged }) => acknowledged);
     expect(all.filter((id) => !old.has(id) && !live.has(id))).toEqual([]);
   });
+
+  withPooler(
+    'a pooler whose worker was killed right after the swap is not left paused',
+    async () => {
+      const { plan, workflowId, runId } = await run('pooled');
+      const admin = new pg.Client({ connectionString: poolerUrl('pgbouncer') });
+      await admin.connect();
+      await admin.query(`PAUSE ${pooled}`);
+      await admin.end();
+
+      // The attempt that comes after the killed one.
+      const change = plan?.changes.find(({ id }) => id === 'swap');
+      const mandate = { change, undo: false, run: { workflowId, firstRunId: runId } };
+      const progress = { report: () => undefined, cancelled: new AbortController().signal };
+      const settings = loadSettings(env.settingsFile);
+      const { text } = await swapDatabases(settings, mandate as SwapMandate, progress);
+
+      expect(text).toContain('already swapped');
+      const client = new pg.Client({ connectionString: poolerUrl(pooled) });
+      await client.connect();
+      expect((await client.query('select 1')).rowCount).toBe(1);
+      await client.end();
+    },
+  );
 
   withPooler(
     'a transaction that stays open is ended once its time in the pooler is over',
