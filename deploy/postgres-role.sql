@@ -16,6 +16,7 @@ grant pg_read_all_stats, pg_signal_backend to :"worker";
 -- To act on the databases of this owner: rename them, restore their tables, migrate their schema.
 grant :"owner" to :"worker";
 
--- Only where roles have settings of their own in a database (ALTER ROLE ... IN DATABASE ... SET), so
--- that they go over with a swap:
---   alter role rollback_worker createrole;
+-- Only where roles have settings of their own in a database (ALTER ROLE ... IN DATABASE ... SET), or the
+-- database has some that are a superuser's, so that they go over with a swap; a plan names them:
+--   grant reporting to rollback_worker with admin option;
+--   grant set on parameter log_min_duration_statement to rollback_worker;

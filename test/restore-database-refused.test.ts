@@ -87,6 +87,17 @@ describe('what is in the way of a swap is told before anything is done', () => {
     }
   });
 
+  test('settings that only a superuser carries over', async () => {
+    const name = identifier(shop);
+    await databases.sql(
+      'postgres',
+      `alter database ${name} set log_min_duration_statement to '1s'`,
+    );
+    const { message } = await plan('least');
+    expect(message).toContain('GRANT SET ON PARAMETER log_min_duration_statement');
+    await databases.sql('postgres', `alter database ${name} reset log_min_duration_statement`);
+  });
+
   test('a superuser who has a session there, where the worker is none', async () => {
     const superuser = await databases.connect(shop);
     const { message } = await plan('least');

@@ -1,5 +1,5 @@
 /** A dump archive, as `pg_restore --list` tells it. */
-import { stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { ApplicationFailure } from '@temporalio/common';
 import { execa } from 'execa';
 import { join } from 'node:path';
@@ -67,9 +67,9 @@ export async function readArchive(
     throw refused(`Backup ${path} is no archive that can be restored: ${why}.`);
   }
   const header = (name: string) => new RegExp(`^; +${name}: (.*)$`, 'm').exec(stdout)?.[1] ?? '';
-  const { size, mtime, isFile } = await sizeOf(path);
+  const { bytes, modifiedAt } = await sizeOf(path);
   return {
-    ...{ backup, path, bytes: isFile ? size : 0, modifiedAt: mtime.toISOString() },
+    ...{ backup, path, bytes, modifiedAt: modifiedAt.toISOString() },
     contents: hashOf(stdout),
     database: header('dbname'),
     major: Number.parseInt(header('Dumped from database version'), 10),
@@ -86,10 +86,17 @@ export function isSameArchive(one: ArchiveReference, other: ArchiveReference): b
   );
 }
 
-async function sizeOf(path: string) {
+/** Bytes and latest change of the file, or of all files in the folder. */
+async function sizeOf(path: string): Promise<{ bytes: number; modifiedAt: Date }> {
   const file = await stat(path);
-  const data = file.isFile() ? file : await stat(join(path, 'toc.dat'));
-  return { size: data.size, mtime: data.mtime, isFile: file.isFile() };
+  const names = file.isFile() ? [] : await readdir(path);
+  const files = file.isFile()
+    ? [file]
+    : await Promise.all(names.map((name) => stat(join(path, name))));
+  return {
+    bytes: files.reduce((sum, { size }) => sum + size, 0),
+    modifiedAt: new Date(Math.max(...files.map(({ mtimeMs }) => mtimeMs))),
+  };
 }
 
 const entryPattern = /^(\d+); \d+ \d+ (TABLE DATA|[A-Z][A-Z ]*?) (\S.*)$/;

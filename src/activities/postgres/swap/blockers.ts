@@ -45,7 +45,7 @@ async function rights(client: Client, name: string): Promise<string[]> {
     sees: boolean;
     ends: boolean;
     superusers: string[];
-    settings: boolean;
+    roleSettings: string[];
   }>(
     `select r.rolname as role, pg_get_userbyid(d.datdba) as owner, r.rolsuper as super,
        pg_has_role(r.oid, d.datdba, 'usage') as owns, r.rolcreatedb as creates,
@@ -53,8 +53,12 @@ async function rights(client: Client, name: string): Promise<string[]> {
        pg_has_role(r.oid, 'pg_signal_backend', 'usage') as ends,
        array(select distinct s.rolname::text from pg_stat_activity a join pg_roles s on s.oid = a.usesysid
              where a.datid = d.oid and s.rolsuper) as superusers,
-       exists (select from pg_db_role_setting where setdatabase = d.oid and setrole <> 0)
-         and not r.rolcreaterole as settings
+       array(select rolname::text from pg_db_role_setting s join pg_roles o on o.oid = s.setrole
+             where setdatabase = d.oid
+               and not pg_has_role(r.oid, s.setrole, 'MEMBER WITH ADMIN OPTION')
+               -- From PostgreSQL 16 on, CREATEROLE alone is not enough.
+               and not (r.rolcreaterole and current_setting('server_version_num')::int < 160000)
+            ) as "roleSettings"
      from pg_database d, pg_roles r where d.datname = $1 and r.rolname = current_user`,
     [name],
   );
@@ -66,7 +70,11 @@ async function rights(client: Client, name: string): Promise<string[]> {
     ...(found.creates ? [] : [`ALTER ROLE ${role} CREATEDB`]),
     ...(found.sees ? [] : [`GRANT pg_read_all_stats TO ${role}`]),
     ...(found.ends ? [] : [`GRANT pg_signal_backend TO ${role}`]),
-    ...(found.settings ? [`ALTER ROLE ${role} CREATEROLE`] : []),
+    ...found.roleSettings.map((other) => `GRANT ${other} TO ${role} WITH ADMIN OPTION`),
+    ...(await superuserSettings(client, name)).map(
+      (setting) =>
+        `GRANT SET ON PARAMETER ${setting} TO ${role} (or ALTER DATABASE ${name} RESET ${setting})`,
+    ),
   ];
   return [
     ...(missing.length > 0
@@ -80,6 +88,24 @@ async function rights(client: Client, name: string): Promise<string[]> {
         ]
       : []),
   ];
+}
+
+/** Settings of the database that only a superuser, or who was granted that, may set on another. */
+async function superuserSettings(client: Client, name: string): Promise<string[]> {
+  const { rows } = await client.query<{ setting: string; version: number }>(
+    `select distinct p.name as setting, current_setting('server_version_num')::int as version
+     from pg_database d join pg_db_role_setting s on s.setdatabase = d.oid,
+       unnest(setconfig) entry join pg_settings p on p.name = split_part(entry, '=', 1)
+     where d.datname = $1 and p.context in ('superuser', 'superuser-backend')`,
+    [name],
+  );
+  const settings = rows.map(({ setting }) => setting);
+  if (settings.length === 0 || (rows[0]?.version ?? 0) < 150_000) return settings;
+  const granted = await client.query<{ setting: string }>(
+    `select setting from unnest($1::text[]) setting where not has_parameter_privilege(setting, 'SET')`,
+    [settings],
+  );
+  return granted.rows.map(({ setting }) => setting);
 }
 
 async function preparedTransactions(client: Client, name: string): Promise<string[]> {
