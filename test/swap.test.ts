@@ -163,6 +163,15 @@ const untilAllWrite = (writers: Writer[]) =>
     return Promise.resolve(least > 5);
   });
 
+async function untilAllWriteAgain(writers: Writer[]): Promise<void> {
+  const seen = writers.map(({ acknowledged }) => acknowledged.length);
+  await eventually('every client writes again', () =>
+    Promise.resolve(
+      writers.every(({ acknowledged }, index) => acknowledged.length > (seen[index] ?? 0) + 3),
+    ),
+  );
+}
+
 describe('while clients write all the time', () => {
   test('no write that was acknowledged is lost: it is in the old database or in the new one', async () => {
     const writers = startWriters(20, direct(shop));
@@ -171,12 +180,7 @@ describe('while clients write all the time', () => {
     const result = await run('shop');
 
     expect(result.outcome).toBe('rolled-back');
-    const seen = writers.map(({ acknowledged }) => acknowledged.length);
-    await eventually('every client writes again', () =>
-      Promise.resolve(
-        writers.every(({ acknowledged }, index) => acknowledged.length > (seen[index] ?? 0) + 3),
-      ),
-    );
+    await untilAllWriteAgain(writers);
     await Promise.all(writers.map((writer) => writer.stop()));
     const [old, live] = [await idsOf(await oldOf(shop)), await idsOf(shop)];
     const lost = writers.flatMap(({ acknowledged }) =>
@@ -196,12 +200,7 @@ describe('while clients write all the time', () => {
     const result = await run('pooled');
 
     expect(result.outcome).toBe('rolled-back');
-    const seen = writers.map(({ acknowledged }) => acknowledged.length);
-    await eventually('every client writes again', () =>
-      Promise.resolve(
-        writers.every(({ acknowledged }, index) => acknowledged.length > (seen[index] ?? 0) + 3),
-      ),
-    );
+    await untilAllWriteAgain(writers);
     await Promise.all(writers.map((writer) => writer.stop()));
     expect(writers.flatMap(({ errors }) => errors)).toEqual([]);
     const [old, live] = [await idsOf(await oldOf(pooled)), await idsOf(pooled)];

@@ -139,9 +139,10 @@ export class Database {
    * Makes sure that the address still leads to the server that the plan was made for.
    * @throws PlanStale
    */
-  async assertIs(client: pg.Client, { name, uid }: Target): Promise<void> {
+  async assertIs(client: pg.Client, { name, uid, context }: Target): Promise<void> {
     const found = await this.target(client);
-    if (found.name === name && found.uid === uid) return;
+    // A clone of the server's files has its identity, so that the address counts as well.
+    if (found.name === name && found.uid === uid && found.context === context) return;
     throw stale(
       `The settings' database ${this.key} is another one now (${found.name} on ${this.address}) than the plan was made for: nothing was changed; start again.`,
     );

@@ -19,6 +19,8 @@ import {
 
 /** Lines of each script that people are shown. */
 const shownLines = 15;
+/** A plan has a limited size; of later ones only the names are told. */
+const shownScripts = 50;
 
 interface PlannedStep {
   change: MigrationChange;
@@ -63,9 +65,9 @@ export async function planSchema(
       steps.length === 0
         ? `The schema ${where} is already at version ${now}.`
         : `The schema ${where} goes back from version ${now} to ${wanted}, in ${steps.length} ${steps.length === 1 ? 'step' : 'steps'}, each in a transaction of its own.`,
-    differences: steps.flatMap(({ change, down }) => [
-      `${change.before.version} -> ${change.after.version} by ${down.file}:`,
-      ...shown(down.sql),
+    differences: steps.flatMap(({ change, down }, index) => [
+      `${change.before.version} -> ${change.after.version} by ${down.file}${index < shownScripts ? ':' : ''}`,
+      ...(index < shownScripts ? shown(down.sql) : []),
     ]),
     warnings: steps.flatMap(({ change, down }) => [
       ...losses(down.sql).map(
