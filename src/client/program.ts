@@ -185,7 +185,7 @@ function addCluster(cli: Command, ended: (exitCode: number) => void): void {
   placed(cli.command('history'))
     .argument(
       '<target>',
-      'what to look at: deployment/NAME, statefulset/NAME, helm/RELEASE, database/NAME or schema/NAME',
+      'what to look at, such as deployment/wakala-api, statefulset/NAME, helm/RELEASE, database/NAME or schema/NAME',
     )
     .description('list what could be gone back to: revisions, versions of a schema, backups')
     .action(async (target: string, flags: Flags) => {
