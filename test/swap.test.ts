@@ -1,12 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { execa } from 'execa';
-import { chmodSync, mkdtempSync, writeFileSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { serverAccount } from '../sandbox/postgres-account.ts';
-import { onPath } from '../sandbox/setup/run.mjs';
 import pg from 'pg';
+import { PgBouncer } from '../sandbox/pgbouncer.ts';
 import type { SwapMandate } from '../src/activities/postgres/restore/restore-change.ts';
 import { swapDatabases } from '../src/activities/postgres/swap/swap-databases.ts';
 import { loadSettings } from '../src/config/settings.ts';
@@ -17,11 +11,8 @@ import { useRollbackEnvironment } from './support/rollback-environment.ts';
 const databases = new TestDatabases();
 const shop = databases.nameOf('shop');
 const pooled = databases.nameOf('pooled').replaceAll(' ', '_');
-const poolerPort = await freePort();
-/** Not everywhere is there a PgBouncer; the set-up installs it on Debian. */
-const hasPooler = onPath('pgbouncer') !== undefined;
-const withPooler = hasPooler ? test : test.skip;
-const poolerUrl = (database: string) => `postgres://postgres@127.0.0.1:${poolerPort}/${database}`;
+const pooler = await PgBouncer.reserve();
+const withPooler = PgBouncer.isThere ? test : test.skip;
 const backups = { folder: databases.folder, jobs: 2 };
 
 const env = useRollbackEnvironment(
@@ -31,7 +22,7 @@ const env = useRollbackEnvironment(
       pooled: {
         url: databases.url(pooled),
         backups,
-        pooler: { url: poolerUrl('pgbouncer'), pauseWithin: '1s' },
+        pooler: { url: pooler.addressOf('pgbouncer'), pauseWithin: '1s' },
       },
     },
   },
@@ -41,56 +32,12 @@ let stopPooler: (() => Promise<void>) | undefined;
 beforeAll(async () => {
   await Promise.all([shop, pooled].map((name) => databases.create(name)));
   await Promise.all([shop, pooled].map((name) => databases.dump(name, new Date('2025-01-10'))));
-  if (hasPooler) stopPooler = await startPooler();
+  if (PgBouncer.isThere) stopPooler = await pooler.start();
 });
 afterAll(async () => {
   await stopPooler?.();
   await databases.close();
 });
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await new Promise((resolve) => server.once('listening', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
-
-/** Debian's PgBouncer in front of the sandbox's PostgreSQL, in transaction mode. */
-async function startPooler(): Promise<() => Promise<void>> {
-  const folder = mkdtempSync(join(tmpdir(), 'rollback-pgbouncer-'));
-  chmodSync(folder, 0o755);
-  const { hostname, port } = new URL(process.env.DATABASE_URL ?? '');
-  const file = join(folder, 'pgbouncer.ini');
-  writeFileSync(join(folder, 'users.txt'), '"postgres" ""\n');
-  writeFileSync(
-    file,
-    `[databases]
-* = host=${hostname} port=${port} user=postgres
-[pgbouncer]
-listen_addr = 127.0.0.1
-listen_port = ${poolerPort}
-unix_socket_dir =
-auth_type = any
-admin_users = postgres
-pool_mode = transaction
-ignore_startup_parameters = extra_float_digits
-`,
-  );
-  const running = execa('pgbouncer', [file], { ...serverAccount(), reject: false });
-  await eventually('PgBouncer answers', async () => {
-    const client = new pg.Client({ connectionString: poolerUrl('pgbouncer') });
-    client.on('error', () => undefined);
-    return client.connect().then(
-      () => client.end().then(() => true),
-      () => false,
-    );
-  });
-  return async () => {
-    running.kill('SIGTERM');
-    await running;
-  };
-}
 
 /** A client that writes all the time, and connects again where its session was ended. */
 class Writer {
@@ -194,7 +141,7 @@ describe('while clients write all the time', () => {
   });
 
   withPooler('through PgBouncer no client sees an error', async () => {
-    const writers = startWriters(20, { connectionString: poolerUrl(pooled) });
+    const writers = startWriters(20, { connectionString: pooler.addressOf(pooled) });
     await untilAllWrite(writers);
 
     const result = await run('pooled');
@@ -212,7 +159,7 @@ describe('while clients write all the time', () => {
     'a pooler whose worker was killed right after the swap is not left paused',
     async () => {
       const { plan, workflowId, runId } = await run('pooled');
-      const admin = new pg.Client({ connectionString: poolerUrl('pgbouncer') });
+      const admin = new pg.Client({ connectionString: pooler.addressOf('pgbouncer') });
       await admin.connect();
       await admin.query(`PAUSE ${pooled}`);
       await admin.end();
@@ -225,7 +172,7 @@ describe('while clients write all the time', () => {
       const { text } = await swapDatabases(settings, mandate as SwapMandate, progress);
 
       expect(text).toContain('already swapped');
-      const client = new pg.Client({ connectionString: poolerUrl(pooled) });
+      const client = new pg.Client({ connectionString: pooler.addressOf(pooled) });
       await client.connect();
       expect((await client.query('select 1')).rowCount).toBe(1);
       await client.end();
@@ -235,7 +182,7 @@ describe('while clients write all the time', () => {
   withPooler(
     'a transaction that stays open is ended once its time in the pooler is over',
     async () => {
-      const stays = new pg.Client({ connectionString: poolerUrl(pooled) });
+      const stays = new pg.Client({ connectionString: pooler.addressOf(pooled) });
       stays.on('error', () => undefined);
       await stays.connect();
       await stays.query('begin');
@@ -245,7 +192,7 @@ describe('while clients write all the time', () => {
 
       expect(result.outcome).toBe('rolled-back');
       await expect(stays.query('commit')).rejects.toThrow();
-      const after = new pg.Client({ connectionString: poolerUrl(pooled) });
+      const after = new pg.Client({ connectionString: pooler.addressOf(pooled) });
       await after.connect();
       expect((await after.query('select 1')).rowCount).toBe(1);
       await after.end();

@@ -1,17 +1,14 @@
 import { execa, type ResultPromise } from 'execa';
-import { once } from 'node:events';
-import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import { parse, stringify } from 'yaml';
 import type { RunStatus } from '../../src/contract/run.ts';
-import { serverAccount } from '../postgres-account.ts';
+import { PgBouncer } from '../pgbouncer.ts';
 import { up } from '../sandbox.ts';
 import { repository } from '../setup/folders.mjs';
-import { onPath } from '../setup/run.mjs';
 import { status } from '../status.ts';
 import { median, timed, type Row } from './row.ts';
 
@@ -28,22 +25,25 @@ const gigabyte = 2 ** 30;
  */
 export async function* benchDatabase(rounds: number, dir: string): AsyncGenerator<Row> {
   const folder = mkdtempSync(join(tmpdir(), 'rollback-bench-backups-'));
-  const pooler = onPath('pgbouncer') === undefined ? undefined : await startPooler();
-  const pooled = (name: string) => `postgres://postgres@127.0.0.1:${pooler?.port}/${name}`;
+  const pooler = await PgBouncer.reserve();
+  const stopPooler = PgBouncer.isThere ? await pooler.start() : undefined;
+  const pooled = (name: string) => pooler.addressOf(name);
   const of = (name: string) => ({ url: addressOf(name), backups: { folder, jobs } });
   const worker = await startWorker(dir, {
     direct: of('bench_direct'),
-    ...(pooler ? { pooled: { ...of('bench_pooled'), pooler: { url: pooled('pgbouncer') } } } : {}),
+    ...(stopPooler
+      ? { pooled: { ...of('bench_pooled'), pooler: { url: pooled('pgbouncer') } } }
+      : {}),
     large: of('bench_large'),
   });
   const parts = { rounds, folder, env: worker.env };
   try {
     yield await benchSwap(parts, { name: 'direct', asked: 250, address: addressOf });
-    if (pooler) yield await benchSwap(parts, { name: 'pooled', asked: 400, address: pooled });
+    if (stopPooler) yield await benchSwap(parts, { name: 'pooled', asked: 400, address: pooled });
     yield await benchRestore({ ...parts, rounds: Math.min(rounds, 3) });
   } finally {
     worker.stop();
-    await pooler?.stop();
+    await stopPooler?.();
     rmSync(folder, { recursive: true, force: true });
     await up({ dir, worker: true });
   }
@@ -209,39 +209,6 @@ async function untilReady(worker: ResultPromise): Promise<void> {
       });
     }
   });
-}
-
-async function startPooler(): Promise<{ port: number; stop(): Promise<void> }> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  const folder = mkdtempSync(join(tmpdir(), 'rollback-pgbouncer-'));
-  chmodSync(folder, 0o755);
-  const { hostname, port: serverPort } = new URL(process.env.DATABASE_URL ?? '');
-  const file = join(folder, 'pgbouncer.ini');
-  writeFileSync(
-    file,
-    `[databases]
-* = host=${hostname} port=${serverPort} user=postgres
-[pgbouncer]
-listen_addr = 127.0.0.1
-listen_port = ${port}
-unix_socket_dir =
-auth_type = any
-admin_users = postgres
-pool_mode = transaction
-`,
-  );
-  const running = execa('pgbouncer', [file], { ...serverAccount(), reject: false });
-  await delay(500);
-  return {
-    port,
-    async stop() {
-      running.kill('SIGTERM');
-      await running;
-    },
-  };
 }
 
 function addressOf(database: string): string {

@@ -1,4 +1,5 @@
 import pg from 'pg';
+import { applicationName } from './database.ts';
 
 /** How many more connections ordinary users may open on the server of `url`, within two seconds. */
 export async function freeConnections(url: string): Promise<number> {
@@ -6,7 +7,7 @@ export async function freeConnections(url: string): Promise<number> {
     connectionString: url,
     connectionTimeoutMillis: 2000,
     query_timeout: 2000,
-    application_name: 'rollback-workflows',
+    application_name: applicationName,
   });
   // A connection that breaks after the answer must not end the worker.
   client.on('error', () => undefined);

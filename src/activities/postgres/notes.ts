@@ -38,35 +38,32 @@ export interface Note extends RunIdentity {
 export interface Found {
   oid: number;
   name: string;
-  owner: string;
-  bytes: number;
   /** Its comment without the note. */
   comment: string | undefined;
   note: Note | undefined;
 }
 
-/** All databases of the server but templates; sizes only of `live` and of those with a note. */
-export async function readDatabases(client: Client, live?: string): Promise<Found[]> {
-  const { rows } = await client.query<{
-    oid: number;
-    name: string;
-    owner: string;
-    bytes: string | null;
-    description: string | null;
-  }>(
-    `select d.oid::int8::float8 as oid, datname as name, pg_get_userbyid(datdba) as owner,
-            case when has_database_privilege(d.oid, 'connect')
-                and (datname = $1 or shobj_description(d.oid, 'pg_database') like '%rollback-workflows%')
-              then pg_database_size(d.oid) end as bytes,
-            shobj_description(d.oid, 'pg_database') as description
-     from pg_database d where not datistemplate`,
-    [live ?? ''],
+/** All databases of the server but templates. */
+export async function readDatabases(client: Client): Promise<Found[]> {
+  const { rows } = await client.query<{ oid: number; name: string; description: string | null }>(
+    `select oid::int8::float8 as oid, datname as name,
+            shobj_description(oid, 'pg_database') as description
+     from pg_database where not datistemplate`,
   );
-  return rows.map(({ bytes, description, ...row }) => ({
+  return rows.map(({ description, ...row }) => ({
     ...row,
-    bytes: Number(bytes ?? 0),
     ...splitComment<Note>(description ?? ''),
   }));
+}
+
+/** Bytes of a database on disk, which takes the server a look at each of its files; 0 where that is not allowed. */
+export async function sizeOf(client: Client, name: string): Promise<number> {
+  const { rows } = await client.query<{ bytes: string }>(
+    `select pg_database_size(oid) as bytes from pg_database
+     where datname = $1 and has_database_privilege(oid, 'connect')`,
+    [name],
+  );
+  return Number(rows[0]?.bytes ?? 0);
 }
 
 /** Statement that sets the note of a database, and leaves the rest of its comment. */

@@ -1,5 +1,5 @@
 import { Database } from '../../activities/postgres/database.ts';
-import { readDatabases } from '../../activities/postgres/notes.ts';
+import { readDatabases, sizeOf } from '../../activities/postgres/notes.ts';
 import { listBackups } from '../../activities/postgres/restore/backups.ts';
 import { listScripts } from '../../activities/postgres/schema/script.ts';
 import { latestOf, readVersions, versionsOf } from '../../activities/postgres/schema/versions.ts';
@@ -18,12 +18,18 @@ interface Shown {
 export async function databaseHistory(name: string | undefined, { json }: Shown): Promise<number> {
   const database = new Database(loadSettings().settings, name);
   const backups = await listBackups(database);
-  const all = await database.session(readDatabases, { database: database.settings.maintenance });
-  const kept = all
-    .filter(({ note }) => note?.of === database.name && note.state !== 'live')
-    .map(({ name: copy, bytes, note }) => ({
-      ...{ name: copy, bytes, state: note?.state, at: note?.at, run: note?.workflowId },
-    }));
+  const kept = await database.session(
+    async (client) => {
+      const found = [];
+      for (const { name: copy, note } of await readDatabases(client)) {
+        if (note?.of !== database.name || note.state === 'live') continue;
+        const { state, at, workflowId: run } = note;
+        found.push({ name: copy, bytes: await sizeOf(client, copy), state, at, run });
+      }
+      return found;
+    },
+    { database: database.settings.maintenance },
+  );
   if (json) {
     printJson({ backups, kept });
     return 0;
@@ -33,8 +39,8 @@ export async function databaseHistory(name: string | undefined, { json }: Shown)
   if (kept.length > 0) {
     printLine();
     const asides = kept.map((one) => [
-      ...[one.name, one.state ?? '', age(one.at), `${Math.ceil(one.bytes / 1e6)} MB`],
-      one.run ?? '',
+      ...[one.name, one.state, age(one.at), `${Math.ceil(one.bytes / 1e6)} MB`],
+      one.run,
     ]);
     for (const line of table(['DATABASE', 'STATE', 'AGE', 'SIZE', 'RUN'], asides)) printLine(line);
   }

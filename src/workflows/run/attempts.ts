@@ -36,19 +36,12 @@ export class Attempts {
 
   /** Does what a step is to do, once; throws what it threw. */
   async attempt(status: StepStatus, action: Step['do'], isAside = false): Promise<void> {
-    try {
+    await this.seeToItsEnd(status, async () => {
       const result = await stepTitle.run(status.title, action);
       if (typeof result === 'object' && result.changed && !isAside) this.changedAnything = true;
       status.text = wordsOf(result);
       status.state = 'done';
-    } catch (error) {
-      status.error = messageOf(error);
-      status.state = 'failed';
-      throw error;
-    } finally {
-      status.endedAt = new Date().toISOString();
-      this.board.show();
-    }
+    });
   }
 
   /** Undoes a step, once; throws what that threw. */
@@ -85,7 +78,7 @@ export class Attempts {
     const text = `until ${until}`;
     status.text = text;
     const { decisions, board } = this;
-    try {
+    return this.seeToItsEnd(status, async () => {
       const answer = await waitUnlessDecided(
         { step: title, attempt, allowed: ['skip', 'abort'], error: text, until },
         { ms, decisions, board },
@@ -93,13 +86,20 @@ export class Attempts {
       status.state = answer ? 'skipped' : 'done';
       if (answer) status.text = `cut short by ${answer.by}`;
       return answer;
+    });
+  }
+
+  /** Shows how and when a step has ended; throws what `work` threw. */
+  private async seeToItsEnd<T>(status: StepStatus, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
     } catch (error) {
       status.error = messageOf(error);
       status.state = 'failed';
       throw error;
     } finally {
       status.endedAt = new Date().toISOString();
-      board.show();
+      this.board.show();
     }
   }
 }

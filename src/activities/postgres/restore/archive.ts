@@ -7,6 +7,7 @@ import { failureTypes } from '../../../contract/failures.ts';
 import { hashOf } from '../../../contract/digest.ts';
 import { printable } from '../../../contract/printable.ts';
 import { refused } from '../../failures.ts';
+import { programPath } from './run-program.ts';
 
 /** What a plan names a dump archive by. */
 export type ArchiveReference = {
@@ -36,11 +37,6 @@ export interface ArchiveEntry {
   name: string;
 }
 
-/** Program of PostgreSQL, from the folder of the settings or the worker's PATH. */
-export function program(name: string, folder: string | undefined): string {
-  return folder === undefined ? name : join(folder, name);
-}
-
 /**
  * Reads what is in an archive.
  * @throws Refused where it is none, or cannot be read.
@@ -51,7 +47,7 @@ export async function readArchive(
   programs: string | undefined,
 ): Promise<Archive> {
   const path = join(folder, backup);
-  const pgRestore = program('pg_restore', programs);
+  const pgRestore = programPath('pg_restore', programs);
   const { stdout, stderr, failed, code } = await execa(pgRestore, ['--list', path], {
     ...{ stdin: 'ignore', reject: false, timeout: 15_000, env: { LC_ALL: 'C' } },
     maxBuffer: 256 * 1024 * 1024,

@@ -18,7 +18,7 @@ export async function readStanding(
   client: Client,
   { target, after }: RestoreMandate['change'],
 ): Promise<Standing> {
-  const all = await readDatabases(client, target.name);
+  const all = await readDatabases(client);
   return {
     live: all.find(({ name }) => name === target.name),
     copy: all.find(({ name }) => name === after.copy),

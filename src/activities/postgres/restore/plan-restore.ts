@@ -7,7 +7,7 @@ import type { Plan, Target } from '../../../contract/plan.ts';
 import { refused } from '../../failures.ts';
 import type { Clusters } from '../../kubernetes/api.ts';
 import { Database } from '../database.ts';
-import { type Found, readDatabases } from '../notes.ts';
+import { type Found, readDatabases, sizeOf } from '../notes.ts';
 import { findBlockers } from '../swap/blockers.ts';
 import { planSwapBack } from '../swap/plan-swap-back.ts';
 import { type Archive, readArchive } from './archive.ts';
@@ -51,10 +51,11 @@ export async function planRestore(
       'Nothing says where to go back to: give a time with --to, such as 2025-01-10T14:30:00Z, or a backup with --backup (rollback history database lists them).',
     );
   }
-  const { target, all, version, blockers, consumers, room } = await database.session(
+  const { target, all, bytes, version, blockers, consumers, room } = await database.session(
     async (client) => ({
       target: await database.target(client),
-      all: await readDatabases(client, database.name),
+      all: await readDatabases(client),
+      bytes: await sizeOf(client, database.name),
       version: await majorOf(client),
       blockers: input.restoreOnly ? [] : await findBlockers(client, database.name),
       consumers: await consumersOf(client, database.name),
@@ -79,9 +80,9 @@ export async function planRestore(
   if (blockers.length > 0) {
     throw refused(`${database.name} cannot be swapped: ${blockers.join(' ')}`);
   }
-  if (room !== undefined && room < live.bytes) {
+  if (room !== undefined && room < bytes) {
     throw refused(
-      `The server's disk has ${inMegabytes(room)} free, and a copy of ${database.name} needs some ${inMegabytes(live.bytes)}: make room first.`,
+      `The server's disk has ${inMegabytes(room)} free, and a copy of ${database.name} needs some ${inMegabytes(bytes)}: make room first.`,
     );
   }
   const restore = restoreOf(target, archive, backup);
@@ -118,12 +119,12 @@ export async function planRestore(
           ]),
       ...(room === undefined
         ? [
-            `The free space of the server's disk cannot be seen from this worker: the copy needs some ${inMegabytes(live.bytes)}.`,
+            `The free space of the server's disk cannot be seen from this worker: the copy needs some ${inMegabytes(bytes)}.`,
           ]
         : []),
     ],
     checks: input.restoreOnly ? [] : checks,
-    estimateSeconds: Math.ceil(live.bytes / bytesASecond) + 2,
+    estimateSeconds: Math.ceil(bytes / bytesASecond) + 2,
   });
 }
 

@@ -1,21 +1,16 @@
-import { createInterface } from 'node:readline';
 import { ApplicationFailure } from '@temporalio/common';
-import { execa } from 'execa';
 import type { LoadedSettings } from '../../../config/settings.ts';
 import { failureTypes } from '../../../contract/failures.ts';
 import type { Effect } from '../../../contract/plan.ts';
-import { printable } from '../../../contract/printable.ts';
 import { stale } from '../../failures.ts';
-import { killGroup } from '../../kill-group.ts';
 import type { Progress } from '../../progress.ts';
 import { Database } from '../database.ts';
 import { isOfRun } from '../notes.ts';
-import { type Archive, isSameArchive, program, readArchive } from './archive.ts';
+import { type Archive, isSameArchive, readArchive } from './archive.ts';
 import { dropCopy, isLive, isRestored, makeCopy, noteRestored, readStanding } from './make-copy.ts';
 import type { RestoreMandate } from './restore-change.ts';
+import { runProgram } from './run-program.ts';
 import { RestoreProgress } from './restore-progress.ts';
-
-const longestReason = 600;
 
 /**
  * Restores the planned archive into a copy beside the live database, or drops that as an undo. A copy
@@ -97,45 +92,19 @@ async function runRestore(
   { change }: RestoreMandate,
   progress: Progress,
 ): Promise<void> {
-  const { jobs = 1, programs } = database.settings.backups ?? {};
-  const { address, env } = database.forPrograms(change.after.copy);
   const seen = new RestoreProgress(archive, sizes, progress);
-  progress.cancelled.throwIfAborted();
-  const running = execa(
-    program('pg_restore', programs),
-    [`--dbname=${address}`, `--jobs=${jobs}`, '--exit-on-error', '--verbose', archive.path],
-    {
-      ...{ stdin: 'ignore', stdout: 'ignore', buffer: false, reject: false },
-      // A group of its own: it has a process for each job.
-      ...{ detached: true, cleanup: false, env: { ...env, LC_ALL: 'C' } },
-    },
+  const why = await runProgram(
+    'pg_restore',
+    ['--exit-on-error', '--verbose', archive.path],
+    { database, on: change.after.copy },
+    progress,
+    (line) => seen.see(line),
   );
-  const end = () => killGroup(running.pid);
-  progress.cancelled.addEventListener('abort', end, { once: true });
-  process.once('exit', end);
-  try {
-    const words: string[] = [];
-    if (running.pid !== undefined) {
-      for await (const line of createInterface({ input: running.stderr })) {
-        // What comes behind its words of error may be rows, or a statement with them.
-        const [, word] = /^pg_restore: error: (.*)$/.exec(line) ?? [];
-        if (word !== undefined) words.push(word);
-        seen.see(line);
-      }
-    }
-    const { failed, exitCode, signal } = await running;
-    progress.cancelled.throwIfAborted();
-    if (!failed) return;
-    const why = words.slice(0, 4).join('; ') || `pg_restore ended with ${exitCode ?? signal}`;
-    throw ApplicationFailure.nonRetryable(
-      `${archive.backup} cannot be restored: ${printable(why).slice(0, longestReason)}. ${change.target.name} was not touched.`,
-      failureTypes.rejectedBySystem,
-    );
-  } finally {
-    end();
-    process.removeListener('exit', end);
-    progress.cancelled.removeEventListener('abort', end);
-  }
+  if (why === undefined) return;
+  throw ApplicationFailure.nonRetryable(
+    `${archive.backup} cannot be restored: ${why}. ${change.target.name} was not touched.`,
+    failureTypes.rejectedBySystem,
+  );
 }
 
 /** Sizes of the live tables and indexes in bytes: what each part of the restore weighs. */

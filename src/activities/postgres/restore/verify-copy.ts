@@ -1,15 +1,13 @@
 import { ApplicationFailure } from '@temporalio/common';
-import { execa } from 'execa';
 import type { DatabaseSettings } from '../../../config/databases.ts';
 import type { LoadedSettings } from '../../../config/settings.ts';
 import { failureTypes } from '../../../contract/failures.ts';
 import type { Effect } from '../../../contract/plan.ts';
 import { printable } from '../../../contract/printable.ts';
-import { killGroup } from '../../kill-group.ts';
 import type { Progress } from '../../progress.ts';
 import { Database } from '../database.ts';
-import { program } from './archive.ts';
 import type { RestoreMandate } from './restore-change.ts';
+import { runProgram } from './run-program.ts';
 
 type Query = DatabaseSettings['verify'][number];
 
@@ -64,28 +62,11 @@ async function gatherStatistics(
   copy: string,
   progress: Progress,
 ): Promise<void> {
-  const { jobs = 1, programs } = database.settings.backups ?? {};
-  const { address, env } = database.forPrograms(copy);
-  progress.cancelled.throwIfAborted();
-  const running = execa(
-    program('vacuumdb', programs),
-    ['--analyze-only', `--jobs=${jobs}`, `--dbname=${address}`, '--quiet'],
-    {
-      stdin: 'ignore',
-      reject: false,
-      detached: true,
-      cleanup: false,
-      env: { ...env, LC_ALL: 'C' },
-    },
-  );
-  const end = () => killGroup(running.pid);
-  progress.cancelled.addEventListener('abort', end, { once: true });
-  const { failed, stderr } = await running;
-  progress.cancelled.removeEventListener('abort', end);
-  progress.cancelled.throwIfAborted();
-  if (!failed) return;
+  const flags = ['--analyze-only', '--quiet'];
+  const why = await runProgram('vacuumdb', flags, { database, on: copy }, progress);
+  if (why === undefined) return;
   throw ApplicationFailure.nonRetryable(
-    `Statistics of ${copy} cannot be gathered: ${printable(stderr.trim() || 'vacuumdb cannot be started')}.`,
+    `Statistics of ${copy} cannot be gathered: ${why}.`,
     failureTypes.rejectedBySystem,
   );
 }

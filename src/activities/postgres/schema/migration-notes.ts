@@ -37,9 +37,8 @@ export async function noteMigration(
 ): Promise<void> {
   const { comment, note } = await read(client, table);
   const undone = note && isOfRun(note, run) ? note.undone : [];
-  const { workflowId, firstRunId } = run;
   const next: MigrationNote = {
-    ...{ workflowId, firstRunId, at: new Date().toISOString() },
+    ...{ ...run, at: new Date().toISOString() },
     undone: undo ? [...undone, change.id] : undone,
   };
   await client.query(`comment on table ${table} is ${literal(joinComment(comment, next) ?? '')}`);

@@ -120,8 +120,7 @@ function swapForth(all: readonly Found[], { change, run }: SwapMandate): Swap {
       `Database ${after.incoming} is not there as the plan has it: nothing was changed; start again.`,
     );
   }
-  const { workflowId, firstRunId } = run;
-  const now = { workflowId, firstRunId, of: live.name, at: new Date().toISOString() };
+  const now = { ...run, of: live.name, at: new Date().toISOString() };
   return {
     ...{ live, incoming, aside: freeName(all, live.name, 'old') },
     incomingNote: { ...note, ...now, state: 'live', was: withoutEarlier(note) },
@@ -138,12 +137,11 @@ function swapBack(all: readonly Found[], { change, run }: SwapMandate): Swap {
       `${change.target.name} is another database now than this run has put there, or the one from before is gone: look at both with psql -l, and rename them yourself.`,
     );
   }
-  const { workflowId, firstRunId } = run;
   const at = new Date().toISOString();
   const was = live.note?.was;
   // Put aside by an earlier run, it is that run's again.
   const outgoingNote: Note =
-    was?.state === 'old' ? was : { workflowId, firstRunId, state: 'undone', of: live.name, at };
+    was?.state === 'old' ? was : { ...run, state: 'undone', of: live.name, at };
   const word = outgoingNote.state === 'old' ? 'old' : 'undone';
   return {
     ...{ live, incoming, aside: freeName(all, live.name, word) },
@@ -176,8 +174,7 @@ async function withdraw(
 ): Promise<void> {
   const incoming = all.find(({ name }) => name === change.after.incoming);
   if (!incoming?.note) return;
-  const { workflowId, firstRunId } = run;
-  const note = { ...incoming.note, withdrawn: { workflowId, firstRunId } };
+  const note = { ...incoming.note, withdrawn: run };
   await client.query(noteSql(incoming.name, incoming.comment, note));
 }
 
