@@ -1,4 +1,5 @@
 import { Command, InvalidArgumentError } from 'commander';
+import { takeBaseBackup } from './base-backup.ts';
 import { exportLines } from './environment.ts';
 import { printLogs } from './logs.ts';
 import { logEnd, readRecord } from './records.ts';
@@ -22,6 +23,7 @@ Examples:
   $ eval "$(npm run -s sandbox -- env)"
   $ kubectl set image deployment/wakala-api '*=wakala/api:2.0.0-bad'
   $ curl -s "$WAKALA_URL/metrics" | jq .error_rate
+  $ npm run sandbox -- base-backup
   $ npm run sandbox -- logs worker --follow
   $ npm run sandbox -- down`,
   );
@@ -53,6 +55,18 @@ program
     const beside = keepData ? [] : await downSecondRegion(defaultFolder());
     const stopped = [...beside, ...(await down(defaultFolder(), { keepData, onLine }))];
     console.log(stopped.length > 0 ? `Stopped ${stopped.join(', ')}.` : 'Nothing was running.');
+  });
+
+program
+  .command('base-backup')
+  .description('archive the WAL of PostgreSQL from now on, and take a base backup')
+  .option('--tar', 'in the tar format, compressed')
+  .action(async ({ tar }: { tar?: boolean }) => {
+    const { DATABASE_URL = '', BACKUP_DIR = '' } = environment();
+    const folder = await takeBaseBackup(DATABASE_URL, BACKUP_DIR, tar ? 'tar' : 'plain');
+    console.log(
+      `Base backup ${folder} is taken: rollback database --to TIME goes back to any second from now on.`,
+    );
   });
 
 program

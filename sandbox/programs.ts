@@ -13,8 +13,9 @@ export function linkPrograms(dir: string, paths: ServerPaths): void {
     ['kubectl', paths.kubectl],
     ['helm', paths.helm],
     ['temporal', paths.temporal],
-    // A dump must be made and read by programs of the server's own version.
-    ...['psql', 'pg_dump', 'pg_restore'].map(postgres),
+    // Backups must be made and read by programs of the server's own version.
+    ...['psql', 'pg_dump', 'pg_restore', 'vacuumdb', 'pg_basebackup'].map(postgres),
+    ...['postgres', 'pg_ctl', 'pg_isready', 'pg_controldata', 'pg_verifybackup'].map(postgres),
   ]);
   for (const [name, target] of programs) {
     const link = join(folder, name);

@@ -1,7 +1,8 @@
 import { execFile } from 'node:child_process';
-import { chownSync, existsSync, mkdirSync, rmSync } from 'node:fs';
+import { appendFileSync, chownSync, existsSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { recoveryFolders } from '../base-backup.ts';
 import { serverAccount } from '../postgres-account.ts';
 import type { Server } from '../server.ts';
 import type { ServerPaths } from '../setup/servers.mjs';
@@ -33,10 +34,9 @@ export function postgres({ dir, ports, postgresFolder }: Sandbox, paths: ServerP
     // Smart shutdown, which SIGTERM asks for, would wait until every client has gone.
     stopSignal: 'SIGINT',
     async command() {
-      for (const folder of [postgresFolder, backupFolder(dir)]) {
-        mkdirSync(folder, { recursive: true });
-        if (account) chownSync(folder, account.uid, account.gid);
-      }
+      mkdirSync(postgresFolder, { recursive: true });
+      if (account) chownSync(postgresFolder, account.uid, account.gid);
+      recoveryFolders(backupFolder(dir));
       if (!existsSync(join(data, 'made'))) {
         // Without the mark at its end, an earlier initdb was cut off.
         rmSync(data, { recursive: true, force: true });
@@ -45,6 +45,8 @@ export function postgres({ dir, ports, postgresFolder }: Sandbox, paths: ServerP
           cwd: postgresFolder,
           ...account,
         });
+        // Thrown away until a base backup is taken, which sets another one.
+        appendFileSync(join(data, 'postgresql.conf'), "archive_command = 'true'\n");
         mkdirSync(join(data, 'made'));
       }
       const settings = {
@@ -55,6 +57,7 @@ export function postgres({ dir, ports, postgresFolder }: Sandbox, paths: ServerP
         // change capture that reads a logical slot, and transactions prepared and left.
         wal_level: 'logical',
         max_prepared_transactions: '10',
+        archive_mode: 'on',
       };
       const args = Object.entries(settings).flatMap(([key, value]) => ['-c', `${key}=${value}`]);
       return {

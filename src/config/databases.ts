@@ -8,6 +8,20 @@ const postgresUrl = z.url({
   message: 'is not a postgres:// address',
 });
 
+/** Recovery to a point in time, on the worker's machine, from what pg_basebackup and archive_command left. */
+const recovery = z.strictObject({
+  /** Folder with a folder for each base backup, in the plain or tar format, with its manifest. */
+  base: z.string().min(1),
+  /** Folder of archived WAL. */
+  wal: z.string().min(1),
+  /** How a file of WAL is fetched, with PostgreSQL's `%f` and `%p`; default: it is copied from that folder. */
+  restoreCommand: z.string().min(1).optional(),
+  /** Where the server that recovers has its files until it is dumped; default: the system's. */
+  scratch: z.string().min(1).optional(),
+  /** What that server is to be told, such as `shared_preload_libraries` that its extensions need. */
+  parameters: z.record(z.string().regex(/^[a-z_.]+$/), z.string()).default({}),
+});
+
 /** A database that can be rolled back. */
 export const database = z.strictObject({
   url: postgresUrl,
@@ -24,15 +38,17 @@ export const database = z.strictObject({
       pauseWithin: duration.default(2000),
     })
     .optional(),
-  /** Dump archives, in the custom or directory format, named `<database>_<time>` or by any name. */
   backups: z
     .strictObject({
-      folder: z.string().min(1),
-      /** Tables that are restored at a time. */
+      /** Dump archives, in the custom or directory format, named `<database>_<time>`. */
+      folder: z.string().min(1).optional(),
+      recovery: recovery.optional(),
+      /** Tables that are dumped or restored at a time. */
       jobs: z.int().min(1).max(64).default(4),
-      /** Folder of pg_restore and vacuumdb; default: the worker's PATH. */
+      /** Folder of PostgreSQL's programs; default: the worker's PATH. */
       programs: z.string().min(1).optional(),
     })
+    .refine((one) => one.folder ?? one.recovery, 'needs a folder of dumps, or recovery, or both')
     .optional(),
   /** How its schema is kept, and where the scripts are that take it back. */
   schema: z
@@ -62,4 +78,5 @@ export const database = z.strictObject({
   caches: z.array(z.string().min(1)).default([]),
 });
 
+export type RecoverySettings = z.output<typeof recovery>;
 export type DatabaseSettings = z.output<typeof database>;

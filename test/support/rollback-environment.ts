@@ -80,10 +80,10 @@ export class RollbackEnvironment extends Runs {
 
   async close(): Promise<void> {
     try {
-      await this.replayHistories();
+      await within('The replay of all histories', this.replayHistories());
     } finally {
-      await this.stopWorker();
-      await this.temporal.teardown();
+      await within('The stop of the worker', this.stopWorker());
+      await within('The end of the Temporal server', this.temporal.teardown());
       await execa('kubectl', ['delete', 'namespace', '--wait=false', ...this.namespaces]);
     }
   }
@@ -163,6 +163,15 @@ export class RollbackEnvironment extends Runs {
     const broken = await replay(this.bundle, histories);
     if (broken.length > 0) throw new Error(broken.join('\n'));
   }
+}
+
+/** Names what hangs, before the hook's own limit ends the file without a word about that. */
+async function within<T>(what: string, work: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`${what} hangs.`)), 30_000);
+  });
+  return Promise.race([work, late]).finally(() => clearTimeout(timer));
 }
 
 /** @param object `service/web`; a name alone is a Deployment's */

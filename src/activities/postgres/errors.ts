@@ -13,6 +13,11 @@ export function isAway({ code = '' }: DatabaseError): boolean {
   return code.startsWith('08') || /^57P0[123]$/.test(code) || code === '53300';
 }
 
+/** Whether the role may not. */
+export function isForbidden(error: unknown): boolean {
+  return (error as Partial<DatabaseError>).code === '42501';
+}
+
 /**
  * What an error that PostgreSQL has answered means. Its detail is left out: it may hold rows.
  * (PostgreSQL, appendix A: error codes.)
@@ -24,7 +29,7 @@ export function databaseFailure({ code = '', message }: DatabaseError): Applicat
     const remedy = "Check account and password in the database's address, on the worker.";
     return final(failureTypes.forbidden, `${said}. ${remedy}`);
   }
-  if (code === '42501') {
+  if (isForbidden({ code })) {
     return final(
       failureTypes.forbidden,
       `${said}. Give the worker's role deploy/postgres-role.sql.`,

@@ -1,5 +1,12 @@
 /** Changes of databases as commands of psql and pg_restore. The password stays with `PGPASSWORD` or ~/.pgpass. */
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Database, identifier, literal } from '../../activities/postgres/database.ts';
+import {
+  addressIn,
+  recoveryParameters,
+  unpackCommands,
+} from '../../activities/postgres/recovery/parameters.ts';
 import {
   derivedName,
   type RestoreChange,
@@ -69,17 +76,55 @@ function restoreCommands(
   settings: Settings,
 ): string[] {
   const database = new Database(settings, target.namespace);
-  const { folder = '', jobs = 1 } = database.settings.backups ?? {};
+  const { folder = '', jobs = 1, recovery } = database.settings.backups ?? {};
+  const place = join(recovery?.scratch ?? tmpdir(), `by-hand-${after.copy.replace(/\W/g, '_')}`);
+  const isRecovery = after.recoverTo != null;
+  const dump = isRecovery ? join(place, 'dump') : join(folder, after.backup);
   const maintenance = psql(database, database.settings.maintenance);
   const { address } = database.forPrograms(after.copy);
   const options = `select format('create database %I template template0 owner %I encoding %L lc_collate %L lc_ctype %L', ${literal(after.copy)}, pg_get_userbyid(datdba), pg_encoding_to_char(encoding), datcollate, datctype) from pg_database where datname = ${literal(target.name)}`;
   const swap = changes.find(({ kind }) => kind === 'database/swap') as SwapChange | undefined;
   return [
     ...(swap ? [isStillLive(database, swap)] : []),
+    ...(isRecovery ? recoveryCommands(database, after, place) : []),
     `${maintenance} -At -c ${quote(options)} | ${maintenance} || exit 1`,
-    `pg_restore --dbname=${quote(address)} --jobs=${jobs} --exit-on-error ${quote(`${folder}/${after.backup}`)} || exit 1`,
+    `pg_restore --dbname=${quote(address)} --jobs=${jobs} --exit-on-error ${quote(dump)} || exit 1`,
+    ...(isRecovery ? [`rm -rf ${quote(place)}`] : []),
     `vacuumdb --analyze-only --jobs=${jobs} --dbname=${quote(address)}`,
     '# Look at the copy before you go on.',
+  ];
+}
+
+/**
+ * A server in a folder of its own recovers the base backup to the time, and is dumped. Whoever runs
+ * them must not be root, with whom PostgreSQL does not run.
+ */
+function recoveryCommands(
+  database: Database,
+  { backup, recoverTo }: RestoreChange['after'],
+  place: string,
+): string[] {
+  const { recovery: settings, jobs = 1 } = database.settings.backups ?? {};
+  if (!settings) return [];
+  const maintenance = psql(database, database.settings.maintenance);
+  const path = join(settings.base, backup);
+  const data = quote(join(place, 'data'));
+  const to = new Date(recoverTo ?? '');
+  const preparedTransactions = '1000';
+  const parameters = recoveryParameters({ settings, folder: place, to, preparedTransactions });
+  const file = (name: string) => quote(join(place, name));
+  return [
+    `${maintenance} -At -c 'select txid_current()' -c 'select pg_switch_wal()' >/dev/null || exit 1`,
+    `mkdir -m 700 ${quote(place)} || exit 1`,
+    `sh -ec ${quote(unpackCommands)} unpack ${quote(path)} ${data} || exit 1`,
+    `pg_verifybackup --no-parse-wal --quiet ${data} || exit 1`,
+    `printf %s ${quote(parameters)} > ${file('postgresql.conf')}`,
+    `echo 'local all all trust' > ${file('pg_hba.conf')}; : > ${file('pg_ident.conf')}; : > ${file('data/postgresql.auto.conf')}; : > ${file('data/recovery.signal')}`,
+    `pg_ctl -D ${data} -o ${quote(`-c config_file=${file('postgresql.conf')}`)} -l ${file('log')} -W start`,
+    `until pg_isready -q -h ${quote(place)} -p 5432; do sleep 1; pg_ctl -D ${data} status >/dev/null || { tail ${file('log')}; exit 1; }; done`,
+    `user=$(${maintenance} -At -c 'select rolname from pg_roles where oid = 10')`,
+    `pg_dump --dbname=${quote(addressIn(place, database.name))} --username="$user" --format=directory --compress=0 --jobs=${jobs} --file=${file('dump')} || exit 1`,
+    `pg_ctl -D ${data} -m immediate stop && rm -rf ${data}`,
   ];
 }
 

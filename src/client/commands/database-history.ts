@@ -1,6 +1,6 @@
 import { Database } from '../../activities/postgres/database.ts';
 import { readDatabases, sizeOf } from '../../activities/postgres/notes.ts';
-import { listBackups } from '../../activities/postgres/restore/backups.ts';
+import { listDumps } from '../../activities/postgres/restore/dumps.ts';
 import { listScripts } from '../../activities/postgres/schema/script.ts';
 import { latestOf, readVersions, versionsOf } from '../../activities/postgres/schema/versions.ts';
 import { noVersion } from '../../activities/postgres/schema/tools.ts';
@@ -17,7 +17,7 @@ interface Shown {
  */
 export async function databaseHistory(name: string | undefined, { json }: Shown): Promise<number> {
   const database = new Database(loadSettings().settings, name);
-  const backups = await listBackups(database);
+  const backups = await listDumps(database);
   const kept = await database.session(
     async (client) => {
       const found = [];

@@ -7,20 +7,10 @@ import { failureTypes } from '../../../contract/failures.ts';
 import { hashOf } from '../../../contract/digest.ts';
 import { printable } from '../../../contract/printable.ts';
 import { refused } from '../../failures.ts';
-import { programPath } from './run-program.ts';
+import { programPath } from '../run-program.ts';
+import type { DumpReference } from './restore-change.ts';
 
-/** What a plan names a dump archive by. */
-export type ArchiveReference = {
-  /** Name of the file or folder. */
-  backup: string;
-  bytes: number;
-  /** ISO 8601. */
-  modifiedAt: string;
-  /** SHA-256 of its list of contents. */
-  contents: string;
-};
-
-export interface Archive extends ArchiveReference {
+export interface Archive extends DumpReference {
   path: string;
   /** Database that was dumped. */
   database: string;
@@ -74,7 +64,7 @@ export async function readArchive(
 }
 
 /** The same archive as planned? */
-export function isSameArchive(one: ArchiveReference, other: ArchiveReference): boolean {
+export function isSameArchive(one: DumpReference, other: DumpReference): boolean {
   return (
     one.contents === other.contents &&
     one.bytes === other.bytes &&

@@ -29,14 +29,19 @@ export async function readStanding(
  * Makes the copy anew, empty, as the live database is: encoding, locale, owner, tablespace. What an
  * earlier attempt has left of it goes first, with its sessions: an orphaned pg_restore may still write.
  * @throws RejectedBySystem where a database of that name is none that a run has made.
+ * @throws PlanStale where the run has made it whole meanwhile.
  */
 export async function makeCopy(
   database: Database,
   client: Client,
-  { copy }: Standing,
   { change, run }: Pick<RestoreMandate, 'change' | 'run'>,
 ): Promise<number> {
   const { copy: name } = change.after;
+  const standing = await readStanding(client, change);
+  if (isLive(standing, run) || isRestored(standing, run)) {
+    throw stale(`Copy ${name} was made by another attempt meanwhile.`);
+  }
+  const { copy } = standing;
   if (copy) await dropCopy(database, client, copy, { change, run });
   const { rows } = await client.query<{ options: string }>(optionsSql, [change.target.name]);
   await client.query(`create database ${identifier(name)} template template0 ${rows[0]?.options}`);

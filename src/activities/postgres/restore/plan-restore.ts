@@ -10,8 +10,9 @@ import { Database } from '../database.ts';
 import { type Found, readDatabases, sizeOf } from '../notes.ts';
 import { findBlockers } from '../swap/blockers.ts';
 import { planSwapBack } from '../swap/plan-swap-back.ts';
-import { type Archive, readArchive } from './archive.ts';
-import { type Backup, listBackups } from './backups.ts';
+import { readServer } from '../recovery/live-server.ts';
+import { planSource } from './plan-source.ts';
+import type { Source } from './source.ts';
 import { expectedLoss } from './expected-loss.ts';
 import { checksOf, planCaches, planStops } from './plan-services.ts';
 import { derivedName, type RestoreChange, type SwapChange } from './restore-change.ts';
@@ -51,12 +52,12 @@ export async function planRestore(
       'Nothing says where to go back to: give a time with --to, such as 2025-01-10T14:30:00Z, or a backup with --backup (rollback history database lists them).',
     );
   }
-  const { target, all, bytes, version, blockers, consumers, room } = await database.session(
+  const { target, all, bytes, server, blockers, consumers, room } = await database.session(
     async (client) => ({
       target: await database.target(client),
       all: await readDatabases(client),
       bytes: await sizeOf(client, database.name),
-      version: await majorOf(client),
+      server: await readServer(client),
       blockers: input.restoreOnly ? [] : await findBlockers(client, database.name),
       consumers: await consumersOf(client, database.name),
       room: await roomOf(client),
@@ -64,19 +65,7 @@ export async function planRestore(
     { database: database.settings.maintenance },
   );
   const live = liveOf(database, all);
-  const backup = chosen(database, await listBackups(database), input, until);
-  const { folder = '', programs } = database.settings.backups ?? {};
-  const archive = await readArchive(folder, backup.name, programs);
-  if (archive.database !== database.name) {
-    throw refused(
-      `Backup ${archive.path} is of database ${archive.database}, not of ${database.name}: name another with --backup.`,
-    );
-  }
-  if (archive.major > version) {
-    throw refused(
-      `Backup ${archive.path} is of PostgreSQL ${archive.major}, newer than the server's ${version}: it cannot be restored there.`,
-    );
-  }
+  const source = await planSource(database, { target, input, until, live: server });
   if (blockers.length > 0) {
     throw refused(`${database.name} cannot be swapped: ${blockers.join(' ')}`);
   }
@@ -85,9 +74,9 @@ export async function planRestore(
       `The server's disk has ${inMegabytes(room)} free, and a copy of ${database.name} needs some ${inMegabytes(bytes)}: make room first.`,
     );
   }
-  const restore = restoreOf(target, archive, backup);
+  const restore = restoreOf(target, source);
   assertNoStranger(all, restore);
-  const loss = await database.session((client) => expectedLoss(client, backup.at));
+  const loss = await database.session((client) => expectedLoss(client, source.at));
   const swap = swapOf(target, live, restore);
   const stops = input.stopFirst ? await planStops(clusters, loaded, database) : undefined;
   const caches = input.restoreOnly ? undefined : await planCaches(loaded, database);
@@ -102,20 +91,21 @@ export async function planRestore(
       ...(caches?.changes ?? []),
       ...(stops?.starts ?? []),
     ],
-    summary: summaryOf(database, backup, restore, input),
+    summary: summaryOf(database, source, restore, input),
     differences: [
       ...loss.map((line) => `lost: ${line}`),
       ...(input.restoreOnly ? [] : consumers.map((line) => `reconnects: ${line}`)),
     ],
     warnings: [
       ...(caches?.warnings ?? []),
+      ...source.warnings,
       ...(input.to !== undefined && until && !hasZone(input.to)
         ? [`${input.to} has no time zone and is taken as UTC.`]
         : []),
       ...(input.restoreOnly
         ? []
         : [
-            `All that was written after ${backup.at.toISOString()} is only in the database that is put aside; it is kept, and rollback database --undo ID brings it back.`,
+            `All that was written after ${source.at.toISOString()} is only in the database that is put aside; it is kept, and rollback database --undo ID brings it back.`,
           ]),
       ...(room === undefined
         ? [
@@ -124,41 +114,15 @@ export async function planRestore(
         : []),
     ],
     checks: input.restoreOnly ? [] : checks,
-    estimateSeconds: Math.ceil(bytes / bytesASecond) + 2,
+    estimateSeconds: source.seconds + Math.ceil(bytes / bytesASecond) + 2,
   });
 }
 
-/** @throws Refused where there is none. */
-function chosen(
-  database: Database,
-  backups: readonly Backup[],
-  { backup: wanted, to }: InputOf<'database'>,
-  until: Date | undefined,
-): Backup {
-  const found =
-    wanted === undefined
-      ? backups.find(({ at }) => until !== undefined && at <= until)
-      : backups.find(({ name }) => name === wanted);
-  if (found) return found;
-  const { folder } = database.settings.backups ?? {};
-  const [newest, oldest] = [backups.at(0), backups.at(-1)];
-  const range =
-    newest && oldest
-      ? `the ${backups.length} there reach from ${oldest.at.toISOString()} to ${newest.at.toISOString()}`
-      : `none is named ${database.name}_<time>.dump`;
-  throw refused(
-    wanted === undefined
-      ? `There is no backup of ${database.name} at or before ${to} in ${folder}: ${range}.`
-      : `There is no backup ${wanted} of ${database.name} in ${folder}: ${range}.`,
-  );
-}
-
-function restoreOf(target: Target, archive: Archive, { at }: Backup): RestoreChange {
-  const { backup, bytes, modifiedAt, contents } = archive;
+function restoreOf(target: Target, { reference, at }: Source): RestoreChange {
   const copy = derivedName(target.name, 'restore', at);
   return {
     ...{ id: 'restore', kind: 'database/restore', target, before: { copy: null } },
-    after: { copy, backup, bytes, modifiedAt, contents },
+    after: { copy, ...reference },
   };
 }
 
@@ -184,13 +148,6 @@ function assertNoStranger(all: readonly Found[], { after }: RestoreChange): void
   throw refused(
     `There is a database ${there.name} that ${whose}, and the copy would get its name: rename or drop it, then start again.`,
   );
-}
-
-async function majorOf(client: Client): Promise<number> {
-  const { rows } = await client.query<{ version: number }>(
-    `select current_setting('server_version_num')::int / 10000 as version`,
-  );
-  return rows[0]?.version ?? 0;
 }
 
 /** Who has sessions there, by application, user and machine. */
@@ -241,12 +198,11 @@ function hasZone(text: string): boolean {
 
 function summaryOf(
   { name, address }: Database,
-  { name: backup, at }: Backup,
+  { words }: Source,
   { after }: RestoreChange,
   { restoreOnly, stopFirst }: InputOf<'database'>,
 ): string {
-  const age = Math.round((Date.now() - at.getTime()) / 60_000);
-  const made = `backup ${backup} of ${at.toISOString()} (${age} min old) is restored into ${after.copy}`;
+  const made = `${words} and restored into ${after.copy}`;
   const where = `Database ${name} on ${address}`;
   return restoreOnly
     ? `${where} stays as it is: ${made}, and not switched to.`

@@ -1,9 +1,23 @@
 /** Changes of R12, by reference. */
 import type { Change, Mandate } from '../../../contract/plan.ts';
-import type { ArchiveReference } from './archive.ts';
+
+/** What a plan names a dump archive by, or a base backup. */
+export type DumpReference = {
+  /** Name of the file or folder. */
+  backup: string;
+  bytes: number;
+  /** ISO 8601. */
+  modifiedAt: string;
+  /** SHA-256 of its list of contents, or of its manifest. */
+  contents: string;
+};
+export type BackupReference = DumpReference & {
+  /** ISO 8601; the time that a base backup is recovered to. */
+  recoverTo: string | null;
+};
 
 /** A copy is made beside the live database, which goes on as it is. */
-export interface RestoreChange extends Change<{ copy: null }, { copy: string } & ArchiveReference> {
+export interface RestoreChange extends Change<{ copy: null }, { copy: string } & BackupReference> {
   kind: 'database/restore';
 }
 export type RestoreMandate = Mandate<RestoreChange>;

@@ -1,4 +1,5 @@
 import { ApplicationFailure } from '@temporalio/common';
+import type { Client } from 'pg';
 import type { LoadedSettings } from '../../../config/settings.ts';
 import { failureTypes } from '../../../contract/failures.ts';
 import type { Effect } from '../../../contract/plan.ts';
@@ -6,14 +7,24 @@ import { stale } from '../../failures.ts';
 import type { Progress } from '../../progress.ts';
 import { Database } from '../database.ts';
 import { isOfRun } from '../notes.ts';
+import { withRecovered } from '../recovery/recover.ts';
+import { runOn } from '../run-program.ts';
 import { type Archive, isSameArchive, readArchive } from './archive.ts';
-import { dropCopy, isLive, isRestored, makeCopy, noteRestored, readStanding } from './make-copy.ts';
+import {
+  dropCopy,
+  isLive,
+  isRestored,
+  makeCopy,
+  noteRestored,
+  readStanding,
+  type Standing,
+} from './make-copy.ts';
 import type { RestoreMandate } from './restore-change.ts';
-import { runProgram } from './run-program.ts';
 import { RestoreProgress } from './restore-progress.ts';
 
 /**
- * Restores the planned archive into a copy beside the live database, or drops that as an undo. A copy
+ * Restores the planned dump into a copy beside the live database, or what a base backup is recovered to;
+ * drops the copy as an undo. A copy
  * that was begun and is not whole is made anew; one that is whole stays.
  * @throws PlanStale where the archive is another one than was planned.
  * @throws RejectedBySystem with pg_restore's own words; the copy is left for a look, and goes with an abort.
@@ -26,61 +37,62 @@ export async function restoreCopy(
   const { change, run, undo } = mandate;
   const { target, after } = change;
   const database = new Database(settings, target.namespace);
-  const { maintenance } = database.settings;
-  const atServer = { database: maintenance, statementMs: 0 };
-  const source = undo ? undefined : await readSource(database, mandate);
-  const made = await database.session(
-    async (client): Promise<Effect | (Source & { oid: number })> => {
-      await database.assertIs(client, target);
-      const standing = await readStanding(client, change);
-      if (isLive(standing, run)) {
-        if (undo) throw stale(`${after.copy} is live: it has to be swapped back first.`);
-        return { changed: true, text: `The copy of ${after.backup} is already live.` };
-      }
-      if (!source) {
-        if (!standing.copy || !isOfRun(standing.copy.note, run)) {
-          return { changed: false, text: `This run has left no copy ${after.copy}.` };
-        }
-        await dropCopy(database, client, standing.copy, mandate);
-        return {
-          changed: true,
-          text: `Copy ${after.copy} dropped; ${target.name} was not touched.`,
-        };
-      }
-      if (isRestored(standing, run)) {
-        return { changed: false, text: `${after.backup} was already restored into ${after.copy}.` };
-      }
-      progress.report(`Making ${after.copy}`);
-      return { ...source, oid: await makeCopy(database, client, standing, mandate) };
-    },
-    atServer,
-  );
-  if ('changed' in made) return made;
+  const atServer = { database: database.settings.maintenance, statementMs: 0 };
+  const found = await database.session(async (client): Promise<Effect | undefined> => {
+    await database.assertIs(client, target);
+    const standing = await readStanding(client, change);
+    if (isLive(standing, run)) {
+      if (undo) throw stale(`${after.copy} is live: it has to be swapped back first.`);
+      return { changed: true, text: `The copy of ${after.backup} is already live.` };
+    }
+    if (undo) return takeBack(database, client, standing, mandate);
+    return isRestored(standing, run)
+      ? { changed: false, text: `${after.backup} was already restored into ${after.copy}.` }
+      : undefined;
+  }, atServer);
+  if (found) return found;
 
   const begun = Date.now();
-  await runRestore(database, made, mandate, progress);
-  await database.session((client) => noteRestored(client, made.oid, mandate), atServer);
-  const seconds = ((Date.now() - begun) / 1000).toFixed(1);
-  return { changed: true, text: `${after.backup} restored into ${after.copy} in ${seconds} s.` };
+  const fill = async (archive: Archive, what: string): Promise<Effect> => {
+    progress.report(`Making ${after.copy}`);
+    const [oid, sizes] = await Promise.all([
+      database.session((client) => makeCopy(database, client, mandate), atServer),
+      sizesOf(database),
+    ]);
+    const seen = new RestoreProgress(archive, sizes, progress);
+    await runRestore(database, archive, seen, mandate, progress);
+    await database.session((client) => noteRestored(client, oid, mandate), atServer);
+    const seconds = ((Date.now() - begun) / 1000).toFixed(1);
+    return { changed: true, text: `${what} restored into ${after.copy} in ${seconds} s.` };
+  };
+  if (after.recoverTo == null) return fill(await readDump(database, mandate), after.backup);
+  return withRecovered(database, mandate, new Date(after.recoverTo), progress, (dump, reach) =>
+    fill(dump, `${target.name} as of ${reach} recovered from ${after.backup} and`),
+  );
 }
 
-interface Source {
-  archive: Archive;
-  /** Bytes of the live tables and indexes, by schema and name. */
-  sizes: ReadonlyMap<string, number>;
+async function takeBack(
+  database: Database,
+  client: Client,
+  { copy }: Standing,
+  mandate: RestoreMandate,
+): Promise<Effect> {
+  const { target, after } = mandate.change;
+  if (!copy || !isOfRun(copy.note, mandate.run)) {
+    return { changed: false, text: `This run has left no copy ${after.copy}.` };
+  }
+  await dropCopy(database, client, copy, mandate);
+  return { changed: true, text: `Copy ${after.copy} dropped; ${target.name} was not touched.` };
 }
 
 /** @throws PlanStale where the archive is another one now. */
-async function readSource(
+async function readDump(
   database: Database,
   { change: { after } }: RestoreMandate,
-): Promise<Source> {
+): Promise<Archive> {
   const { folder = '', programs } = database.settings.backups ?? {};
-  const [archive, sizes] = await Promise.all([
-    readArchive(folder, after.backup, programs),
-    sizesOf(database),
-  ]);
-  if (isSameArchive(archive, after)) return { archive, sizes };
+  const archive = await readArchive(folder, after.backup, programs);
+  if (isSameArchive(archive, after)) return archive;
   throw stale(
     `Backup ${archive.path} is not what it was when the plan was made: nothing was changed in ${database.name}; start again.`,
   );
@@ -88,21 +100,17 @@ async function readSource(
 
 async function runRestore(
   database: Database,
-  { archive, sizes }: Source,
-  { change }: RestoreMandate,
-  progress: Progress,
+  { path, backup }: Archive,
+  seen: RestoreProgress,
+  { change: { target, after } }: RestoreMandate,
+  { cancelled }: Progress,
 ): Promise<void> {
-  const seen = new RestoreProgress(archive, sizes, progress);
-  const why = await runProgram(
-    'pg_restore',
-    ['--exit-on-error', '--verbose', archive.path],
-    { database, on: change.after.copy },
-    progress,
-    (line) => seen.see(line),
-  );
+  const flags = ['--exit-on-error', '--verbose', path];
+  const see = (line: string) => seen.see(line);
+  const why = await runOn({ database, on: after.copy }, 'pg_restore', flags, { cancelled, see });
   if (why === undefined) return;
   throw ApplicationFailure.nonRetryable(
-    `${archive.backup} cannot be restored: ${why}. ${change.target.name} was not touched.`,
+    `${backup} cannot be restored: ${why}. ${target.name} was not touched.`,
     failureTypes.rejectedBySystem,
   );
 }

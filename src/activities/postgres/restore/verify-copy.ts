@@ -7,7 +7,7 @@ import { printable } from '../../../contract/printable.ts';
 import type { Progress } from '../../progress.ts';
 import { Database } from '../database.ts';
 import type { RestoreMandate } from './restore-change.ts';
-import { runProgram } from './run-program.ts';
+import { runOn } from '../run-program.ts';
 
 type Query = DatabaseSettings['verify'][number];
 
@@ -63,7 +63,7 @@ async function gatherStatistics(
   progress: Progress,
 ): Promise<void> {
   const flags = ['--analyze-only', '--quiet'];
-  const why = await runProgram('vacuumdb', flags, { database, on: copy }, progress);
+  const why = await runOn({ database, on: copy }, 'vacuumdb', flags, progress);
   if (why === undefined) return;
   throw ApplicationFailure.nonRetryable(
     `Statistics of ${copy} cannot be gathered: ${why}.`,

@@ -1,23 +1,23 @@
-/** Backups of a database, by the time that they are of. */
+/** Dumps of a database, by the time that they are of. */
 import { readdir } from 'node:fs/promises';
 import { refused } from '../../failures.ts';
 import type { Database } from '../database.ts';
 
-export interface Backup {
+export interface Dump {
   /** Name of the file or folder. */
   name: string;
   /** When it was taken. */
   at: Date;
 }
 
-/** Backups in the settings' folder that are named after the database and a time, the newest first. */
-export async function listBackups({ name, settings, key }: Database): Promise<Backup[]> {
-  if (!settings.backups) {
+/** Dumps in the settings' folder that are named after the database and a time, the newest first. */
+export async function listDumps({ name, settings, key }: Database): Promise<Dump[]> {
+  const { folder } = settings.backups ?? {};
+  if (folder === undefined) {
     throw refused(
       `The settings do not say where backups of ${key} are: add databases.${key}.backups.folder.`,
     );
   }
-  const { folder } = settings.backups;
   const files = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
     throw refused(
       `Folder ${folder} of backups cannot be read on this worker (${error.code}): mount it, or name another in databases.${key}.backups.folder.`,

@@ -1,0 +1,107 @@
+import { statfs } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { execa } from 'execa';
+import type { Target } from '../../../contract/plan.ts';
+import { refused } from '../../failures.ts';
+import type { Database } from '../database.ts';
+import { programPath } from '../run-program.ts';
+import type { Source } from '../restore/source.ts';
+import { type BaseBackup, readManifest } from './base-backups.ts';
+import type { LiveServer } from './live-server.ts';
+import { accountOf } from './scratch.ts';
+import { type ControlData, readControl, serverIdentity, strangerOf } from './side-cluster.ts';
+import { readReach, segmentAt } from './wal.ts';
+
+/** What one worker was seen to do, where its disk is not the limit. */
+const bytesASecond = { unpack: 200e6, replay: 50e6, dump: 100e6 };
+
+/**
+ * Makes sure that a base backup and the WAL after it can be recovered to that time on this worker.
+ * @throws Refused where they cannot, with what to do instead.
+ */
+export async function planRecovery(
+  database: Database,
+  { target, live, backup, to }: { target: Target; live: LiveServer; backup: BaseBackup; to: Date },
+): Promise<Source> {
+  const { recovery: settings, programs } = database.settings.backups ?? {};
+  if (!settings) throw new Error(`The settings of ${database.key} have no recovery.`);
+  if (to > live.now) {
+    throw refused(
+      `${to.toISOString()} is still to come; the server's clock says ${live.now.toISOString()}.`,
+    );
+  }
+  const manifest = await readManifest(backup);
+  await accountOf(backup.path);
+  await assertPrograms(programs, live.major);
+  await assertIsOf(backup, manifest.server, target, programs);
+  const first = segmentAt(manifest.start, live.segmentBytes);
+  const { segmentBytes } = live;
+  const { segments, newest } = await readReach(settings.wal, { first, segmentBytes, to });
+  const wal = segments * segmentBytes;
+  const scratch = settings.scratch ?? tmpdir();
+  // The files, the WAL that it replays, and the dump, which is no larger than the files.
+  await assertRoom(scratch, 2 * manifest.bytes + wal);
+  return {
+    reference: {
+      backup: backup.name,
+      bytes: manifest.bytes,
+      modifiedAt: backup.endedAt.toISOString(),
+      contents: manifest.contents,
+      recoverTo: to.toISOString(),
+    },
+    at: to,
+    words: `base backup ${backup.name} is recovered to ${to.toISOString()} with ${segments} segments of WAL`,
+    warnings:
+      newest && newest >= to
+        ? []
+        : [
+            `The archive reaches to ${newest?.toISOString() ?? 'no time at all'}: the live server is asked to archive the rest.`,
+          ],
+    seconds: Math.ceil(
+      manifest.bytes / bytesASecond.unpack +
+        wal / bytesASecond.replay +
+        manifest.bytes / bytesASecond.dump,
+    ),
+  };
+}
+
+/** @throws Refused where it is of another server, as far as that can be told before it is unpacked. */
+async function assertIsOf(
+  { path, isTar }: BaseBackup,
+  server: string | undefined,
+  target: Target,
+  programs: string | undefined,
+): Promise<void> {
+  const control: ControlData | undefined = isTar
+    ? server === undefined
+      ? undefined
+      : new Map([[serverIdentity, server]])
+    : await readControl(path, programs);
+  const stranger = control && strangerOf(control, target);
+  if (stranger !== undefined) throw refused(`Base backup ${path}: ${stranger}.`);
+}
+
+/** @throws Refused where this worker has no programs of the live server's version. */
+async function assertPrograms(programs: string | undefined, major: number): Promise<void> {
+  const { stdout } = await execa(programPath('postgres', programs), ['--version'], {
+    ...{ stdin: 'ignore', reject: false, timeout: 10_000 },
+  });
+  const found = /\(PostgreSQL\) (\d+)/.exec(stdout ?? '')?.[1];
+  if (found === String(major)) return;
+  throw refused(
+    `Recovery needs the programs of PostgreSQL ${major} on this worker, and ${found === undefined ? 'there are none' : `those of ${found} are there`}: install them, or name their folder in backups.programs of the settings.`,
+  );
+}
+
+/** @throws Refused */
+async function assertRoom(folder: string, bytes: number): Promise<void> {
+  const { bavail, bsize } = await statfs(folder).catch((error: NodeJS.ErrnoException) => {
+    throw refused(
+      `Folder ${folder}, where the recovering server would have its files, cannot be read on this worker (${error.code}): make it, or name another in backups.recovery.scratch.`,
+    );
+  });
+  if (bavail * bsize >= bytes) return;
+  throw refused(
+    `The recovery needs some ${Math.ceil(bytes / 1e6)} MB in ${folder}, which has ${Math.floor((bavail * bsize) / 1e6)} MB free: make room, or name another folder in backups.recovery.scratch.`,
+  );
+}

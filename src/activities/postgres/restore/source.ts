@@ -1,0 +1,13 @@
+import type { BackupReference } from './restore-change.ts';
+
+/** What a copy is made from, as a plan names and describes it. */
+export interface Source {
+  reference: BackupReference;
+  /** Time that the copy is as of. */
+  at: Date;
+  /** What is restored, in words: `backup … of …`. */
+  words: string;
+  warnings: string[];
+  /** What comes before the copy is filled, in seconds. */
+  seconds: number;
+}

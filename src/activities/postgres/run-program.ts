@@ -1,0 +1,89 @@
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { execa } from 'execa';
+import { printable } from '../../contract/printable.ts';
+import { killGroup } from '../kill-group.ts';
+import type { Database } from './database.ts';
+
+const longestReason = 600;
+const mostErrors = 4;
+/**
+ * What PostgreSQL's programs and those that copy files write where they fail; of a server also what it
+ * says about its parameters.
+ */
+const errorPattern =
+  /^(?:\w+: error: |(?=(?:cp|tar|gzip|mkdir): )|(?:FATAL|PANIC): +|LOG: +(?=invalid|unrecognized))(.*)$/;
+
+/** Program of PostgreSQL, from the folder of the settings or the worker's PATH. */
+export function programPath(name: string, folder: string | undefined): string {
+  return folder === undefined ? name : join(folder, name);
+}
+
+export interface ProgramOptions {
+  /** Ends the program. */
+  cancelled: AbortSignal;
+  env?: Record<string, string>;
+  /** Account to run it as, where the worker is root. */
+  account?: { uid: number; gid: number };
+  /** Gets each line that it writes to its standard error. */
+  see?: (line: string) => void;
+  /** Gets its process group as soon as it runs. */
+  started?: (group: number) => void;
+}
+
+/**
+ * Runs a program in a process group of its own, which ends with the activity and with the worker.
+ * @returns why it failed, in its own words of error: what stands behind them may be rows; undefined
+ *   where all went well
+ */
+export async function runProgram(
+  file: string,
+  args: readonly string[],
+  { cancelled, env, account, see, started }: ProgramOptions,
+): Promise<string | undefined> {
+  cancelled.throwIfAborted();
+  const running = execa(file, args, {
+    ...{ stdin: 'ignore', stdout: 'ignore', buffer: false, reject: false },
+    // A group of its own: it has a process for each job.
+    ...{ detached: true, cleanup: false, env: { ...env, LC_ALL: 'C' }, ...account },
+  });
+  const end = () => killGroup(running.pid);
+  cancelled.addEventListener('abort', end, { once: true });
+  process.once('exit', end);
+  try {
+    const errors: string[] = [];
+    if (running.pid !== undefined) {
+      started?.(running.pid);
+      for await (const line of createInterface({ input: running.stderr })) {
+        const [, error] = errorPattern.exec(line) ?? [];
+        if (error !== undefined) errors.push(error);
+        see?.(line);
+      }
+    }
+    const { failed, exitCode, signal, code } = await running;
+    cancelled.throwIfAborted();
+    if (!failed) return undefined;
+    const ended =
+      code === 'ENOENT'
+        ? `${file} is not on this worker: install PostgreSQL's programs there, or name their folder in backups.programs of the settings`
+        : `${file} ended with ${exitCode ?? signal ?? code}`;
+    return printable(errors.slice(0, mostErrors).join('; ') || ended).slice(0, longestReason);
+  } finally {
+    end();
+    process.removeListener('exit', end);
+    cancelled.removeEventListener('abort', end);
+  }
+}
+
+/** Runs a program of PostgreSQL on one database of the server, with the jobs of the settings. */
+export function runOn(
+  { database, on }: { database: Database; on: string },
+  name: 'pg_restore' | 'vacuumdb',
+  flags: readonly string[],
+  options: Pick<ProgramOptions, 'cancelled' | 'see'>,
+): Promise<string | undefined> {
+  const { jobs = 1, programs } = database.settings.backups ?? {};
+  const { address, env } = database.forPrograms(on);
+  const args = [`--dbname=${address}`, `--jobs=${jobs}`, ...flags];
+  return runProgram(programPath(name, programs), args, { ...options, env });
+}

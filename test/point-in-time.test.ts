@@ -1,0 +1,227 @@
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { execa } from 'execa';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { stopArchiving, takeBaseBackup } from '../sandbox/base-backup.ts';
+import { findServers } from '../sandbox/setup/servers.mjs';
+import { TestDatabases } from './support/databases.ts';
+import { eventually } from './support/eventually.ts';
+import { useRollbackEnvironment } from './support/rollback-environment.ts';
+
+const databases = new TestDatabases();
+const { folder } = databases;
+/** By what each is for; names are as nasty as PostgreSQL allows. */
+const names = {
+  plain: databases.nameOf(`it's a "shop" \\ 店`),
+  tar: databases.nameOf('tar'),
+  damaged: databases.nameOf('damaged'),
+  unarchived: databases.nameOf('unarchived'),
+};
+type Key = keyof typeof names;
+const [base, wal, scratch] = ['base', 'wal', 'scratch'].map((name) => join(folder, name)) as [
+  ...[string, string, string],
+];
+const recovery = { base, wal, scratch };
+const env = useRollbackEnvironment(
+  {
+    databases: {
+      ...Object.fromEntries(
+        Object.entries(names).map(([key, name]) => [
+          key,
+          { url: databases.url(name), backups: { jobs: 2, recovery } },
+        ]),
+      ),
+      dumped: { url: databases.url(names.plain), backups: { folder, recovery } },
+    },
+  },
+  { procedure: 'database' },
+);
+let plain: string;
+
+beforeAll(async () => {
+  await Promise.all(Object.values(names).map((name) => databases.create(name)));
+  mkdirSync(scratch);
+  // What was prepared and left is in the base backup as well, and must not keep it from being recovered.
+  await databases.sql(names.tar, `begin; delete from orders; prepare transaction '${names.tar}'`);
+  plain = await takeBaseBackup(databases.url('postgres'), folder);
+  await databases.sql(names.tar, `rollback prepared '${names.tar}'`);
+});
+afterAll(async () => {
+  await stopArchiving(databases.url('postgres'));
+  await databases.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/** An instant on the server's clock, after all that was committed and before all that comes. */
+async function now(): Promise<string> {
+  const [row] = await databases.sql<{ now: Date }>(
+    'postgres',
+    `select date_trunc('milliseconds', clock_timestamp()) + interval '1 ms' as now from pg_sleep(0.002)`,
+  );
+  await databases.sql('postgres', 'select pg_sleep(0.005)');
+  return row?.now.toISOString() ?? '';
+}
+
+async function run(database: Key, input: object): Promise<string> {
+  const id = await env.startAs('on-call', { database, ...input });
+  const { phase, message } = await eventually('it is planned', async () => {
+    const status = await env.status(id);
+    return ['awaiting-approval', 'done'].includes(status.phase) && status;
+  });
+  if (phase === 'done') throw new Error(message);
+  await env.decide(id, 'approve', 'team-lead');
+  return id;
+}
+const refusal = async (database: string, input: object) =>
+  (await env.result(await env.startAs('on-call', { database, ...input }))).message;
+const paused = (id: string) =>
+  eventually(
+    'it pauses',
+    async () => {
+      const status = await env.status(id);
+      return status.pausedAt.length > 0 && status;
+    },
+    30_000,
+  );
+
+test.each(['plain', 'tar'] as const)(
+  'no transaction of before that instant is lost, and none of after it comes back (%s)',
+  async (key) => {
+    if (key === 'tar') {
+      // Newer than the one of plain files, so that it is the one that is taken.
+      const backup = await takeBaseBackup(databases.url('postgres'), folder, 'tar');
+      expect(existsSync(join(backup, 'base.tar.gz'))).toBe(true);
+    }
+    await databases.sql(names[key], `insert into orders values (11, 'just before')`);
+    const to = await now();
+    await databases.sql(names[key], `delete from orders; insert into orders values (12, 'after')`);
+    const timelines = () => readdirSync(wal).map((file) => file.slice(0, 8));
+
+    const result = await env.result(await run(key, { to }));
+
+    expect(result.outcome).toBe('rolled-back');
+    expect(await databases.orders(names[key])).toBe(11);
+    const [old] = (await databases.names()).filter((name) => name.includes('_old_'));
+    expect(await databases.sql(old ?? '', 'select id from orders')).toEqual([{ id: 12 }]);
+    await databases.sql('postgres', `drop database "${old?.replaceAll('"', '""')}"`);
+    // Neither files nor a server are left, and nothing in the archive that it recovered from.
+    expect(readdirSync(scratch)).toEqual([]);
+    expect(new Set(timelines())).toEqual(new Set(['00000001']));
+  },
+);
+
+test('whoever goes back behind the first base backup is told so, and gets a dump where there is one', async () => {
+  const before = new Date(statSync(plain).birthtimeMs - 3_600_000);
+  const to = before.toISOString();
+  expect(await refusal('plain', { to })).toContain('nothing goes back that far');
+  const dump = await databases.dump(names.plain, new Date(before.getTime() - 60_000));
+  const { plan } = await env.result(
+    await env.startAs('on-call', { database: 'dumped', to, dryRun: true }),
+  );
+  expect(plan?.changes[0]?.after).toMatchObject({ backup: dump, recoverTo: null });
+  expect(plan?.warnings.join()).toContain('goes back to a dump, and not to the second');
+});
+
+test('what cannot be recovered is refused before anybody approves it', async () => {
+  const later = new Date(Date.now() + 3_600_000).toISOString();
+  expect(await refusal('plain', { to: later })).toContain('is still to come');
+
+  const to = await now();
+  const first = readdirSync(wal)
+    .filter((file) => /^[0-9A-F]{24}$/.test(file))
+    .sort();
+  const needed = first.at(-1) ?? '';
+  await databases.sql('postgres', 'select txid_current(); select pg_switch_wal()');
+  const next = await eventually('the next segment is archived', () => {
+    const files = readdirSync(wal).filter((file) => /^[0-9A-F]{24}$/.test(file) && file > needed);
+    return Promise.resolve(files[0]);
+  });
+  renameSync(join(wal, needed), join(folder, needed));
+  try {
+    expect(next).toBeDefined();
+    expect(await refusal('plain', { to })).toContain('lacks WAL from the base backup on');
+  } finally {
+    renameSync(join(folder, needed), join(wal, needed));
+  }
+
+  const foreign = join(base, 'foreign');
+  const initdb = join(findServers()['postgres-folder'], 'initdb');
+  const { uid, gid } = statSync(plain);
+  await execa(initdb, ['--no-sync', '--pgdata', foreign], { cwd: '/', uid, gid });
+  writeFileSync(
+    join(foreign, 'backup_manifest'),
+    JSON.stringify({ Files: [], 'WAL-Ranges': [{ 'Start-LSN': '0/1000000' }] }),
+  );
+  try {
+    expect(await refusal('plain', { to: await now() })).toContain('it is of another server');
+  } finally {
+    rmSync(foreign, { recursive: true });
+  }
+});
+
+test('a base backup with one wrong byte changes nothing', async () => {
+  const damaged = join(base, 'damaged');
+  // Its manifest is newer, so that it is the one that is taken.
+  await execa('cp', ['-r', '--preserve=mode,ownership', plain, damaged]);
+  const file = openSync(join(damaged, 'base', '1', '1255'), 'r+');
+  writeSync(file, 'x', 8000);
+  closeSync(file);
+  try {
+    const status = await paused(await run('damaged', { to: await now() }));
+
+    expect(status.pausedAt[0]?.error).toContain('it is not whole: checksum mismatch for file');
+    expect((await env.abort(status)).outcome).toBe('aborted');
+    expect(await databases.orders(names.damaged)).toBe(10);
+    expect(readdirSync(scratch)).toEqual([]);
+  } finally {
+    rmSync(damaged, { recursive: true });
+  }
+});
+
+test('where the archive does not reach to that time, it says so and leaves the live database as it is', async () => {
+  await stopArchiving(databases.url('postgres'));
+  const to = await now();
+  await databases.sql(names.unarchived, 'delete from orders');
+  const id = await run('unarchived', { to });
+  const status = await paused(id);
+  expect(status.pausedAt[0]?.error).toContain('The archive does not reach to that time');
+  expect(await databases.orders(names.unarchived)).toBe(0);
+
+  expect((await env.abort(status)).outcome).toBe('aborted');
+
+  expect(await databases.names()).toEqual(Object.values(names).toSorted());
+});
+
+test('nothing is left of a recovery whose worker is killed', async () => {
+  const code = `
+    import { Scratch } from '${import.meta.dirname}/../src/activities/postgres/recovery/scratch.ts';
+    const scratch = await Scratch.open(${JSON.stringify(scratch)}, ${JSON.stringify(base)});
+    await scratch.write('file', 'of some size');
+    const cancelled = new AbortController().signal;
+    void scratch.run('sh', ['-c', 'echo $$ > "$0/pid"; sleep 600', scratch.folder], { cancelled });`;
+  const child = execa('node', ['--input-type=module', '-e', code], { reject: false });
+  const [found] = await eventually('the program runs', () => {
+    const folders = readdirSync(scratch).filter((one) => existsSync(join(scratch, one, 'pid')));
+    return Promise.resolve(folders.length > 0 && folders);
+  });
+  const pid = readFileSync(join(scratch, found ?? '', 'pid'), 'utf8').trim();
+
+  child.kill('SIGKILL');
+
+  await eventually('the folder goes', () => Promise.resolve(readdirSync(scratch).length === 0));
+  const { stdout: state } = await execa('ps', ['-o', 'stat=', '-p', pid], { reject: false });
+  // Ended: gone, or only not yet taken note of by the machine's first process.
+  expect(state).toMatch(/^(Z.*)?$/);
+});
