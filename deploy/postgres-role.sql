@@ -1,7 +1,8 @@
 -- What the worker's account needs on a PostgreSQL server, and no more. Run it as a superuser, or as
--- the administrator of a managed server, once for each owner of a database:
+-- the administrator of a managed server, once for each owner of a database, in the database that the
+-- settings call `maintenance`:
 --
---   psql -v worker=rollback_worker -v owner=shop -f deploy/postgres-role.sql
+--   psql -d postgres -v worker=rollback_worker -v owner=shop -f deploy/postgres-role.sql
 --   \password rollback_worker
 --
 -- Sessions of superusers cannot be ended by it: where there are some, a plan says so.
@@ -15,6 +16,9 @@ alter role :"worker" createdb;
 grant pg_read_all_stats, pg_signal_backend to :"worker";
 -- To act on the databases of this owner: rename them, restore their tables, migrate their schema.
 grant :"owner" to :"worker";
+
+-- To recover to a point in time that the archive does not reach to yet.
+grant execute on function pg_switch_wal() to :"worker";
 
 -- Only where roles have settings of their own in a database (ALTER ROLE ... IN DATABASE ... SET), or the
 -- database has some that are a superuser's, so that they go over with a swap; a plan names them:

@@ -8,8 +8,14 @@ import { findServers } from './setup/servers.mjs';
 
 const run = promisify(execFile);
 
+export interface RecoveryFolders {
+  base: string;
+  /** The server has one archive at a time: all base backups that are used at once go with it. */
+  wal: string;
+}
+
 /** Makes the folders of base backups and of archived WAL, beside the dumps, for the server to write into. */
-export function recoveryFolders(backups: string): { base: string; wal: string } {
+export function recoveryFolders(backups: string): RecoveryFolders {
   const account = serverAccount();
   const folders = { base: join(backups, 'base'), wal: join(backups, 'wal') };
   for (const folder of [backups, folders.base, folders.wal]) {
@@ -21,15 +27,13 @@ export function recoveryFolders(backups: string): { base: string; wal: string } 
 
 /**
  * Has the server archive its WAL from now on, and takes a base backup of it.
- * @param backups folder of all backups
  * @returns the backup's folder
  */
 export async function takeBaseBackup(
   url: string,
-  backups: string,
+  { base, wal }: RecoveryFolders,
   format: 'plain' | 'tar' = 'plain',
 ): Promise<string> {
-  const { base, wal } = recoveryFolders(backups);
   await archiveWith(url, `test ! -f "${wal}/%f" && cp "%p" "${wal}/%f"`);
   const folder = join(base, new Date().toISOString().replace(/\.\d+/, '').replaceAll(':', '-'));
   const program = join(findServers()['postgres-folder'], 'pg_basebackup');

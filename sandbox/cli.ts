@@ -1,5 +1,5 @@
 import { Command, InvalidArgumentError } from 'commander';
-import { takeBaseBackup } from './base-backup.ts';
+import { recoveryFolders, takeBaseBackup } from './base-backup.ts';
 import { exportLines } from './environment.ts';
 import { printLogs } from './logs.ts';
 import { logEnd, readRecord } from './records.ts';
@@ -63,7 +63,11 @@ program
   .option('--tar', 'in the tar format, compressed')
   .action(async ({ tar }: { tar?: boolean }) => {
     const { DATABASE_URL = '', BACKUP_DIR = '' } = environment();
-    const folder = await takeBaseBackup(DATABASE_URL, BACKUP_DIR, tar ? 'tar' : 'plain');
+    const folder = await takeBaseBackup(
+      DATABASE_URL,
+      recoveryFolders(BACKUP_DIR),
+      tar ? 'tar' : 'plain',
+    );
     console.log(
       `Base backup ${folder} is taken: rollback database --to TIME goes back to any second from now on.`,
     );

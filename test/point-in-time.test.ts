@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { execa } from 'execa';
 import {
+  chownSync,
   closeSync,
   existsSync,
   mkdirSync,
@@ -14,8 +15,9 @@ import {
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { stopArchiving, takeBaseBackup } from '../sandbox/base-backup.ts';
+import { recoveryFolders, stopArchiving, takeBaseBackup } from '../sandbox/base-backup.ts';
 import { findServers } from '../sandbox/setup/servers.mjs';
+import { CommandLine, settingsFileWith } from './support/command-line.ts';
 import { TestDatabases } from './support/databases.ts';
 import { eventually } from './support/eventually.ts';
 import { useRollbackEnvironment } from './support/rollback-environment.ts';
@@ -28,12 +30,14 @@ const names = {
   tar: databases.nameOf('tar'),
   damaged: databases.nameOf('damaged'),
   unarchived: databases.nameOf('unarchived'),
+  printed: databases.nameOf('by hand $(false) `x`'),
 };
 type Key = keyof typeof names;
 const [base, wal, scratch] = ['base', 'wal', 'scratch'].map((name) => join(folder, name)) as [
   ...[string, string, string],
 ];
 const recovery = { base, wal, scratch };
+const deep = join(scratch, 'd'.repeat(60));
 const env = useRollbackEnvironment(
   {
     databases: {
@@ -43,19 +47,26 @@ const env = useRollbackEnvironment(
           { url: databases.url(name), backups: { jobs: 2, recovery } },
         ]),
       ),
+      deep: {
+        url: databases.url(names.plain),
+        backups: { recovery: { base, wal, scratch: deep } },
+      },
       dumped: { url: databases.url(names.plain), backups: { folder, recovery } },
     },
   },
   { procedure: 'database' },
 );
 let plain: string;
+/** Owner of all that PostgreSQL writes. */
+let [uid, gid] = [0, 0];
 
 beforeAll(async () => {
   await Promise.all(Object.values(names).map((name) => databases.create(name)));
   mkdirSync(scratch);
   // What was prepared and left is in the base backup as well, and must not keep it from being recovered.
   await databases.sql(names.tar, `begin; delete from orders; prepare transaction '${names.tar}'`);
-  plain = await takeBaseBackup(databases.url('postgres'), folder);
+  plain = await takeBaseBackup(databases.url('postgres'), recoveryFolders(folder));
+  ({ uid, gid } = statSync(plain));
   await databases.sql(names.tar, `rollback prepared '${names.tar}'`);
 });
 afterAll(async () => {
@@ -101,7 +112,11 @@ test.each(['plain', 'tar'] as const)(
   async (key) => {
     if (key === 'tar') {
       // Newer than the one of plain files, so that it is the one that is taken.
-      const backup = await takeBaseBackup(databases.url('postgres'), folder, 'tar');
+      const backup = await takeBaseBackup(
+        databases.url('postgres'),
+        recoveryFolders(folder),
+        'tar',
+      );
       expect(existsSync(join(backup, 'base.tar.gz'))).toBe(true);
     }
     await databases.sql(names[key], `insert into orders values (11, 'just before')`);
@@ -122,6 +137,32 @@ test.each(['plain', 'tar'] as const)(
   },
 );
 
+test('the plan as commands brings the same back by hand, and does nothing a second time', async () => {
+  const cli = new CommandLine({
+    ROLLBACK_CONFIG: settingsFileWith(
+      JSON.stringify({
+        databases: { shop: { url: databases.url(names.printed), backups: { jobs: 2, recovery } } },
+      }),
+    ),
+  });
+  const to = await now();
+  await databases.sql(names.printed, 'delete from orders');
+  const { stdout: listed } = await cli.run('history', 'database/shop');
+  expect(listed).toContain(
+    `--to takes it to any second since ${statSync(join(plain, 'backup_manifest')).mtime.toISOString()}`,
+  );
+  const { stdout } = await cli.run('plan', 'database', '--to', to, '--commands');
+  // PostgreSQL's own account, which must reach the folder; and its own programs.
+  chownSync(scratch, uid, gid);
+  const PATH = `${findServers()['postgres-folder']}:${process.env.PATH}`;
+  const byHand = () => execa('bash', { input: stdout, cwd: '/', uid, gid, env: { PATH } });
+
+  await byHand();
+  expect(await databases.orders(names.printed)).toBe(10);
+  expect(readdirSync(scratch)).toEqual([]);
+  await expect(byHand()).rejects.toThrow('is another database now than when this was planned');
+});
+
 test('whoever goes back behind the first base backup is told so, and gets a dump where there is one', async () => {
   const before = new Date(statSync(plain).birthtimeMs - 3_600_000);
   const to = before.toISOString();
@@ -135,6 +176,9 @@ test('whoever goes back behind the first base backup is told so, and gets a dump
 });
 
 test('what cannot be recovered is refused before anybody approves it', async () => {
+  expect(await refusal('deep', { to: await now() })).toContain(
+    'is too long for the path of a socket',
+  );
   const later = new Date(Date.now() + 3_600_000).toISOString();
   expect(await refusal('plain', { to: later })).toContain('is still to come');
 
@@ -158,7 +202,6 @@ test('what cannot be recovered is refused before anybody approves it', async () 
 
   const foreign = join(base, 'foreign');
   const initdb = join(findServers()['postgres-folder'], 'initdb');
-  const { uid, gid } = statSync(plain);
   await execa(initdb, ['--no-sync', '--pgdata', foreign], { cwd: '/', uid, gid });
   writeFileSync(
     join(foreign, 'backup_manifest'),
@@ -201,7 +244,8 @@ test('where the archive does not reach to that time, it says so and leaves the l
 
   expect((await env.abort(status)).outcome).toBe('aborted');
 
-  expect(await databases.names()).toEqual(Object.values(names).toSorted());
+  const left = (await databases.names()).filter((name) => name.startsWith(names.unarchived));
+  expect(left).toEqual([names.unarchived]);
 });
 
 test('nothing is left of a recovery whose worker is killed', async () => {

@@ -1,9 +1,11 @@
 /** Databases: their data, their schema and long transactions, disturbed. */
 import { execa } from 'execa';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import pg from 'pg';
+import { recoveryFolders, takeBaseBackup } from '../../base-backup.ts';
 import { consumerManifest } from '../../kubernetes/manifests.ts';
 import type { Place } from '../place.ts';
 import type { Scenario } from '../scenario.ts';
@@ -101,6 +103,57 @@ function database(
   };
 }
 
+/** As above, and to an instant that no dump is of. */
+function recovered(name: string): Scenario {
+  const scratchOf = (place: Place) => {
+    const folder = join(folderOf(place), 'scratch');
+    mkdirSync(folder, { recursive: true });
+    return folder;
+  };
+  const foldersOf = (place: Place) => ({
+    base: recoveryFolders(folderOf(place)).base,
+    // All places are on one server, which has one archive.
+    wal: recoveryFolders(process.env.BACKUP_DIR ?? '').wal,
+  });
+  return {
+    name,
+    settings: (place) => ({
+      databases: {
+        shop: {
+          url: url(place.namespace),
+          backups: { jobs: 2, recovery: { ...foldersOf(place), scratch: scratchOf(place) } },
+          verify: [{ query: 'select count(*) from orders', is: 11 }],
+        },
+      },
+    }),
+    async prepare(place) {
+      const { namespace } = place;
+      await sql('postgres', `create database "${namespace}"`);
+      await sql(
+        namespace,
+        'create table orders (id int primary key); insert into orders select generate_series(1, 10)',
+      );
+      await takeBaseBackup(url('postgres'), foldersOf(place));
+      await sql(namespace, 'insert into orders values (11)');
+      const [row] = await sql(
+        'postgres',
+        `select date_trunc('milliseconds', clock_timestamp()) + interval '1 ms' as now from pg_sleep(0.005)`,
+      );
+      await sql('postgres', 'select pg_sleep(0.01)');
+      await sql(namespace, 'delete from orders where id > 3');
+      return ['database', 'shop', '--to', (row?.now as Date).toISOString()];
+    },
+    outcome: 'rolled-back',
+    people: (place) => place.decideWhen('awaiting-approval', 'approve', 'team-lead'),
+    async world(place) {
+      const left = () => readdirSync(scratchOf(place));
+      // What is beside a killed worker has to notice that.
+      for (let tries = 0; tries < 50 && left().length > 0; tries++) await setTimeout(200);
+      return { left: left(), databases: await databasesWorld(place) };
+    },
+  };
+}
+
 const approvedThenAborted = async (place: Place) => {
   await place.decideWhen('awaiting-approval', 'approve', 'team-lead');
   await place.decideWhen('paused', 'abort', 'team-lead');
@@ -150,6 +203,7 @@ export const databasesScenarios: readonly Scenario[] = [
     { name: 'database is restored while its services stand still' },
     { flags: ['--stop-first'] },
   ),
+  recovered('database is recovered to the second'),
   database(
     { name: 'database is swapped back', outcome: 'aborted', people: approvedThenAborted },
     { check: 'red', flags: ['--on-failure', 'compensate'] },

@@ -15,6 +15,7 @@ import {
 import { type MigrationChange, versionsOf } from '../../activities/postgres/schema/versions.ts';
 import type { SessionChange } from '../../activities/postgres/sessions/sessions.ts';
 import type { Settings } from '../../config/schema.ts';
+import { hashOf } from '../../contract/digest.ts';
 import type { Plan } from '../../contract/plan.ts';
 import type { CommandsOf } from './feature-commands.ts';
 import { quote } from './shell.ts';
@@ -77,7 +78,7 @@ function restoreCommands(
 ): string[] {
   const database = new Database(settings, target.namespace);
   const { folder = '', jobs = 1, recovery } = database.settings.backups ?? {};
-  const place = join(recovery?.scratch ?? tmpdir(), `by-hand-${after.copy.replace(/\W/g, '_')}`);
+  const place = join(recovery?.scratch ?? tmpdir(), `by-hand-${hashOf(after.copy).slice(0, 8)}`);
   const isRecovery = after.recoverTo != null;
   const dump = isRecovery ? join(place, 'dump') : join(folder, after.backup);
   const maintenance = psql(database, database.settings.maintenance);

@@ -1,5 +1,6 @@
 import { Database } from '../../activities/postgres/database.ts';
 import { readDatabases, sizeOf } from '../../activities/postgres/notes.ts';
+import { listBaseBackups } from '../../activities/postgres/recovery/base-backups.ts';
 import { listDumps } from '../../activities/postgres/restore/dumps.ts';
 import { listScripts } from '../../activities/postgres/schema/script.ts';
 import { latestOf, readVersions, versionsOf } from '../../activities/postgres/schema/versions.ts';
@@ -17,7 +18,7 @@ interface Shown {
  */
 export async function databaseHistory(name: string | undefined, { json }: Shown): Promise<number> {
   const database = new Database(loadSettings().settings, name);
-  const backups = await listDumps(database);
+  const backups = await backupsOf(database);
   const kept = await database.session(
     async (client) => {
       const found = [];
@@ -34,8 +35,14 @@ export async function databaseHistory(name: string | undefined, { json }: Shown)
     printJson({ backups, kept });
     return 0;
   }
-  const rows = backups.map(({ name: file, at }) => [file, at.toISOString(), age(at)]);
-  for (const line of table(['BACKUP', 'TAKEN AT', 'AGE'], rows)) printLine(line);
+  const rows = backups.map(({ name: file, kind, at }) => [file, kind, at.toISOString(), age(at)]);
+  for (const line of table(['BACKUP', 'KIND', 'TAKEN AT', 'AGE'], rows)) printLine(line);
+  const oldest = backups.findLast(({ kind }) => kind === 'base backup');
+  if (oldest) {
+    printLine(
+      `--to takes it to any second since ${oldest.at.toISOString()} of which WAL is archived.`,
+    );
+  }
   if (kept.length > 0) {
     printLine();
     const asides = kept.map((one) => [
@@ -45,6 +52,24 @@ export async function databaseHistory(name: string | undefined, { json }: Shown)
     for (const line of table(['DATABASE', 'STATE', 'AGE', 'SIZE', 'RUN'], asides)) printLine(line);
   }
   return 0;
+}
+
+interface ListedBackup {
+  name: string;
+  kind: 'dump' | 'base backup';
+  at: Date;
+}
+
+/** Dumps and base backups, as far as the settings say where they are, newest first. */
+async function backupsOf(database: Database): Promise<ListedBackup[]> {
+  const { folder, recovery } = database.settings.backups ?? {};
+  const dumps = folder === undefined && recovery ? [] : await listDumps(database);
+  const bases = await listBaseBackups(database);
+  const listed = [
+    ...dumps.map(({ name, at }) => ({ name, kind: 'dump' as const, at })),
+    ...bases.map(({ name, endedAt }) => ({ name, kind: 'base backup' as const, at: endedAt })),
+  ];
+  return listed.toSorted((one, other) => other.at.getTime() - one.at.getTime());
 }
 
 /** Prints the applied versions of a schema, newest first, with the script that takes each back. */

@@ -12,6 +12,8 @@ import { accountOf } from './scratch.ts';
 import { type ControlData, readControl, serverIdentity, strangerOf } from './side-cluster.ts';
 import { readReach, segmentAt } from './wal.ts';
 
+/** Of the 107 bytes for a socket's path, what is left by its name and that of the folder it is in. */
+const longestScratch = 65;
 /** What one worker was seen to do, where its disk is not the limit. */
 const bytesASecond = { unpack: 200e6, replay: 50e6, dump: 100e6 };
 
@@ -40,6 +42,7 @@ export async function planRecovery(
   const wal = segments * segmentBytes;
   const scratch = settings.scratch ?? tmpdir();
   // The files, the WAL that it replays, and the dump, which is no larger than the files.
+  assertShort(scratch);
   await assertRoom(scratch, 2 * manifest.bytes + wal);
   return {
     reference: {
@@ -90,6 +93,14 @@ async function assertPrograms(programs: string | undefined, major: number): Prom
   if (found === String(major)) return;
   throw refused(
     `Recovery needs the programs of PostgreSQL ${major} on this worker, and ${found === undefined ? 'there are none' : `those of ${found} are there`}: install them, or name their folder in backups.programs of the settings.`,
+  );
+}
+
+/** @throws Refused where the socket of a server in it would have a longer path than the system takes. */
+function assertShort(folder: string): void {
+  if (Buffer.byteLength(folder) <= longestScratch) return;
+  throw refused(
+    `${folder} is too long for the path of a socket: name a folder of at most ${longestScratch} letters in backups.recovery.scratch.`,
   );
 }
 

@@ -33,11 +33,14 @@ export async function withRecovered<T>(
       `Base backup ${after.backup} is not what it was when the plan was made: nothing was changed in ${target.name}; start again.`,
     );
   }
-  const { user, segmentBytes } = await database.session(async (client) => {
-    await database.assertIs(client, target);
-    await archiveWal(client, progress);
-    return readServer(client);
-  });
+  const { user, segmentBytes } = await database.session(
+    async (client) => {
+      await database.assertIs(client, target);
+      await archiveWal(client, progress);
+      return readServer(client);
+    },
+    { database: database.settings.maintenance },
+  );
   const reach = await readReach(settings.wal, {
     ...{ first: segmentAt(manifest.start, segmentBytes), segmentBytes, to },
   });
