@@ -13,14 +13,18 @@ export async function freeConnections(url: string): Promise<number> {
   client.on('error', () => undefined);
   await client.connect();
   try {
-    const { rows } = await client.query<{ free: number }>(
-      `select current_setting('max_connections')::int
-            - current_setting('superuser_reserved_connections')::int
-            - (select count(*) from pg_stat_activity where backend_type = 'client backend' or backend_type is null)::int
-            as free`,
-    );
-    return rows[0]?.free ?? 0;
+    return await countFreeConnections(client);
   } finally {
     await client.end();
   }
+}
+
+export async function countFreeConnections(client: pg.Client): Promise<number> {
+  const { rows } = await client.query<{ free: number }>(
+    `select current_setting('max_connections')::int
+          - current_setting('superuser_reserved_connections')::int
+          - (select count(*) from pg_stat_activity where backend_type = 'client backend' or backend_type is null)::int
+          as free`,
+  );
+  return rows[0]?.free ?? 0;
 }

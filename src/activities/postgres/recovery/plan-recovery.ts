@@ -1,10 +1,10 @@
-import { statfs } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { execa } from 'execa';
 import type { Target } from '../../../contract/plan.ts';
 import { refused } from '../../failures.ts';
 import type { Database } from '../database.ts';
 import { programPath } from '../run-program.ts';
+import { freeBytes } from '../restore/room.ts';
 import type { Source } from '../restore/source.ts';
 import { type BaseBackup, readManifest } from './base-backups.ts';
 import type { LiveServer } from './live-server.ts';
@@ -43,7 +43,8 @@ export async function planRecovery(
   const scratch = settings.scratch ?? tmpdir();
   // The files, the WAL that it replays, and the dump, which is no larger than the files.
   assertShort(scratch);
-  await assertRoom(scratch, 2 * manifest.bytes + wal);
+  const bytes = 2 * manifest.bytes + wal;
+  await assertRoom(scratch, bytes);
   return {
     reference: {
       backup: backup.name,
@@ -53,6 +54,7 @@ export async function planRecovery(
       recoverTo: to.toISOString(),
     },
     at: to,
+    scratch: { folder: scratch, bytes },
     words: `base backup ${backup.name} is recovered to ${to.toISOString()} with ${segments} segments of WAL`,
     warnings:
       newest && newest >= to
@@ -106,13 +108,13 @@ function assertShort(folder: string): void {
 
 /** @throws Refused */
 async function assertRoom(folder: string, bytes: number): Promise<void> {
-  const { bavail, bsize } = await statfs(folder).catch((error: NodeJS.ErrnoException) => {
+  const free = await freeBytes(folder).catch((error: NodeJS.ErrnoException) => {
     throw refused(
       `Folder ${folder}, where the recovering server would have its files, cannot be read on this worker (${error.code}): make it, or name another in backups.recovery.scratch.`,
     );
   });
-  if (bavail * bsize >= bytes) return;
+  if (free >= bytes) return;
   throw refused(
-    `The recovery needs some ${Math.ceil(bytes / 1e6)} MB in ${folder}, which has ${Math.floor((bavail * bsize) / 1e6)} MB free: make room, or name another folder in backups.recovery.scratch.`,
+    `The recovery needs some ${Math.ceil(bytes / 1e6)} MB in ${folder}, which has ${Math.floor(free / 1e6)} MB free: make room, or name another folder in backups.recovery.scratch.`,
   );
 }

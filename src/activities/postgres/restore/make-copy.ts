@@ -108,6 +108,16 @@ export async function dropCopy(
   }
 }
 
+/** Drops what this attempt has begun, unless another attempt has taken its place. */
+export async function dropUnfinished(
+  client: Client,
+  oid: number,
+  { after }: RestoreMandate['change'],
+): Promise<void> {
+  if ((await oidOf(client, after.copy)) !== oid) return;
+  await client.query(`drop database ${identifier(after.copy)} with (force)`);
+}
+
 function rejected(message: string): ApplicationFailure {
   return ApplicationFailure.nonRetryable(message, failureTypes.rejectedBySystem);
 }

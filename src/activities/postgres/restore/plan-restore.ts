@@ -1,4 +1,4 @@
-import { statfs } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import type { Client } from 'pg';
 import type { LoadedSettings } from '../../../config/settings.ts';
 import { digestPlan } from '../../../contract/digest.ts';
@@ -6,8 +6,9 @@ import type { InputOf } from '../../../contract/input.ts';
 import type { Plan, Target } from '../../../contract/plan.ts';
 import { refused } from '../../failures.ts';
 import type { Clusters } from '../../kubernetes/api.ts';
+import { countFreeConnections } from '../connections.ts';
 import { Database } from '../database.ts';
-import { type Found, readDatabases, sizeOf } from '../notes.ts';
+import { type Found, readDatabases } from '../notes.ts';
 import { findBlockers } from '../swap/blockers.ts';
 import { planSwapBack } from '../swap/plan-swap-back.ts';
 import { readServer } from '../recovery/live-server.ts';
@@ -15,10 +16,13 @@ import { planSource } from './plan-source.ts';
 import type { Source } from './source.ts';
 import { expectedLoss } from './expected-loss.ts';
 import { checksOf, planCaches, planStops } from './plan-services.ts';
+import { freeBytes, readRoom, type Room } from './room.ts';
 import { derivedName, type RestoreChange, type SwapChange } from './restore-change.ts';
 
 /** What pg_restore was seen to write, indexes included, where its disk is not the limit. */
 const bytesASecond = 20e6;
+/** Beside those of pg_restore's jobs: its first one, and ours. */
+const ownConnections = 2;
 
 /**
  * Plans R12: which backup is restored into which copy, what is lost by it, and what is in the way of
@@ -52,15 +56,15 @@ export async function planRestore(
       'Nothing says where to go back to: give a time with --to, such as 2025-01-10T14:30:00Z, or a backup with --backup (rollback history database lists them).',
     );
   }
-  const { target, all, bytes, server, blockers, consumers, room } = await database.session(
+  const { target, all, server, blockers, consumers, room, connections } = await database.session(
     async (client) => ({
       target: await database.target(client),
       all: await readDatabases(client),
-      bytes: await sizeOf(client, database.name),
       server: await readServer(client),
       blockers: input.restoreOnly ? [] : await findBlockers(client, database.name),
       consumers: await consumersOf(client, database.name),
-      room: await roomOf(client),
+      room: await readRoom(client, database.name),
+      connections: await countFreeConnections(client),
     }),
     { database: database.settings.maintenance },
   );
@@ -69,11 +73,8 @@ export async function planRestore(
   if (blockers.length > 0) {
     throw refused(`${database.name} cannot be swapped: ${blockers.join(' ')}`);
   }
-  if (room !== undefined && room < bytes) {
-    throw refused(
-      `The server's disk has ${inMegabytes(room)} free, and a copy of ${database.name} needs some ${inMegabytes(bytes)}: make room first.`,
-    );
-  }
+  const { jobs = 1 } = database.settings.backups ?? {};
+  const needed = await assertRoom(database, room, source);
   const restore = restoreOf(target, source);
   assertNoStranger(all, restore);
   const loss = await database.session((client) => expectedLoss(client, source.at));
@@ -107,14 +108,19 @@ export async function planRestore(
         : [
             `All that was written after ${source.at.toISOString()} is only in the database that is put aside; it is kept, and rollback database --undo ID brings it back.`,
           ]),
-      ...(room === undefined
+      ...(connections < jobs + ownConnections
         ? [
-            `The free space of the server's disk cannot be seen from this worker: the copy needs some ${inMegabytes(bytes)}.`,
+            `The server has ${connections} connections left, and the restore takes ${jobs + ownConnections}: end some, or lower backups.jobs in the settings.`,
+          ]
+        : []),
+      ...(room.folder === undefined
+        ? [
+            `The free space of the server's disk cannot be seen from this worker: the copy and its WAL need some ${inMegabytes(needed)}.`,
           ]
         : []),
     ],
     checks: input.restoreOnly ? [] : checks,
-    estimateSeconds: source.seconds + Math.ceil(bytes / bytesASecond) + 2,
+    estimateSeconds: source.seconds + Math.ceil(room.bytes / bytesASecond) + 2,
   });
 }
 
@@ -131,6 +137,26 @@ function swapOf(target: Target, { oid }: Found, { after }: RestoreChange): SwapC
     ...{ id: 'swap', kind: 'database/swap', target, before: { oid } },
     after: { incoming: after.copy, undoes: null },
   };
+}
+
+/**
+ * Answers the bytes that the server needs for a copy, its WAL, and what a recovery beside it takes.
+ * @throws Refused where the disk has less, as far as that can be seen.
+ */
+async function assertRoom(
+  { name }: Database,
+  { folder, bytes, reserve }: Room,
+  { scratch }: Source,
+): Promise<number> {
+  const copy = bytes + reserve;
+  if (folder === undefined) return copy;
+  const isShared = scratch && (await stat(scratch.folder)).dev === (await stat(folder)).dev;
+  const needed = copy + (isShared ? scratch.bytes : 0);
+  const free = await freeBytes(folder);
+  if (free >= needed) return needed;
+  throw refused(
+    `The server's disk has ${inMegabytes(free)} free, and a copy of ${name} with its WAL${isShared ? ' and the recovery' : ''} needs some ${inMegabytes(needed)}: make room first.`,
+  );
 }
 
 /** @throws Refused */
@@ -160,23 +186,6 @@ async function consumersOf(client: Client, name: string): Promise<string[]> {
     [name],
   );
   return rows.map(({ who }) => who);
-}
-
-/** Free bytes of the server's disk; undefined where the server is on another machine. */
-async function roomOf(client: Client): Promise<number | undefined> {
-  try {
-    const { rows } = await client.query<{ folder: string; local: boolean }>(
-      `select current_setting('data_directory') as folder,
-         coalesce(inet_server_addr() = inet_client_addr(), true) as local`,
-    );
-    const [found] = rows;
-    if (!found?.local) return undefined;
-    const { bavail, bsize } = await statfs(found.folder);
-    return bavail * bsize;
-  } catch {
-    // Not for this role to know, or in a container of its own.
-    return undefined;
-  }
 }
 
 /** As PostgreSQL and people write it: `2025-01-10 14:30:00`, with or without a zone. */

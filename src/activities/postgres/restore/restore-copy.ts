@@ -5,13 +5,14 @@ import { failureTypes } from '../../../contract/failures.ts';
 import type { Effect } from '../../../contract/plan.ts';
 import { stale } from '../../failures.ts';
 import type { Progress } from '../../progress.ts';
-import { Database } from '../database.ts';
+import { Database, type SessionOptions } from '../database.ts';
 import { isOfRun } from '../notes.ts';
 import { withRecovered } from '../recovery/recover.ts';
 import { runOn } from '../run-program.ts';
 import { type Archive, isSameArchive, readArchive } from './archive.ts';
 import {
   dropCopy,
+  dropUnfinished,
   isLive,
   isRestored,
   makeCopy,
@@ -20,14 +21,14 @@ import {
   type Standing,
 } from './make-copy.ts';
 import type { RestoreMandate } from './restore-change.ts';
+import { whileThereIsRoom } from './room.ts';
 import { RestoreProgress } from './restore-progress.ts';
 
 /**
  * Restores the planned dump into a copy beside the live database, or what a base backup is recovered to;
- * drops the copy as an undo. A copy
- * that was begun and is not whole is made anew; one that is whole stays.
+ * drops the copy as an undo. A copy that was begun and is not whole is made anew; one that is whole stays.
  * @throws PlanStale where the archive is another one than was planned.
- * @throws RejectedBySystem with pg_restore's own words; the copy is left for a look, and goes with an abort.
+ * @throws RejectedBySystem with PostgreSQL's own words, or where the live server's disk is filling up; half a copy is dropped.
  */
 export async function restoreCopy(
   { settings }: LoadedSettings,
@@ -37,7 +38,6 @@ export async function restoreCopy(
   const { change, run, undo } = mandate;
   const { target, after } = change;
   const database = new Database(settings, target.namespace);
-  const atServer = { database: database.settings.maintenance, statementMs: 0 };
   const found = await database.session(async (client): Promise<Effect | undefined> => {
     await database.assertIs(client, target);
     const standing = await readStanding(client, change);
@@ -49,26 +49,56 @@ export async function restoreCopy(
     return isRestored(standing, run)
       ? { changed: false, text: `${after.backup} was already restored into ${after.copy}.` }
       : undefined;
-  }, atServer);
+  }, atServer(database));
   if (found) return found;
 
+  return whileThereIsRoom(database, progress, async (watched) => {
+    const fill = (archive: Archive, what: string) =>
+      fillCopy(database, mandate, watched, archive, what);
+    if (after.recoverTo == null) return fill(await readDump(database, mandate), after.backup);
+    const to = new Date(after.recoverTo);
+    return withRecovered(database, mandate, to, watched, (dump, reach) =>
+      fill(dump, `${target.name} as of ${reach} recovered from ${after.backup} and`),
+    );
+  });
+}
+
+/**
+ * Makes the copy and restores an archive into it.
+ * @param what is restored, in words
+ */
+async function fillCopy(
+  database: Database,
+  mandate: RestoreMandate,
+  progress: Progress,
+  archive: Archive,
+  what: string,
+): Promise<Effect> {
+  const { after } = mandate.change;
   const begun = Date.now();
-  const fill = async (archive: Archive, what: string): Promise<Effect> => {
-    progress.report(`Making ${after.copy}`);
-    const [oid, sizes] = await Promise.all([
-      database.session((client) => makeCopy(database, client, mandate), atServer),
-      sizesOf(database),
-    ]);
-    const seen = new RestoreProgress(archive, sizes, progress);
+  progress.report(`Making ${after.copy}`);
+  const [oid, sizes] = await Promise.all([
+    database.session((client) => makeCopy(database, client, mandate), atServer(database)),
+    sizesOf(database),
+  ]);
+  const seen = new RestoreProgress(archive, sizes, progress);
+  try {
     await runRestore(database, archive, seen, mandate, progress);
-    await database.session((client) => noteRestored(client, oid, mandate), atServer);
-    const seconds = ((Date.now() - begun) / 1000).toFixed(1);
-    return { changed: true, text: `${what} restored into ${after.copy} in ${seconds} s.` };
-  };
-  if (after.recoverTo == null) return fill(await readDump(database, mandate), after.backup);
-  return withRecovered(database, mandate, new Date(after.recoverTo), progress, (dump, reach) =>
-    fill(dump, `${target.name} as of ${reach} recovered from ${after.backup} and`),
-  );
+  } catch (error) {
+    // Half a copy is of no use, and takes room; an undo or another attempt finds none then.
+    await database
+      .session((client) => dropUnfinished(client, oid, mandate.change), atServer(database))
+      .catch(() => undefined);
+    throw error;
+  }
+  await database.session((client) => noteRestored(client, oid, mandate), atServer(database));
+  const seconds = ((Date.now() - begun) / 1000).toFixed(1);
+  return { changed: true, text: `${what} restored into ${after.copy} in ${seconds} s.` };
+}
+
+/** Databases cannot be made or dropped from within, nor in a given time. */
+function atServer({ settings }: Database): SessionOptions {
+  return { database: settings.maintenance, statementMs: 0 };
 }
 
 async function takeBack(
