@@ -10,8 +10,14 @@ import { identifier } from '../../src/activities/postgres/database.ts';
 export class TestDatabases {
   /** Where dumps go, as the settings name it. */
   readonly folder = mkdtempSync(join(tmpdir(), 'rollback-backups-'));
+  private readonly server: string;
   private readonly mark = `t${randomBytes(3).toString('hex')}`;
   private readonly roles: string[] = [];
+
+  /** @param server address of any database of the server; default: the sandbox's */
+  constructor(server: string = process.env.DATABASE_URL ?? '') {
+    this.server = server;
+  }
 
   /** Name of a database of this file on the server. */
   nameOf(words: string): string {
@@ -20,7 +26,7 @@ export class TestDatabases {
 
   /** Address of a database of this file, or of another of the server. */
   url(database: string, user = 'postgres'): string {
-    const url = new URL(process.env.DATABASE_URL ?? '');
+    const url = new URL(this.server);
     url.username = user;
     url.pathname = `/${encodeURIComponent(database)}`;
     return url.href;

@@ -7,12 +7,10 @@ import type { Database } from './database.ts';
 
 const longestReason = 600;
 const mostErrors = 4;
-/**
- * What PostgreSQL's programs and those that copy files write where they fail; of a server also what it
- * says about its parameters.
- */
-const errorPattern =
-  /^(?:\w+: error: |(?=(?:cp|tar|gzip|mkdir): )|(?:FATAL|PANIC): +|LOG: +(?=invalid|unrecognized))(.*)$/;
+/** What PostgreSQL's programs write where they fail; a server also what it says about its parameters. */
+const errorPattern = /^(?:\w+: error: |(?:FATAL|PANIC): +|LOG: +(?=invalid|unrecognized))(.*)$/;
+/** What those write that copy files: for a server, it is of no matter that some are not there. */
+const copyErrorPattern = /^(?:cp|tar|gzip|mkdir|sh): .*$/;
 
 /** Program of PostgreSQL, from the folder of the settings or the worker's PATH. */
 export function programPath(name: string, folder: string | undefined): string {
@@ -52,22 +50,25 @@ export async function runProgram(
   process.once('exit', end);
   try {
     const errors: string[] = [];
+    const copyErrors: string[] = [];
     if (running.pid !== undefined) {
       started?.(running.pid);
       for await (const line of createInterface({ input: running.stderr })) {
         const [, error] = errorPattern.exec(line) ?? [];
         if (error !== undefined) errors.push(error);
+        else if (copyErrorPattern.test(line)) copyErrors.push(line);
         see?.(line);
       }
     }
     const { failed, exitCode, signal, code } = await running;
     cancelled.throwIfAborted();
     if (!failed) return undefined;
+    const said = errors.length > 0 ? errors : copyErrors;
     const ended =
       code === 'ENOENT'
         ? `${file} is not on this worker: install PostgreSQL's programs there, or name their folder in backups.programs of the settings`
         : `${file} ended with ${exitCode ?? signal ?? code}`;
-    return printable(errors.slice(0, mostErrors).join('; ') || ended).slice(0, longestReason);
+    return printable(said.slice(0, mostErrors).join('; ') || ended).slice(0, longestReason);
   } finally {
     end();
     process.removeListener('exit', end);
