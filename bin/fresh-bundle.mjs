@@ -8,17 +8,21 @@ export const repository = join(import.meta.dirname, '..');
 export const bundleFolder = join(repository, 'build', 'bundle');
 
 const sources = { cli: 'src/client/main.ts', worker: 'src/workers/main.ts' };
+/** Where a bundle of each is, in the folder. */
+export const bundleNames = { cli: 'cli.cjs', worker: 'worker.mjs' };
 
 /** Whether the bundles are there and newer than every source and the list of packages. */
 export function isBundleFresh() {
-  const made = Object.keys(sources).map(
-    (name) => statSync(bundleOf(name), { throwIfNoEntry: false })?.mtimeMs ?? 0,
+  const made = Object.values(bundleNames).map(
+    (name) => statSync(join(bundleFolder, name), { throwIfNoEntry: false })?.mtimeMs ?? 0,
   );
   const oldest = Math.min(...made);
   if (oldest === 0) return false;
-  const files = readdirSync(join(repository, 'src'), { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name));
+  const files = ['bin', 'src'].flatMap((folder) =>
+    readdirSync(join(repository, folder), { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map((entry) => join(entry.parentPath, entry.name)),
+  );
   return [...files, join(repository, 'package-lock.json')].every(
     (file) => statSync(file).mtimeMs < oldest,
   );
@@ -32,7 +36,7 @@ export function entryOf(name) {
   return isBundleFresh() ? bundleOf(name) : join(repository, sources[name]);
 }
 
-/** @param {string} name */
+/** @param {keyof typeof sources} name */
 function bundleOf(name) {
-  return join(bundleFolder, `${name}.mjs`);
+  return join(bundleFolder, bundleNames[name]);
 }

@@ -8,13 +8,17 @@ const cli = program((exitCode) => {
   process.exitCode = exitCode;
 });
 
-try {
-  await cli.parseAsync(await expandAlias(process.argv.slice(2)), { from: 'user' });
-} catch (error) {
-  process.exitCode = await tell(error);
+void main();
+
+async function main(): Promise<void> {
+  try {
+    await cli.parseAsync(await expandAlias(process.argv.slice(2)), { from: 'user' });
+  } catch (error) {
+    process.exitCode = await tell(error);
+  }
+  // Nothing that a library keeps open may hold up the shell once the answer is out.
+  process.stdout.write('', () => process.exit());
 }
-// Nothing that a library keeps open may hold up the shell once the answer is out.
-process.stdout.write('', () => process.exit());
 
 /** Puts the settings' words for an alias; only a first word that is no command is looked up. */
 async function expandAlias(args: string[]): Promise<string[]> {

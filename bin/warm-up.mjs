@@ -1,0 +1,52 @@
+// Starts a run once, so that the code of a start is kept beside the CLI's bundle.
+import { Buffer } from 'node:buffer';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http2';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { makeKey } from '../src/authority/private-key.ts';
+import { repository } from './fresh-bundle.mjs';
+
+/**
+ * @param {string} cli bundle of the CLI
+ */
+export async function warmUp(cli) {
+  const folder = mkdtempSync(join(tmpdir(), 'rollback-warm-up-'));
+  const server = createServer();
+  server.on('stream', answerNothing);
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  try {
+    const key = join(folder, 'key.jwk');
+    writeFileSync(key, JSON.stringify(await makeKey('warm-up')), { mode: 0o600 });
+    const { port } = /** @type {import('node:net').AddressInfo} */ (server.address());
+    const { PATH = '', HOME = folder } = process.env;
+    const env = {
+      ...{ PATH, HOME, ROLLBACK_WRITE_CODE_CACHE: cli },
+      ...{ TEMPORAL_ADDRESS: `127.0.0.1:${port}`, TEMPORAL_CONFIG_FILE: join(folder, 'none') },
+    };
+    const flags = ['deployment', 'warm-up', '--detach', '--key', key];
+    const child = spawn(join(repository, 'bin', 'rollback'), flags, { env });
+    const [said, [code]] = await Promise.all([text(child.stderr), once(child, 'exit')]);
+    if (code !== 0) throw new Error(`The CLI cannot be started: ${said}`);
+  } finally {
+    server.close();
+    rmSync(folder, { recursive: true });
+  }
+}
+
+/**
+ * An empty message, whatever a gRPC client asks.
+ * @param {import('node:http2').ServerHttp2Stream} stream
+ */
+function answerNothing(stream) {
+  stream.respond(
+    { ':status': 200, 'content-type': 'application/grpc+proto' },
+    { waitForTrailers: true },
+  );
+  stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }));
+  stream.end(Buffer.alloc(5));
+}
