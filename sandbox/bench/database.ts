@@ -1,5 +1,5 @@
 import { execa, type ResultPromise } from 'execa';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -36,7 +36,7 @@ export async function* benchDatabase(rounds: number, dir: string): AsyncGenerato
       : {}),
     large: of('bench_large'),
   });
-  const parts = { rounds, folder, env: worker.env };
+  const parts = { rounds, folder, env: worker.env, pid: worker.pid };
   try {
     yield await benchSwap(parts, { name: 'direct', asked: 250, address: addressOf });
     if (stopPooler) yield await benchSwap(parts, { name: 'pooled', asked: 400, address: pooled });
@@ -53,6 +53,8 @@ interface Parts {
   rounds: number;
   folder: string;
   env: Env;
+  /** Process of the worker. */
+  pid: number;
 }
 
 async function benchSwap(
@@ -83,7 +85,7 @@ async function benchSwap(
   };
 }
 
-async function benchRestore({ rounds, folder, env }: Parts): Promise<Row> {
+async function benchRestore({ rounds, folder, env, pid }: Parts): Promise<Row> {
   const name = 'bench_large';
   await sql('postgres', `create database ${name}`);
   const rows = Math.round(gigabyte / tables / 1100);
@@ -99,6 +101,7 @@ async function benchRestore({ rounds, folder, env }: Parts): Promise<Row> {
   );
   const archive = await dump(name, folder);
   const times: { ours: number; plain: number }[] = [];
+  const memory = new PeakMemory(pid);
   for (let round = 1; round <= rounds; round++) {
     await sql('postgres', 'checkpoint');
     const flags = [`--dbname=${addressOf('bench_plain')}`, `--jobs=${jobs}`, '--exit-on-error'];
@@ -125,8 +128,33 @@ async function benchRestore({ rounds, folder, env }: Parts): Promise<Row> {
     figure: Number(median(times.map(({ ours, plain }) => ours / plain)).toFixed(3)),
     unit: 'x',
     asked: 1.05,
-    details: `ours ${Math.round(median(times.map(({ ours }) => ours)))} ms, pg_restore ${Math.round(median(times.map(({ plain }) => plain)))} ms`,
+    details: `ours ${Math.round(median(times.map(({ ours }) => ours)))} ms, pg_restore ${Math.round(median(times.map(({ plain }) => plain)))} ms; ${memory.text()}`,
   };
+}
+
+/** Memory of a process, as Linux tells it (proc(5)). */
+class PeakMemory {
+  private readonly pid: number;
+  private readonly beforeMb: number;
+
+  constructor(pid: number) {
+    this.pid = pid;
+    this.beforeMb = this.megabytes('VmRSS');
+    // Forgets the peak up to now.
+    if (this.beforeMb > 0) writeFileSync(`/proc/${pid}/clear_refs`, '5');
+  }
+
+  text(): string {
+    if (this.beforeMb === 0) return "the worker's memory cannot be told here";
+    return `the worker's memory ${this.beforeMb} MB before, at most ${this.megabytes('VmHWM')} MB`;
+  }
+
+  private megabytes(name: string): number {
+    const file = `/proc/${this.pid}/status`;
+    const text = existsSync(file) ? readFileSync(file, 'utf8') : '';
+    const [, kilobytes = '0'] = new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(text) ?? [];
+    return Math.round(Number(kilobytes) / 1024);
+  }
 }
 
 /** A client that asks all the time, and connects again where its session was ended. */
@@ -187,8 +215,14 @@ async function restore(database: string, env: Env, ...flags: string[]): Promise<
 
 type Env = Record<string, string>;
 
+interface BenchWorker {
+  env: Env;
+  pid: number;
+  stop(): void;
+}
+
 /** A worker with these databases in its settings in place of the sandbox's. */
-async function startWorker(dir: string, databases: object): Promise<{ env: Env; stop(): void }> {
+async function startWorker(dir: string, databases: object): Promise<BenchWorker> {
   process.kill(status(dir).find(({ name }) => name === 'worker')?.pid ?? 0, 'SIGKILL');
   const shipped = readFileSync(join(repository, 'rollback.yaml'), 'utf8');
   const file = join(mkdtempSync(join(tmpdir(), 'rollback-bench-')), 'rollback.yaml');
@@ -197,7 +231,7 @@ async function startWorker(dir: string, databases: object): Promise<{ env: Env; 
   const options = { env, reject: false, buffer: false } as const;
   const worker = execa(join(repository, 'bin', 'worker'), options);
   await untilReady(worker);
-  return { env, stop: () => worker.kill('SIGKILL') };
+  return { env, pid: worker.pid ?? 0, stop: () => worker.kill('SIGKILL') };
 }
 
 /** Reads on afterwards, since a full pipe would hold the worker up. */
