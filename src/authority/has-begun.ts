@@ -1,20 +1,23 @@
-import type { Clusters } from '../activities/kubernetes/api.ts';
 import { hasChanged } from '../activities/kubernetes/last-change.ts';
+import { hasChangedDatabase } from '../activities/postgres/last-change.ts';
 import { isInCluster, type RunIdentity, type Target } from '../contract/plan.ts';
+import type { AuthorityParts } from './parts.ts';
 
 /**
  * Whether the run has changed one of the targets already: then it may go on rather than stop
- * halfway. Believes the objects only, which nobody changes who may write to Temporal alone.
+ * halfway. Believes the objects and databases only, which nobody changes who may write to Temporal
+ * alone; flags and caches keep no mark of a run.
  */
 export async function hasBegun(
-  clusters: Clusters,
+  { clusters, settings }: AuthorityParts,
   targets: readonly Target[],
   run: RunIdentity,
 ): Promise<boolean> {
   const found = await Promise.all(
-    targets
-      .filter(isInCluster)
-      .map((target) => hasChanged(clusters.of(target.context), target, run)),
+    targets.map(async (target) => {
+      if (isInCluster(target)) return hasChanged(clusters.of(target.context), target, run);
+      return target.kind === 'database' && hasChangedDatabase(settings, target, run);
+    }),
   );
   return found.includes(true);
 }

@@ -110,7 +110,7 @@ export async function keepApprovals(
 }
 
 /** Whether an activity that changes something has ended; one that was only tried may not have. */
-function changedSomething(events: readonly Event[]): boolean {
+export function changedSomething(events: readonly Event[]): boolean {
   const ended = new Set(
     events.map((event) => String(event.activityTaskCompletedEventAttributes?.scheduledEventId)),
   );

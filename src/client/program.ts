@@ -82,7 +82,8 @@ function addRuns(cli: Command, ended: (exitCode: number) => void): void {
       'after',
       `
 A run that was ended from outside goes on after its last finished step. One that had begun to go back, or
-that failed, is not taken up: a new run with the same input begins. A run whose worker was killed needs
+that failed, is not taken up: a new run with the same input begins, and so for feature flags, caches and
+transactions, where nothing tells that a run had begun. A run whose worker was killed needs
 nothing: it goes on by itself. Approvals that it had are kept for the same plan where you, with your key,
 are somebody who may start it.
 

@@ -54,7 +54,7 @@ export function createWorker({
   const client = new Client({ connection, namespace });
   const locks = new Locks(client);
   const authority = new Authority({
-    ...{ source: register, key, client, namespace, clusters, tell },
+    ...{ source: register, key, client, namespace, clusters, settings, tell },
     regions: new Regions(
       ...([client, clusters, () => register.settings.regions] as const),
       (target) => ofSameService(register.settings, target),

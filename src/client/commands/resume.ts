@@ -9,7 +9,7 @@ import { outcomes } from '../../contract/run.ts';
 import { searchAttributes } from '../../contract/search-attributes.ts';
 import { CliError } from '../errors.ts';
 import { follow } from '../follow.ts';
-import { earlierApprovals, keepApprovals } from '../keep-approvals.ts';
+import { changedSomething, earlierApprovals, keepApprovals } from '../keep-approvals.ts';
 import { printJson, printNote } from '../output.ts';
 import { ownKey } from '../own-key.ts';
 import { describeRun } from '../run-status.ts';
@@ -78,17 +78,25 @@ async function resumptionOf({ client }: Temporal, handle: WorkflowHandle): Promi
       (argumentOf(event) as Partial<Mandate> | undefined)?.undo === true,
   );
   const lastTask = events.findLast((event) => event.workflowTaskCompletedEventAttributes);
-  if (wasEndedFromOutside && !wentBack && lastTask) {
+  const procedure = procedureOf(described.type);
+  const isUnmarked =
+    procedure !== undefined &&
+    procedures[procedure].leavesNoMark === true &&
+    changedSomething(events);
+  if (wasEndedFromOutside && !wentBack && !isUnmarked && lastTask) {
     const text = `Run ${shellWord(workflowId)} was ended from outside, and goes on after its last finished step.`;
     const firstRunId = described.raw.workflowExecutionInfo?.firstRunId || described.runId;
     return { kind: 'reset', toEvent: lastTask.eventId, events, firstRunId, text };
   }
-  const procedure = procedureOf(described.type);
   const input = (events[0] && argumentOf(events[0])) as Record<string, unknown> | undefined;
   if (!procedure || !input) {
     throw new CliError(`What run ${shellWord(workflowId)} was started with is not known.`);
   }
-  const why = wentBack ? 'had begun to go back' : 'has ended by itself';
+  const why = wentBack
+    ? 'had begun to go back'
+    : wasEndedFromOutside
+      ? 'was ended from outside after it had begun'
+      : 'has ended by itself';
   const text = `Run ${shellWord(workflowId)} ${why}, so a new one with the same input begins.`;
   return { kind: 'again', procedure, input, text };
 }

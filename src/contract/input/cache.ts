@@ -24,5 +24,6 @@ export const cache = procedure({
     }),
   argument: 'cache',
   automatic: [],
+  leavesNoMark: true,
   example: {},
 });

@@ -20,5 +20,6 @@ export const featureOff = procedure({
   input: z.strictObject({ ...feature, ...common }),
   argument: 'feature',
   automatic: [],
+  leavesNoMark: true,
   example: { feature: 'new_message_flow' },
 });

@@ -16,6 +16,11 @@ export interface ProcedureContract<
    * service. Where it goes back to, and by which way, is nothing that a system decides.
    */
   automatic: readonly (keyof z.input<Input> & string)[];
+  /**
+   * That what it changes keeps no mark of the run, such as a flag. A reset run could not prove that it
+   * had begun, so a new one takes its place; it begins with what stands there.
+   */
+  leavesNoMark?: true;
   /** The shortest input, for messages. */
   example: z.input<Input>;
 }

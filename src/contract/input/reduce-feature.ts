@@ -30,5 +30,6 @@ export const reduceFeature = procedure({
   }),
   argument: 'feature',
   automatic: [],
+  leavesNoMark: true,
   example: { feature: 'new_message_flow' },
 });

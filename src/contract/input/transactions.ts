@@ -17,5 +17,6 @@ export const transactions = procedure({
   }),
   argument: 'database',
   automatic: [],
+  leavesNoMark: true,
   example: {},
 });

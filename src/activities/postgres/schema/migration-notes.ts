@@ -44,6 +44,16 @@ export async function noteMigration(
   await client.query(`comment on table ${table} is ${literal(joinComment(comment, next) ?? '')}`);
 }
 
+/** Whether the run has taken a step of the schema, and none of them back. */
+export async function hasMigrated(
+  client: Client,
+  table: string,
+  run: RunIdentity,
+): Promise<boolean> {
+  const { note } = await read(client, table);
+  return isOfRun(note, run) && note?.undone.length === 0;
+}
+
 async function read(client: Client, table: string) {
   const { rows } = await client.query<{ description: string | null }>(
     `select obj_description(${literal(table)}::regclass, 'pg_class') as description`,
