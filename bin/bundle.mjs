@@ -6,7 +6,7 @@ import { DefaultLogger } from '@temporalio/worker';
 import { build } from 'esbuild';
 import { workflowBundle } from '../src/workers/workflow-bundle.ts';
 import { fewerMessages } from './fewer-messages.mjs';
-import { bundleFolder, bundleNames, repository } from './fresh-bundle.mjs';
+import { bundleFolder, bundleNames, repository } from './fresh-bundle.cjs';
 import { warmUp } from './warm-up.mjs';
 
 const kubernetesClient = '@kubernetes/client-node';

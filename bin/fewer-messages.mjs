@@ -78,7 +78,7 @@ function only(root) {
     ];
     for (const type of types) keep(lookUp(all, type, name));
   };
-  for (const [name, methods] of Object.entries(calls)) {
+  for (const [name, methods] of Object.entries(/** @type {Record<string, string[]>} */ (calls))) {
     const service = all.get(name);
     const missing = service?.methods ? methods.filter((one) => !service.methods?.[one]) : [name];
     if (missing.length > 0) throw new Error(`Temporal's services have no ${missing.join(', ')}.`);

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { makeKey } from '../src/authority/private-key.ts';
-import { repository } from './fresh-bundle.mjs';
+import { repository } from './fresh-bundle.cjs';
 
 /**
  * @param {string} cli bundle of the CLI

@@ -1,3 +1,3 @@
-import { entryOf } from './fresh-bundle.mjs';
+import { entryOf } from './fresh-bundle.cjs';
 
 await import(entryOf('worker'));

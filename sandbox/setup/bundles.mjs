@@ -1,6 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { isBundleFresh } from '../../bin/fresh-bundle.mjs';
+import { isBundleFresh } from '../../bin/fresh-bundle.cjs';
 import { cacheFolder, repository } from './folders.mjs';
 import { withLock } from './lock.mjs';
 import { runLogged } from './run.mjs';

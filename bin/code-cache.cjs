@@ -1,17 +1,17 @@
 // Node's own cache of compiled code is made before a script runs, so it lacks every function that is
 // compiled when it is called first: two thousand at a start of the CLI, a third of its time. This one is
 // made at the end of a run.
-import { readFileSync, renameSync, writeFileSync } from 'node:fs';
-import module, { createRequire } from 'node:module';
-import { dirname } from 'node:path';
-import { constants, Script } from 'node:vm';
+const { readFileSync, renameSync, writeFileSync } = require('node:fs');
+const { createRequire, wrap } = require('node:module');
+const { dirname } = require('node:path');
+const { constants, Script } = require('node:vm');
 
 /**
  * Runs a CommonJS file with the code that `writeCodeCache` has kept of it; without, where there is none
  * or it is of another Node.
  * @param {string} file
  */
-export function runCached(file) {
+function runCached(file) {
   run(file, compile(file, read(cacheOf(file))));
 }
 
@@ -19,7 +19,7 @@ export function runCached(file) {
  * Runs a CommonJS file and keeps the code of all that it has called until the process ends.
  * @param {string} file
  */
-export function writeCodeCache(file) {
+function writeCodeCache(file) {
   const script = compile(file, undefined);
   process.once('exit', () => {
     // Others that start meanwhile must not read half of it.
@@ -36,7 +36,7 @@ export function writeCodeCache(file) {
  */
 function compile(file, cachedData) {
   // The bundler writes ASCII only, which needs no decoding: 8 ms of 5 MB.
-  return new Script(module.wrap(readFileSync(file, 'latin1')), {
+  return new Script(wrap(readFileSync(file, 'latin1')), {
     filename: file,
     cachedData,
     importModuleDynamically: constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
@@ -66,3 +66,5 @@ function read(file) {
 function cacheOf(file) {
   return `${file}.cache`;
 }
+
+module.exports = { runCached, writeCodeCache };
