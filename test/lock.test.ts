@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
+import { targetKey } from '../src/contract/plan.ts';
 import { eventually } from './support/eventually.ts';
-import { useRollbackEnvironment } from './support/rollback-environment.ts';
+import { targetOf, useRollbackEnvironment } from './support/rollback-environment.ts';
 
 const env = useRollbackEnvironment();
 const [v1, v2] = ['wakala/api:1.0.0', 'wakala/api:2.0.0-bad'];
@@ -28,7 +29,7 @@ describe('a target that another run holds', () => {
       // The first run was not hurt: it still answers to a cancel, and goes back.
       await env.client.workflow.getHandle(first).cancel();
       expect((await env.result(first)).outcome).toBe('aborted');
-      expect(await env.isFree('busy')).toBe(true);
+      await env.untilFree('busy');
     },
   );
 
@@ -83,13 +84,36 @@ describe('a target is free again', () => {
     await env.cluster.release('freed', v2);
 
     expect((await env.run({ deployment: 'freed' })).outcome).toBe('rolled-back');
-    expect(await env.isFree('freed')).toBe(true);
+    await env.untilFree('freed');
 
     const paused = await env.runUntilPaused({ deployment: 'freed', toRevision: 1 });
     expect(await env.isFree('freed')).toBe(false);
     expect((await env.abort(paused)).outcome).toBe('aborted');
-    expect(await env.isFree('freed')).toBe(true);
+    await env.untilFree('freed');
   });
+
+  test.concurrent(
+    'at once where its owner ended by itself, whose worker could not free it',
+    async () => {
+      await env.cluster.history('left', 1, v1, v2);
+      const first = await env.start({ deployment: 'left' });
+      expect((await env.result(first)).outcome).toBe('rolled-back');
+      await env.untilFree('left');
+      const { runId } = await env.client.workflow.getHandle(first).describe();
+      await env.client.workflow.start('targetLock', {
+        workflowId: `lock:${targetKey(await targetOf(env.cluster, 'left'))}`,
+        ...{ taskQueue: 'rollback-locks', workflowExecutionTimeout: '1h' },
+        memo: { owner: { workflowId: first, firstRunId: runId } },
+      });
+      await env.cluster.release('left', v2);
+      const began = Date.now();
+
+      expect((await env.run({ deployment: 'left' })).outcome).toBe('rolled-back');
+
+      // Of one that was terminated, its last activity might still have acted for 6 s.
+      expect(Date.now() - began).toBeLessThan(5000);
+    },
+  );
 
   test.concurrent('soon after its owner was terminated', async () => {
     await env.cluster.history('orphaned', 1, v1, v2);
@@ -99,7 +123,7 @@ describe('a target is free again', () => {
     const result = await env.run({ deployment: 'orphaned' });
 
     expect(result.outcome).toBe('rolled-back');
-    expect(await env.isFree('orphaned')).toBe(true);
+    await env.untilFree('orphaned');
   });
 
   test.concurrent(
@@ -150,7 +174,7 @@ describe('a run that is reset', () => {
     expect(second.message).toContain(id);
     await env.client.workflow.getHandle(id).cancel();
     expect((await env.result(id)).outcome).toBe('aborted');
-    expect(await env.isFree('reset-open')).toBe(true);
+    await env.untilFree('reset-open');
   });
 
   test.concurrent('after another run took its target changes nothing of that one’s', async () => {
@@ -172,6 +196,6 @@ describe('a run that is reset', () => {
     expect(await env.isFree('taken')).toBe(false);
     await env.client.workflow.getHandle(second).cancel();
     await env.result(second);
-    expect(await env.isFree('taken')).toBe(true);
+    await env.untilFree('taken');
   });
 });

@@ -23,7 +23,7 @@ describe('between plan and effect', () => {
     expect(result.outcome).toBe('rejected');
     expect(result.message).toContain('on-call rejected it: version 3 is the fix');
     expect(await env.cluster.image('overtaken')).toBe(v3);
-    expect(await env.isFree('overtaken')).toBe(true);
+    await env.untilFree('overtaken');
   });
 
   test.concurrent('a person pauses the Deployment, and it stays paused', async () => {

@@ -107,7 +107,7 @@ describe('a run whose check is red', () => {
     expect(result.message).toContain('on-call aborted at step "Check health"');
     expect(result.steps[0]?.state).toBe('undone');
     expect(await env.cluster.image('aborted')).toBe(v2);
-    expect(await env.isFree('aborted')).toBe(true);
+    await env.untilFree('aborted');
   });
 
   test('stays where it is when it is cancelled, since nobody has signed for the bad version', async () => {
@@ -117,7 +117,7 @@ describe('a run whose check is red', () => {
     expect(result.outcome).toBe('failed');
     expect(result.next[0]).toContain('the version that was left is not healthier');
     expect(await env.cluster.image('cancelled')).toBe(v1);
-    expect(await env.isFree('cancelled')).toBe(true);
+    await env.untilFree('cancelled');
   });
 
   test('holds while no worker runs, and after', async () => {

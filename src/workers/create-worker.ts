@@ -25,6 +25,7 @@ export interface WorkerParts {
   key: SigningKey;
   tell: Tell;
   clusters?: Clusters;
+  locks?: Locks;
 }
 
 /** Which queue the worker serves: the main one, or that of its region, where no workflow runs. */
@@ -50,9 +51,9 @@ export function createWorker({
   key,
   tell,
   clusters = new Clusters(settings.settings.kubernetes.context),
+  locks = new Locks(new Client({ connection, namespace })),
 }: WorkerParts): Promise<Worker> {
   const client = new Client({ connection, namespace });
-  const locks = new Locks(client);
   const authority = new Authority({
     ...{ source: register, key, client, namespace, clusters, settings, tell },
     regions: new Regions(

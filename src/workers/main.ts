@@ -1,8 +1,10 @@
 /** The worker's process: `npm run worker`. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
+import { Client } from '@temporalio/client';
 import { NativeConnection, Runtime } from '@temporalio/worker';
 import { Clusters } from '../activities/kubernetes/api.ts';
+import { Locks } from '../activities/lock/locks.ts';
 import { loadSettings, SettingsError, type LoadedSettings } from '../config/settings.ts';
 import { loadAuthority } from '../authority/load.ts';
 import { createWorker } from './create-worker.ts';
@@ -31,14 +33,16 @@ async function main(): Promise<void> {
   try {
     await registerSearchAttributes(connection, namespace);
     const clusters = new Clusters(settings.settings.kubernetes.context);
+    const locks = new Locks(new Client({ connection, namespace }));
     const worker = await createWorker({
-      ...{ connection, namespace, settings, workflowBundle, register, key, clusters },
+      ...{ connection, namespace, settings, workflowBundle, register, key, clusters, locks },
       tell: tellInLog,
     });
     const running = worker.run();
     log.info({ address, namespace, settings: settings.file }, 'worker is ready');
     void watchCluster(clusters, log, stop.signal);
     await running;
+    await locks.settled();
     log.info('worker has stopped');
   } finally {
     stop.abort();

@@ -10,6 +10,7 @@ import {
 } from '@temporalio/worker';
 import { execa } from 'execa';
 import { randomBytes } from 'node:crypto';
+import { eventually } from './eventually.ts';
 import { FakeOwner } from '../../sandbox/chaos/fake-owner.ts';
 import { replay } from '../../sandbox/chaos/replay.ts';
 import { findServers } from '../../sandbox/setup/servers.mjs';
@@ -130,6 +131,11 @@ export class RollbackEnvironment extends Runs {
     return status.name !== 'RUNNING';
   }
 
+  /** A run that has ended frees its targets a moment later. */
+  async untilFree(name: string): Promise<void> {
+    await eventually(`${name} is free`, () => this.isFree(name));
+  }
+
   /**
    * Starts a run, and does `meanwhile` when it has made its plan and before it changes anything:
    * what it changes is held until then. Answers the run's id.
@@ -175,7 +181,7 @@ async function within<T>(what: string, work: Promise<T>): Promise<T> {
 }
 
 /** @param object `service/web`; a name alone is a Deployment's */
-async function targetOf(cluster: TestCluster, object: string): Promise<Target> {
+export async function targetOf(cluster: TestCluster, object: string): Promise<Target> {
   const [name = '', kind = 'deployment'] = object.split('/').reverse();
   return {
     kind: kind as TargetKind,

@@ -8,6 +8,11 @@ export interface LockRequest {
   run: RunIdentity;
 }
 
+export interface ReleaseRequest extends LockRequest {
+  /** That the run has decided its outcome, and does nothing any more. */
+  ends?: boolean;
+}
+
 export function lockActivities(locks: Locks) {
   return {
     /**
@@ -18,9 +23,10 @@ export function lockActivities(locks: Locks) {
       await locks.takeAll(targets, run);
     },
 
-    /** Frees the locks of a plan's targets that this run holds. */
-    async releaseTargets({ targets, run }: LockRequest): Promise<void> {
-      await Promise.all(lockable(targets).map((target) => locks.release(target, run)));
+    /** Frees the locks of a plan's targets that this run holds; of one that ends, a moment later. */
+    async releaseTargets({ targets, run, ends }: ReleaseRequest): Promise<void> {
+      if (ends) locks.releaseAtEnd(lockable(targets), run);
+      else await Promise.all(lockable(targets).map((target) => locks.release(target, run)));
     },
 
     /** Waits until no other run holds any of the targets, at most `waitMs`. */

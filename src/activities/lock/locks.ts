@@ -31,6 +31,11 @@ interface Held {
   lockRunId: string;
 }
 
+/** A run that is over. */
+interface Ended {
+  lastActivityEndsBy: Date;
+}
+
 /** A lock that was just started. */
 interface Started {
   target: Target;
@@ -45,6 +50,7 @@ export class Locks {
   private readonly client: Client;
   /** The last lock that was started here for each target: freed without being looked at first. */
   private readonly started = new Map<string, Held>();
+  private readonly freeing = new Set<Promise<unknown>>();
 
   constructor(client: Client) {
     this.client = client;
@@ -77,14 +83,14 @@ export class Locks {
 
   /**
    * Makes `owner` hold the lock of `target`. Passes where it already does; takes over from a run
-   * that has ended once its last activity must have stopped.
+   * that has ended: at once where it did so by itself, else once its last activity must have stopped.
    * @throws TargetBusy naming the run that holds it.
    * @throws TargetSettling, to be tried again, until the last activity must have stopped.
    * @throws NotMandated where the run has ended, for targets that several runs hold at a time.
    */
   async hold(target: Target, owner: RunIdentity): Promise<void> {
     if (isOwner(target)) {
-      if ((await this.closedAt(owner)) === undefined) return;
+      if ((await this.ended(owner)) === undefined) return;
       throw hasEnded(owner);
     }
     for (;;) {
@@ -94,7 +100,7 @@ export class Locks {
         continue;
       }
       if (isSame(held.owner, owner)) return;
-      const closed = await this.closedAt(held.owner);
+      const closed = await this.ended(held.owner);
       if (closed === undefined) {
         throw ApplicationFailure.nonRetryable(
           `${targetName(target)} is held by run ${shellWord(held.owner.workflowId)}: follow it with rollback watch ${shellWord(held.owner.workflowId)}, or start again with --wait 10m.`,
@@ -102,7 +108,7 @@ export class Locks {
           held.owner,
         );
       }
-      const rest = closed.getTime() + lastActivityMayLiveMs - Date.now();
+      const rest = closed.lastActivityEndsBy.getTime() - Date.now();
       if (rest > 0) {
         throw ApplicationFailure.create({
           type: failureTypes.targetSettling,
@@ -120,6 +126,21 @@ export class Locks {
     if (known && isSame(known.owner, owner) && (await this.end(target, known, 'released'))) return;
     const held = await this.find(target);
     if (held && isSame(held.owner, owner)) await this.end(target, held, 'released');
+  }
+
+  /**
+   * Frees the locks of a run that ends now, which does not wait for it: it would be a third of what
+   * surrounds the steps, and whoever comes first takes them over.
+   */
+  releaseAtEnd(targets: readonly Target[], owner: RunIdentity): void {
+    const freed = Promise.allSettled(targets.map((target) => this.release(target, owner)));
+    this.freeing.add(freed);
+    void freed.then(() => this.freeing.delete(freed));
+  }
+
+  /** Resolves when the locks are free that were to be. */
+  async settled(): Promise<void> {
+    await Promise.all(this.freeing);
   }
 
   /**
@@ -179,7 +200,7 @@ export class Locks {
     started: readonly (Started | undefined)[],
   ): Promise<void> {
     const locks = started.filter((lock) => lock !== undefined);
-    if (locks.length === 0 || (await this.closedAt(owner)) === undefined) return;
+    if (locks.length === 0 || (await this.ended(owner)) === undefined) return;
     await Promise.all(
       locks.map(({ target, lockRunId }) =>
         this.end(target, { owner, lockRunId }, 'its run has ended'),
@@ -202,17 +223,20 @@ export class Locks {
     }
   }
 
-  /** When the run ended; undefined while it is open. A run that Temporal has forgotten ended long ago. */
-  private async closedAt({ workflowId, firstRunId }: RunIdentity): Promise<Date | undefined> {
+  /** Undefined while the run is open. A run that Temporal has forgotten ended long ago. */
+  private async ended({ workflowId, firstRunId }: RunIdentity): Promise<Ended | undefined> {
+    const longAgo = { lastActivityEndsBy: new Date(0) };
     try {
       const run = await this.client.workflow.getHandle(workflowId).describe();
-      const open = run.status.name === 'RUNNING';
       const isThatRun = (run.raw.workflowExecutionInfo?.firstRunId || run.runId) === firstRunId;
-      if (open && isThatRun) return undefined;
+      if (run.status.name === 'RUNNING' && isThatRun) return undefined;
+      // Whoever ends by himself has waited for his activities.
+      if (isThatRun && ['COMPLETED', 'FAILED'].includes(run.status.name)) return longAgo;
       // A later run with the same id can only have started after the one that holds the lock ended.
-      return isThatRun ? (run.closeTime ?? new Date(0)) : run.startTime;
+      const at = isThatRun ? (run.closeTime ?? new Date(0)) : run.startTime;
+      return { lastActivityEndsBy: new Date(at.getTime() + lastActivityMayLiveMs) };
     } catch (error) {
-      if (error instanceof WorkflowNotFoundError) return new Date(0);
+      if (error instanceof WorkflowNotFoundError) return longAgo;
       throw error;
     }
   }

@@ -125,7 +125,7 @@ async function prepare<P extends Procedure>(
   } catch (error) {
     if (!isOutcome(error)) throw error;
     // Some of several locks may have been taken.
-    if (plan) await freeLocks(plan, identity);
+    if (plan) await freeLocks(plan, identity, true);
     board.status.heldBy = holderOf(error);
     return board.end(outcomeBeforeAnyChange(error), messageOf(error), ['Nothing was changed.']);
   } finally {
@@ -178,7 +178,7 @@ async function carryOut<P extends Procedure>(
       result = await goBack(definition, run, error, board);
     }
   }
-  await freeLocks(plan, identity);
+  await freeLocks(plan, identity, 'outcome' in result);
   return result;
 }
 
@@ -229,14 +229,17 @@ function isReset({ execution }: Planned<unknown>, { firstRunId }: RunIdentity): 
 function freeLocksOfEarlier(plan: Plan, run: RunIdentity): Promise<void> {
   return CancellationScope.nonCancellable(async () => {
     await sleep(lastActivityMayLiveMs, { summary: 'what was begun before the reset has ended' });
-    await freeLocks(plan, run);
+    await freeLocks(plan, run, false);
   });
 }
 
-/** Frees the locks of the plan's targets that this run holds, also where it was cancelled. */
-async function freeLocks({ targets }: Plan, run: RunIdentity): Promise<void> {
+/**
+ * Frees the locks of the plan's targets that this run holds, also where it was cancelled.
+ * @param ends whether it does nothing any more
+ */
+async function freeLocks({ targets }: Plan, run: RunIdentity, ends: boolean): Promise<void> {
   try {
-    await CancellationScope.nonCancellable(() => lock.releaseTargets({ targets, run }));
+    await CancellationScope.nonCancellable(() => lock.releaseTargets({ targets, run, ends }));
   } catch (error) {
     // The result counts for more than a lock, which is taken over once its run has ended.
     if (!isOutcome(error)) throw error;
