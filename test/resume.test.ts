@@ -1,17 +1,33 @@
-import { beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { CommandLine } from './support/command-line.ts';
+import { TestDatabases } from './support/databases.ts';
 import { eventually } from './support/eventually.ts';
+import { exampleSettings, setFlag, stored, systemAt } from './support/features.ts';
 import { keyFileOf } from './support/people.ts';
 import { useRollbackEnvironment } from './support/rollback-environment.ts';
 import type { HistoryEvent } from './support/runs.ts';
 
 const [v1, v2, v3] = ['wakala/api:1.0.0', 'wakala/api:2.0.0', 'wakala/api:3.0.0'];
 const never = 'wakala/api:1.0.0-broken';
+const databases = new TestDatabases();
+const shop = databases.nameOf('shop');
 const env = useRollbackEnvironment({
   authority: {
-    rules: [{ name: 'both', when: { targets: ['*/both-*'] }, need: { 'team-lead': 1, cto: 1 } }],
+    rules: [
+      { name: 'both', when: { targets: ['*/both-*'] }, need: { 'team-lead': 1, cto: 1 } },
+      { name: 'databases', when: { kinds: ['database/*'] }, need: { 'team-lead': 1 } },
+    ],
+  },
+  caches: exampleSettings().caches,
+  features: { flags: systemAt(process.env.WAKALA_URL ?? '') },
+  databases: {
+    shop: {
+      ...{ url: databases.url(shop), backups: { folder: databases.folder } },
+      verify: [{ query: 'select count(*) from orders', atLeast: 11 }],
+    },
   },
 });
+afterAll(() => databases.close());
 let cli: CommandLine;
 beforeAll(() => {
   cli = new CommandLine({
@@ -147,6 +163,50 @@ describe('what was approved of a run that had not begun', () => {
     expect((await env.send(id, { decision: 'approve', token: old })).counted).toBe(false);
     expect(await env.cluster.image('both-who')).toBe(v2);
   });
+});
+
+test('a database that was being restored goes on with its copy and its approval', async () => {
+  await databases.create(shop);
+  await databases.dump(shop, new Date(Date.now() - 60_000));
+  const input = { to: new Date().toISOString() };
+  const id = await env.startAs('on-call', input, 'resumed-database', 'database');
+  await env.untilWaiting(id);
+  await env.decide(id, 'approve', 'team-lead');
+  // The copy has one row too few.
+  expect((await env.untilPaused(id)).pausedAt[0]?.step).toBe('Verify the copy');
+  await env.client.workflow.getHandle(id).terminate('by mistake');
+  await databases.sql(
+    (await databases.names()).find((name) => name !== shop) ?? '',
+    `insert into orders values (11, 'by hand')`,
+  );
+
+  const resumed = cli.run('resume', id);
+  await eventually('the run goes on', async () => {
+    const { status } = await env.client.workflow.getHandle(id).describe();
+    return status.name === 'RUNNING';
+  });
+  // A decision counts from the second after the reset on.
+  await eventually('a decision counts', async () => {
+    const { counted } = await env.decideStep(await env.untilPaused(id), 'retry');
+    return counted;
+  });
+
+  expect((await resumed).exitCode).toBe(0);
+  expect(await databases.orders(shop)).toBe(11);
+});
+
+test('a feature that was being reduced goes on with the share that stands there', async () => {
+  await setFlag('resumed', { enabled: true, rollout_percentage: 100 });
+  const input = { feature: 'resumed', watch: '1h', percentages: [50, 0] };
+  const id = await env.startAs('on-call', input, 'resumed-feature', 'reduce-feature');
+  await eventually('a share is watched', async () => (await env.status(id)).pausedAt.length > 0);
+  await env.client.workflow.getHandle(id).terminate('by mistake');
+
+  const { exitCode, stderr } = await cli.run('resume', id);
+
+  expect(stderr).toContain('was ended from outside after it had begun, so a new one');
+  expect(exitCode).toBe(0);
+  expect(await stored('resumed')).toMatchObject({ rollout_percentage: 0 });
 });
 
 test('a run that has gone back is not taken up: a new one begins', async () => {
