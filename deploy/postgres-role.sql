@@ -14,6 +14,8 @@ where not exists (select from pg_roles where rolname = :'worker') \gexec
 alter role :"worker" createdb;
 -- To see the sessions of others, and to end them.
 grant pg_read_all_stats, pg_signal_backend to :"worker";
+-- To see where the server has its files, so that a disk that fills up ends a restore and not the server.
+grant pg_read_all_settings to :"worker";
 -- To act on the databases of this owner: rename them, restore their tables, migrate their schema.
 grant :"owner" to :"worker";
 
@@ -21,6 +23,9 @@ grant :"owner" to :"worker";
 grant execute on function pg_switch_wal() to :"worker";
 
 -- Only where roles have settings of their own in a database (ALTER ROLE ... IN DATABASE ... SET), or the
--- database has some that are a superuser's, so that they go over with a swap; a plan names them:
---   grant reporting to rollback_worker with admin option;
+-- database has some that are a superuser's, so that they go over with a swap; a plan names them. The first
+-- is much to give, and taking those settings away (RESET ALL) does as well:
+--   alter role rollback_worker createrole;
+--   grant reporting to rollback_worker with admin option; -- from PostgreSQL 16 on, beside it
 --   grant set on parameter log_min_duration_statement to rollback_worker;
+-- Settings of a superuser in a database only a superuser can carry over.

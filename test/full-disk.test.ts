@@ -2,14 +2,12 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { execa } from 'execa';
 import { mkdtempSync, rmSync, statfsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import pg from 'pg';
-import { Database } from '../src/activities/postgres/database.ts';
-import { readArchive } from '../src/activities/postgres/restore/archive.ts';
 import { restoreCopy } from '../src/activities/postgres/restore/restore-copy.ts';
-import type { RestoreMandate } from '../src/activities/postgres/restore/restore-change.ts';
 import { loadSettings } from '../src/config/settings.ts';
 import { OwnPostgres } from './support/own-postgres.ts';
+import { restoreMandate } from './support/restore-mandate.ts';
 import { writeSettings } from './support/settings.ts';
 
 /** A disk of its own for the server: only root may make one, and not in every container. */
@@ -33,12 +31,16 @@ async function sql<Row extends pg.QueryResultRow>(database: string, text: string
 beforeAll(async () => {
   if (mounted.exitCode !== 0) return;
   await server.start(disk, { max_wal_size: '32MB' });
-  await sql('postgres', 'create database shop');
+  await sql('postgres', 'create role keeper');
+  await sql('postgres', 'create database shop owner keeper');
+  const file = resolve(import.meta.dirname, '../deploy/postgres-role.sql');
+  const psql = ['-X', '-v', 'ON_ERROR_STOP=1', '-d', server.url('postgres')];
+  await execa('psql', [...psql, '-v', 'worker=worker', '-v', 'owner=keeper', '-f', file]);
   await sql(
     'shop',
-    `create table orders as select g as id, repeat(md5(g::text), 20) as body from generate_series(1, 60000) g`,
+    `set role keeper; create table orders as select g as id, repeat(md5(g::text), 20) as body from generate_series(1, 60000) g`,
   );
-  await sql('shop', 'create index on orders (body)');
+  await sql('shop', 'set role keeper; create index on orders (body)');
 });
 afterAll(async () => {
   await server.stop();
@@ -52,26 +54,11 @@ withDisk(
     const dump = ['--format=custom', `--dbname=${server.url('shop')}`];
     const dumps = mkdtempSync(join(tmpdir(), 'rollback-backups-'));
     await execa('pg_dump', [...dump, `--file=${join(dumps, 'shop.dump')}`]);
-    const settings = {
-      databases: { shop: { url: server.url('shop'), backups: { folder: dumps, jobs: 2 } } },
-    };
+    // The role of the docs, which must see the disk as well.
+    const url = server.url('shop').replace('postgres@', 'worker@');
+    const settings = { databases: { shop: { url, backups: { folder: dumps, jobs: 2 } } } };
     const loaded = loadSettings(writeSettings(settings));
-    const database = new Database(loaded.settings, 'shop');
-    const { backup, bytes, modifiedAt, contents } = await readArchive(
-      dumps,
-      'shop.dump',
-      undefined,
-    );
-    const mandate: RestoreMandate = {
-      ...{ undo: false, run: { workflowId: 'run', firstRunId: 'run' } },
-      plan: { targets: [], changeHashes: [], digest: '' },
-      authority: { seal: '', approvals: [] },
-      change: {
-        ...{ id: 'restore', kind: 'database/restore', before: { copy: null } },
-        target: await database.session((client) => database.target(client)),
-        after: { copy: 'shop_restore', backup, bytes, modifiedAt, contents, recoverTo: null },
-      },
-    };
+    const mandate = await restoreMandate(loaded.settings, 'shop', 'shop.dump', 'shop_restore');
     const progress = { report: () => undefined, cancelled: new AbortController().signal };
     const restore = () => restoreCopy(loaded, mandate, progress);
     const names = async () =>

@@ -1,7 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { appendFileSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdtempSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { toFailure } from '../src/activities/failures.ts';
 import { identifier } from '../src/activities/postgres/database.ts';
+import { runProgram } from '../src/activities/postgres/run-program.ts';
 import type { RunResult } from '../src/contract/run.ts';
 import { CommandLine } from './support/command-line.ts';
 import { TestDatabases } from './support/databases.ts';
@@ -11,6 +14,7 @@ const databases = new TestDatabases();
 const shop = databases.nameOf('shop');
 const other = databases.nameOf('other');
 const backups = { folder: databases.folder, jobs: 2 };
+const programs = mkdtempSync(join(tmpdir(), 'rollback-programs-'));
 const mark = shop.split(' ')[0];
 
 const env = useRollbackEnvironment(
@@ -21,6 +25,8 @@ const env = useRollbackEnvironment(
       least: { url: databases.url(shop, `${mark}_least`), backups },
       away: { url: 'postgres://somebody:hunter2@127.0.0.1:1/shop', backups },
       gone: { url: databases.url(databases.nameOf('gone')), backups },
+      other: { url: databases.url(other, `${mark}_least`), backups },
+      newer: { url: databases.url(shop), backups: { ...backups, programs } },
       nowhere: { url: databases.url(shop), backups: { folder: '/nowhere' } },
     },
   },
@@ -33,7 +39,8 @@ beforeAll(async () => {
   await databases.sql(
     'postgres',
     `grant pg_signal_backend, pg_read_all_stats to ${mark}_least;
-     alter database ${identifier(shop)} owner to ${mark}_least`,
+     alter database ${identifier(shop)} owner to ${mark}_least;
+     alter database ${identifier(other)} owner to ${mark}_least`,
   );
   await databases.dump(shop, at);
 });
@@ -98,6 +105,36 @@ describe('what is in the way of a swap is told before anything is done', () => {
     await databases.sql('postgres', `alter database ${name} reset log_min_duration_statement`);
   });
 
+  test('settings of a role, which only who may alter that role carries over', async () => {
+    const [reader, root] = [
+      await databases.role('reader', ''),
+      await databases.role('root', 'superuser'),
+    ];
+    const name = identifier(shop);
+    await databases.sql(
+      'postgres',
+      `grant ${reader} to ${mark}_least with admin option;
+       alter role ${reader} in database ${name} set work_mem to '8MB';
+       alter role ${root} in database ${name} set work_mem to '8MB'`,
+    );
+    const { message } = await plan('least');
+    expect(message).toContain(`ALTER ROLE ${mark}_least CREATEROLE`);
+    expect(message).toContain(`since ${root} is a superuser`);
+    // What the plan says is true of the server.
+    const worker = await databases.connect('postgres', `${mark}_least`);
+    const carry = (role: string) =>
+      worker.query(`alter role ${role} in database ${name} set work_mem to '8MB'`);
+    await expect(carry(reader)).rejects.toThrow('permission denied');
+    await databases.sql('postgres', `alter role ${mark}_least createrole`);
+    await carry(reader);
+    await expect(carry(root)).rejects.toThrow('must be superuser');
+    await worker.end();
+    await databases.sql(
+      'postgres',
+      `alter role ${root} in database ${name} reset all; alter role ${reader} in database ${name} reset all`,
+    );
+  });
+
   test('a superuser who has a session there, where the worker is none', async () => {
     const superuser = await databases.connect(shop);
     const { message } = await plan('least');
@@ -130,6 +167,52 @@ describe('a backup that cannot be used leaves the live database as it is', () =>
     writeFileSync(archive(name), Buffer.from('PGDMP\x63\x00\x00', 'latin1'));
     const { message } = await plan('shop', { backup: name });
     expect(message).toMatch(/no archive that can be restored: unsupported version \(99\.0/);
+  });
+
+  test('one whose owner the worker cannot act for, or whose reader was dropped since', async () => {
+    const [seller, reader] = ['seller', 'an odd reader'].map((name) => databases.roleName(name));
+    await databases.sql(
+      other,
+      `create role ${seller}; create role "${reader}"; alter table orders owner to ${seller};
+       grant select on orders to "${reader}"`,
+    );
+    const dumped = await databases.dump(other, new Date('2025-02-07T00:00:00Z'));
+    await databases.sql(other, `drop owned by "${reader}"; drop role "${reader}"`);
+    const { message } = await plan('other', { backup: dumped });
+    expect(message).toContain(`the server has no role ${reader}, and`);
+    expect(message).toContain(
+      `CREATE ROLE "${reader}"; GRANT "${seller}" TO "${databases.roleName('least')}"`,
+    );
+    await databases.sql(other, `reassign owned by ${seller} to postgres; drop role ${seller}`);
+  });
+
+  test('one that the pg_restore of this worker would fail with', async () => {
+    // Stands in for a newer version: only what it says of itself is asked.
+    writeFileSync(
+      join(programs, 'pg_restore'),
+      `#!/bin/sh\n[ "$1" = --version ] && echo 'pg_restore (PostgreSQL) 17.2' && exit\nexec pg_restore "$@"\n`,
+      { mode: 0o755 },
+    );
+    const { message } = await plan('newer');
+    expect(message).toContain('sets transaction_timeout, which the server');
+  });
+
+  test('one with a value that the table does not take, which is not told', async () => {
+    const failing = join(programs, 'failing');
+    writeFileSync(
+      failing,
+      `#!/bin/sh\ncat >&2 <<'E'\npg_restore: error: COPY failed for table "orders": ERROR:  invalid input syntax for type integer: "alice@example.com"\nE\nexit 1\n`,
+      { mode: 0o755 },
+    );
+    const cancelled = new AbortController().signal;
+    expect(await runProgram(failing, [], { cancelled })).toBe(
+      'COPY failed for table "orders": ERROR:  invalid input syntax for type integer: …',
+    );
+    const asked = databases.sql(other, `select 'alice@example.com'::int`);
+    const failure = toFailure(await asked.catch((error: unknown) => error));
+    expect(failure.message).toBe(
+      'PostgreSQL answers 22P02: invalid input syntax for type integer: ….',
+    );
   });
 
   test('one that is no archive at all', async () => {

@@ -16,7 +16,7 @@ const names = {
   unicode: databases.nameOf('Läden 店 🛒'),
   folder: databases.nameOf('folder'),
   owned: databases.nameOf('owned'),
-  apart: databases.nameOf('apart'),
+  apart: databases.nameOf(`it's "apart"; $(exit 7)`),
   undone: databases.nameOf('undone'),
   wrong: databases.nameOf('wrong'),
   served: databases.nameOf('served'),
@@ -179,7 +179,12 @@ describe('going back to a backup', () => {
     expect(await databases.orders(names.apart)).toBe(0);
     const copy = await copyOf('apart', 'restore');
     expect(await databases.orders(copy ?? '')).toBe(10);
-    expect(result.next.join('\n')).toContain(`pg_dump --data-only -t TABLE ${copy}`);
+    const [next = ''] = result.next;
+    expect(next).toContain(`DROP DATABASE ${identifier(copy ?? '')}`);
+    const line = /pg_dump .*(?=; then)/.exec(next)?.[0].replace('TABLE', 'orders') ?? '';
+    const user = { PGUSER: 'postgres' };
+    await execa('bash', ['-o', 'pipefail', '-c', line], { env: user });
+    expect(await databases.orders(names.apart)).toBe(10);
   });
 
   test('is taken back by a later run that is approved as well', async () => {
@@ -188,12 +193,16 @@ describe('going back to a backup', () => {
     const id = await start('undone');
     expect((await env.result(id)).outcome).toBe('rolled-back');
     expect(await databases.orders(names.undone)).toBe(10);
+    await databases.sql(names.undone, `insert into orders values (98, 'since')`);
 
     const back = await run('undone', { undo: id });
 
     expect(back.outcome).toBe('rolled-back');
     expect(await databases.orders(names.undone)).toBe(11);
     expect(back.plan?.warnings.join('\n')).toContain('only in the database that is put aside');
+    expect(back.plan?.differences.join('\n')).toContain(
+      'lost: public.orders: 1 rows of created_at',
+    );
     const again = await env.result(await env.startAs('on-call', { database: 'undone', undo: id }));
     expect(again.outcome).toBe('refused');
   });

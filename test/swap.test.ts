@@ -1,8 +1,15 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { execa } from 'execa';
+import { once } from 'node:events';
 import pg from 'pg';
 import { PgBouncer } from '../sandbox/pgbouncer.ts';
+import { identifier } from '../src/activities/postgres/database.ts';
+import { readDatabases } from '../src/activities/postgres/notes.ts';
 import type { SwapMandate } from '../src/activities/postgres/restore/restore-change.ts';
+import { tryToRename } from '../src/activities/postgres/swap/rename-databases.ts';
 import { swapDatabases } from '../src/activities/postgres/swap/swap-databases.ts';
+import { checkDatabases } from '../src/client/check-databases.ts';
+import type { Finding } from '../src/client/findings.ts';
 import { loadSettings } from '../src/config/settings.ts';
 import { TestDatabases } from './support/databases.ts';
 import { eventually } from './support/eventually.ts';
@@ -19,6 +26,16 @@ const env = useRollbackEnvironment(
   {
     databases: {
       shop: { url: databases.url(shop), backups },
+      strange: {
+        url: databases.url(shop),
+        backups,
+        pooler: { url: pooler.addressOf('pgbouncer').replace('postgres@', 'nobody@') },
+      },
+      misnamed: {
+        url: databases.url(shop),
+        backups,
+        pooler: { url: pooler.addressOf('pgbouncer'), database: 'nobodys' },
+      },
       pooled: {
         url: databases.url(pooled),
         backups,
@@ -163,6 +180,11 @@ describe('while clients write all the time', () => {
       await admin.connect();
       await admin.query(`PAUSE ${pooled}`);
       await admin.end();
+      const findings: Finding[] = [];
+      await checkDatabases(findings, loadSettings(env.settingsFile));
+      expect(findings.find(({ text }) => text.includes('holds all clients'))?.text).toContain(
+        `-c 'resume "${pooled}"'`,
+      );
 
       // The attempt that comes after the killed one.
       const change = plan?.changes.find(({ id }) => id === 'swap');
@@ -197,6 +219,127 @@ describe('while clients write all the time', () => {
       expect((await after.query('select 1')).rowCount).toBe(1);
       await after.end();
       await stays.end().catch(() => undefined);
+    },
+  );
+});
+
+describe('what cannot be ended', () => {
+  const live = databases.nameOf('live');
+  const copy = databases.nameOf('copy');
+  const between = databases.nameOf('between');
+  let worker: string;
+  beforeAll(async () => {
+    worker = await databases.role(
+      'worker',
+      'createdb in role pg_signal_backend, pg_read_all_stats',
+    );
+    await Promise.all([live, copy].map((name) => databases.create(name, 1)));
+    const owned = [live, copy].map(
+      (name) => `alter database ${identifier(name)} owner to ${worker}`,
+    );
+    await databases.sql('postgres', owned.join(';'));
+  });
+
+  /** Swaps as a role, and answers why that is not possible and how long the longest login took meanwhile. */
+  async function refusalAs(role: string): Promise<{ why: string; longestMs: number }> {
+    const [client, other] = await Promise.all([
+      databases.connect('postgres', role),
+      databases.connect('postgres', role),
+    ]);
+    const [incoming, found] = (await readDatabases(client))
+      .filter(({ name }) => name === live || name === copy)
+      .toSorted((one, two) => (one.name < two.name ? -1 : 1));
+    if (!incoming || !found) throw new Error('There are no databases to swap.');
+    const swap = {
+      ...{ live: found, incoming, aside: databases.nameOf('aside'), between },
+      incomingNote: undefined,
+      outgoingNote: { workflowId: 'w', firstRunId: 'r', state: 'old', of: live, at: '' } as const,
+    };
+    const ended = tryToRename(client, other, swap).then(
+      () => 'swapped',
+      (error: Error) => error.message,
+    );
+    const end = { isThere: false };
+    void ended.then(() => (end.isThere = true));
+    let longestMs = 0;
+    while (!end.isThere) {
+      const begun = performance.now();
+      await (await databases.connect(live)).end();
+      longestMs = Math.max(longestMs, performance.now() - begun);
+    }
+    await Promise.all([client.end(), other.end()]);
+    return { why: await ended, longestMs };
+  }
+
+  test('a superuser who is in the copy ends no session of the live database', async () => {
+    const [superuser, client] = [await databases.connect(copy), await databases.connect(live)];
+
+    const { why, longestMs } = await refusalAs(worker);
+
+    expect(why).toContain(`Sessions of superuser postgres are open on ${copy}`);
+    expect(longestMs).toBeLessThan(500);
+    expect((await client.query('select 1')).rowCount).toBe(1);
+    await Promise.all([superuser.end(), client.end()]);
+    expect(await databases.names()).toEqual(expect.arrayContaining([live, copy]));
+  });
+
+  test('a transaction that was prepared after the plan keeps nobody waiting for three tries', async () => {
+    await databases.sql(
+      live,
+      `begin; insert into orders values (50, 'x'); prepare transaction 'late'`,
+    );
+
+    const { why, longestMs } = await refusalAs('postgres');
+
+    expect(why).toContain('Transaction late of postgres is prepared');
+    expect(longestMs).toBeLessThan(1500);
+    await databases.sql(live, `rollback prepared 'late'`);
+    expect(await databases.names()).toEqual(expect.arrayContaining([live, copy]));
+  });
+});
+
+describe('PgBouncer', () => {
+  withPooler('is let go on when the worker is killed while it is paused', async () => {
+    const from = (path: string) => JSON.stringify(new URL(`../src/${path}`, import.meta.url).href);
+    const script = `
+      const { loadSettings } = await import(${from('config/settings.ts')});
+      const { Database } = await import(${from('activities/postgres/database.ts')});
+      const { whilePaused } = await import(${from('activities/postgres/swap/pooler.ts')});
+      const { settings } = loadSettings(${JSON.stringify(env.settingsFile)});
+      await whilePaused(new Database(settings, 'pooled'), () => {
+        console.log('paused');
+        return new Promise((resolve) => setTimeout(resolve, 60_000));
+      });`;
+    const client = new pg.Client({ connectionString: pooler.addressOf(pooled) });
+    await client.connect();
+    await client.query('select 1');
+    const worker = execa(process.execPath, ['--input-type=module', '-e', script], {
+      reject: false,
+    });
+    await once(worker.stdout, 'data');
+    const held = client.query('select 2');
+    const admin = new pg.Client({ connectionString: pooler.addressOf('pgbouncer') });
+    await admin.connect();
+    await eventually('the client waits', async () => {
+      const { rows } = await admin.query<{ database: string; cl_waiting: string }>('show pools');
+      return rows.some((one) => one.database === pooled && Number(one.cl_waiting) === 1);
+    });
+
+    worker.kill('SIGKILL');
+
+    expect((await held).rowCount).toBe(1);
+    await Promise.all([client.end(), admin.end()]);
+  });
+
+  withPooler(
+    'that the worker may not pause, or has no such database, is told in the plan',
+    async () => {
+      const plan = async (database: string) =>
+        env.result(await env.startAs('on-call', { database, to: '2025-01-11', dryRun: true }));
+      expect((await plan('strange')).message).toContain('name one of its admin_users');
+      expect((await plan('misnamed')).plan?.warnings.join(' ')).toContain(
+        'has no nobodys at this time',
+      );
     },
   );
 });

@@ -30,7 +30,7 @@ export const database = z.strictObject({
   /** PgBouncer in front of it, which is paused while the databases are swapped. */
   pooler: z
     .strictObject({
-      /** Address of its admin console: `postgres://pgbouncer@host:6432/pgbouncer`. */
+      /** Address of its console, with an account of its admin_users: `postgres://pgbouncer@host:6432/pgbouncer`. */
       url: postgresUrl,
       /** What PgBouncer calls the database; default: as the server does. */
       database: z.string().min(1).optional(),

@@ -1,6 +1,7 @@
 import type { RestoreChange, SwapChange } from '../activities/postgres/restore/restore-change.ts';
 import type { ClearingChange } from '../activities/redis/cache-change.ts';
 import type { ReplicasChange } from '../activities/kubernetes/deployment/replicas.ts';
+import { identifier, shellWord } from '../contract/printable.ts';
 import { kubernetes, postgres, redis } from './run/proxies.ts';
 import type { ChangeMandate, Run } from './run/run.ts';
 import { runbook } from './run/runbook.ts';
@@ -50,10 +51,10 @@ export const restoreDatabase = runbook('database', {
   next: ({ changes, targets: [target] }, id) =>
     changes.some(({ kind }) => kind === 'database/swap')
       ? [`If it was wrong, swap back: rollback database ${target?.namespace} --undo ${id}`]
-      : changes.map(
-          ({ after: { copy } }) =>
-            `Copy rows out of it: pg_dump --data-only -t TABLE ${copy} | psql ${target?.name}; then DROP DATABASE ${copy}`,
-        ),
+      : changes.map(({ after: { copy } }) => {
+          const address = (name: string) => shellWord(addressOf(target?.context ?? '', name));
+          return `Copy rows out of it: pg_dump --data-only -t TABLE -d ${address(String(copy))} | psql -X -1 -v ON_ERROR_STOP=1 -d ${address(target?.name ?? '')}; then in psql: DROP DATABASE ${identifier(String(copy))}`;
+        }),
 
   byHand: ({ targets }) =>
     targets.flatMap(({ kind, context, namespace, name }) =>
@@ -66,6 +67,13 @@ export const restoreDatabase = runbook('database', {
           : [],
     ),
 });
+
+/** Of a database on a server, for PostgreSQL's programs: of any name, and with no account in it. */
+function addressOf(server: string, database: string): string {
+  const at = server.lastIndexOf(':');
+  const [host, port] = [server.slice(0, at), server.slice(at + 1)];
+  return `postgres://${encodeURIComponent(host)}:${port}/${encodeURIComponent(database)}`;
+}
 
 async function stopService(run: Run, stop: ChangeMandate<ReplicasChange>): Promise<void> {
   await run.step(`Stop ${stop.change.target.name}`, {

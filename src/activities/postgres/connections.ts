@@ -1,10 +1,11 @@
 import pg from 'pg';
+import { connectionOf } from './address.ts';
 import { applicationName } from './database.ts';
 
 /** How many more connections ordinary users may open on the server of `url`, within two seconds. */
 export async function freeConnections(url: string): Promise<number> {
   const client = new pg.Client({
-    connectionString: url,
+    ...connectionOf(url),
     connectionTimeoutMillis: 2000,
     query_timeout: 2000,
     application_name: applicationName,

@@ -1,12 +1,14 @@
 /** A database of the settings: how it is reached, and what a plan calls it. */
 import { ApplicationFailure } from '@temporalio/common';
 import pg from 'pg';
-import { parseIntoClientConfig } from 'pg-connection-string';
 import type { DatabaseSettings } from '../../config/databases.ts';
 import type { Settings } from '../../config/schema.ts';
 import type { Target } from '../../contract/plan.ts';
 import { refused, stale } from '../failures.ts';
+import { connectionOf, programAddress } from './address.ts';
 import { DatabaseUnreachable, isAway } from './errors.ts';
+
+export { identifier } from '../../contract/printable.ts';
 
 /** What our own sessions call themselves, so that no run takes them for anybody else's. */
 export const applicationName = 'rollback-workflows';
@@ -50,7 +52,7 @@ export class Database {
     }
     this.key = key;
     this.settings = settings;
-    this.config = parseIntoClientConfig(settings.url);
+    this.config = connectionOf(settings.url);
     const { host, port } = new pg.Client(this.config);
     // Its own parser leaves some characters of the name encoded.
     const [, name = ''] = new URL(settings.url).pathname.split('/');
@@ -109,17 +111,14 @@ export class Database {
    * everybody on the machine sees, and the password for their environment.
    */
   forPrograms(database: string): { address: string; env: Record<string, string> } {
-    const address = new URL(this.settings.url);
-    const password = address.password || (address.searchParams.get('password') ?? '');
-    address.password = '';
-    address.searchParams.delete('password');
-    address.pathname = `/${encodeURIComponent(database)}`;
+    const { url, env } = programAddress(this.settings.url);
+    url.pathname = `/${encodeURIComponent(database)}`;
     return {
-      address: address.href,
+      address: url.href,
       env: {
         PGAPPNAME: applicationName,
         PGCONNECT_TIMEOUT: String(connectWithinMs / 1000),
-        ...(password === '' ? {} : { PGPASSWORD: decodeURIComponent(password) }),
+        ...env,
       },
     };
   }
@@ -164,11 +163,6 @@ export class Database {
   private away(message: string): DatabaseUnreachable {
     return new DatabaseUnreachable(`PostgreSQL at ${this.address} does not answer: ${message}.`);
   }
-}
-
-/** A name as an identifier of SQL. */
-export function identifier(name: string): string {
-  return `"${name.replaceAll('"', '""')}"`;
 }
 
 /** A text as a literal of SQL, for statements that take no parameters. */

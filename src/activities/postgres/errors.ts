@@ -18,12 +18,17 @@ export function isForbidden(error: unknown): boolean {
   return (error as Partial<DatabaseError>).code === '42501';
 }
 
+/** A message about a value that is wrong, without that value: it may be a row's. */
+export function withoutValues(message: string): string {
+  return message.replace(/"[^]*$/, '…');
+}
+
 /**
- * What an error that PostgreSQL has answered means. Its detail is left out: it may hold rows.
- * (PostgreSQL, appendix A: error codes.)
+ * What an error that PostgreSQL has answered means. Its detail is left out, and so are values: they may
+ * be rows. (PostgreSQL, appendix A: error codes; class 22 are data exceptions.)
  */
 export function databaseFailure({ code = '', message }: DatabaseError): ApplicationFailure {
-  const said = `PostgreSQL answers ${code}: ${message}`;
+  const said = `PostgreSQL answers ${code}: ${code.startsWith('22') ? withoutValues(message) : message}`;
   const final = (type: string, text: string) => ApplicationFailure.nonRetryable(text, type);
   if (code.startsWith('28')) {
     const remedy = "Check account and password in the database's address, on the worker.";

@@ -4,6 +4,7 @@ import { execa } from 'execa';
 import { printable } from '../../contract/printable.ts';
 import { killGroup } from '../kill-group.ts';
 import type { Database } from './database.ts';
+import { withoutValues } from './errors.ts';
 
 const longestReason = 600;
 const mostErrors = 4;
@@ -11,6 +12,11 @@ const mostErrors = 4;
 const errorPattern = /^(?:\w+: error: |(?:FATAL|PANIC): +|LOG: +(?=invalid|unrecognized))(.*)$/;
 /** What those write that copy files: for a server, it is of no matter that some are not there. */
 const copyErrorPattern = /^(?:cp|tar|gzip|mkdir|sh): .*$/;
+
+/** What a table could not be filled for. */
+const rowError = /^(COPY failed for table .*?: ERROR: +)(.*)$/;
+/** Is told the process group of a program, and ends that when the worker is gone: its input ends then. */
+const keeperScript = 'read -r group && { cat >/dev/null; kill -s KILL -- "-$group"; }';
 
 /** Program of PostgreSQL, from the folder of the settings or the worker's PATH. */
 export function programPath(name: string, folder: string | undefined): string {
@@ -25,7 +31,7 @@ export interface ProgramOptions {
   account?: { uid: number; gid: number };
   /** Gets each line that it writes to its standard error. */
   see?: (line: string) => void;
-  /** Gets its process group as soon as it runs. */
+  /** Gets its process group as soon as it runs, and ends that where the worker is killed. */
   started?: (group: number) => void;
 }
 
@@ -45,7 +51,12 @@ export async function runProgram(
     // A group of its own: it has a process for each job.
     ...{ detached: true, cleanup: false, env: { ...env, LC_ALL: 'C' }, ...account },
   });
-  const end = () => killGroup(running.pid);
+  const keeper = started ? undefined : keeperOf(running.pid);
+  const end = () => {
+    // First: the number of the group may soon be somebody else's.
+    keeper?.kill('SIGKILL');
+    killGroup(running.pid);
+  };
   cancelled.addEventListener('abort', end, { once: true });
   process.once('exit', end);
   try {
@@ -55,7 +66,7 @@ export async function runProgram(
       started?.(running.pid);
       for await (const line of createInterface({ input: running.stderr })) {
         const [, error] = errorPattern.exec(line) ?? [];
-        if (error !== undefined) errors.push(error);
+        if (error !== undefined) errors.push(withoutRows(error));
         else if (copyErrorPattern.test(line)) copyErrors.push(line);
         see?.(line);
       }
@@ -74,6 +85,22 @@ export async function runProgram(
     process.removeListener('exit', end);
     cancelled.removeEventListener('abort', end);
   }
+}
+
+/** A process beside the worker, which it outlives: nothing that it could do itself is done when it is killed. */
+function keeperOf(group: number | undefined) {
+  const keeper = execa('sh', ['-c', keeperScript], {
+    ...{ stdin: 'pipe', stdout: 'ignore', stderr: 'ignore', reject: false },
+    ...{ detached: true, cleanup: false, cwd: '/' },
+  });
+  keeper.stdin.on('error', () => undefined);
+  keeper.stdin.write(`${group}\n`);
+  return keeper;
+}
+
+function withoutRows(error: string): string {
+  const [, start = '', why] = rowError.exec(error) ?? [];
+  return why === undefined ? error.replace(/(: )".*$/, '$1…') : `${start}${withoutValues(why)}`;
 }
 
 /** Runs a program of PostgreSQL on one database of the server, with the jobs of the settings. */

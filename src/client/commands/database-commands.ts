@@ -7,6 +7,7 @@ import {
   recoveryParameters,
   unpackCommands,
 } from '../../activities/postgres/recovery/parameters.ts';
+import { optionsSql } from '../../activities/postgres/restore/make-copy.ts';
 import {
   derivedName,
   type RestoreChange,
@@ -17,6 +18,7 @@ import type { SessionChange } from '../../activities/postgres/sessions/sessions.
 import type { Settings } from '../../config/schema.ts';
 import { hashOf } from '../../contract/digest.ts';
 import type { Plan } from '../../contract/plan.ts';
+import { printable } from '../../contract/printable.ts';
 import type { CommandsOf } from './feature-commands.ts';
 import { quote } from './shell.ts';
 
@@ -83,17 +85,26 @@ function restoreCommands(
   const dump = isRecovery ? join(place, 'dump') : join(folder, after.backup);
   const maintenance = psql(database, database.settings.maintenance);
   const { address } = database.forPrograms(after.copy);
-  const options = `select format('create database %I template template0 owner %I encoding %L lc_collate %L lc_ctype %L', ${literal(after.copy)}, pg_get_userbyid(datdba), pg_encoding_to_char(encoding), datcollate, datctype) from pg_database where datname = ${literal(target.name)}`;
+  const options = optionsSql.replaceAll(/\s+/g, ' ').replace('$1', () => literal(target.name));
+  const make = `select format('create database %I template template0 ', ${literal(after.copy)}) || (${options})`;
   const swap = changes.find(({ kind }) => kind === 'database/swap') as SwapChange | undefined;
   return [
     ...(swap ? [isStillLive(database, swap)] : []),
-    ...(isRecovery ? recoveryCommands(database, after, place) : []),
-    `${maintenance} -At -c ${quote(options)} | ${maintenance} || exit 1`,
+    ...(isRecovery ? recoveryCommands(database, after, place) : [isSameDump(dump, after)]),
+    `${maintenance} -At -c ${quote(make)} | ${maintenance} || exit 1`,
     `pg_restore --dbname=${quote(address)} --jobs=${jobs} --exit-on-error ${quote(dump)} || exit 1`,
     ...(isRecovery ? [`rm -rf ${quote(place)}`] : []),
     `vacuumdb --analyze-only --jobs=${jobs} --dbname=${quote(address)}`,
     '# Look at the copy before you go on.',
   ];
+}
+
+/** Stops where the dump is not the one that was planned, by its size and its latest change. */
+function isSameDump(dump: string, { bytes, modifiedAt }: RestoreChange['after']): string {
+  const seconds = Math.floor(Date.parse(modifiedAt) / 1000);
+  const sum = `{ bytes += $1; if ($2 > at) at = $2 } END { printf "%.0f %d", bytes, at }`;
+  const why = `${dump} is not what it was when this was planned.`;
+  return `[ "$(find ${quote(dump)} -type f -printf '%s %T@\\n' | awk ${quote(sum)})" = '${bytes} ${seconds}' ] || { echo ${quote(why)} >&2; exit 1; }`;
 }
 
 /**
@@ -140,14 +151,17 @@ function swapCommands(change: SwapChange, settings: Settings): string[] {
   const aside = derivedName(target.name, 'old', new Date());
   const end = `select pg_terminate_backend(pid) from pg_stat_activity where datname = ${literal(target.name)} and pid <> pg_backend_pid()`;
   const names = [target.name, aside, after.incoming].map(identifier);
+  const pooled = identifier(database.settings.pooler?.database ?? target.name);
   const swap = `begin; alter database ${names[0]} rename to ${names[1]}; alter database ${names[2]} rename to ${names[0]}; commit`;
   return [
     isStillLive(database, change),
     ...(database.settings.pooler
-      ? [`# PgBouncer: PAUSE ${names[0]} before, RESUME ${names[0]} afterwards.`]
+      ? [printable(`# PgBouncer: PAUSE ${pooled} before, RESUME ${pooled} afterwards.`)]
       : []),
     `(for i in 1 2 3 4 5 6; do sleep 0.1; ${maintenance} -c ${quote(end)} >/dev/null; done) & ${maintenance} -c ${quote(swap)} || { wait; exit 1; }; wait`,
-    `# Settings and grants of ${target.name} stay with ${aside}: see \\drds and \\l in psql, and give them anew.`,
+    printable(
+      `# Settings and grants of ${target.name} stay with ${aside}: see \\drds and \\l in psql, and give them anew.`,
+    ),
   ];
 }
 

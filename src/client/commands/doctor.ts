@@ -11,6 +11,7 @@ import type { RunIdentity } from '../../contract/plan.ts';
 import { taskQueue } from '../../contract/run.ts';
 import { searchAttributes } from '../../contract/search-attributes.ts';
 import { checkAuthority } from '../check-authority.ts';
+import { checkDatabases } from '../check-databases.ts';
 import { checkFeatures } from '../check-features.ts';
 import { checkOwners } from '../check-owners.ts';
 import { CliError } from '../errors.ts';
@@ -64,6 +65,7 @@ export async function doctor(options: DoctorOptions): Promise<number> {
     if (settings) await checkCommands(findings, settings);
     if (settings) await checkAuthority(findings, settings, temporal.address);
     if (settings) await checkFeatures(findings, settings);
+    if (settings) await checkDatabases(findings, settings);
     if (settings) await checkCluster(findings, settings, temporal, options.mend === true);
   } finally {
     await temporal.close();

@@ -16,6 +16,8 @@ export interface Archive extends DumpReference {
   database: string;
   /** Version of the server that it was dumped from, such as 15. */
   major: number;
+  /** Version of the pg_dump that made it. */
+  madeBy: number;
   entries: ArchiveEntry[];
 }
 
@@ -25,6 +27,8 @@ export interface ArchiveEntry {
   kind: string;
   /** Schema and name. */
   name: string;
+  /** Last word of its owner, who may have several; empty where it has none. */
+  owner: string;
 }
 
 /**
@@ -59,6 +63,7 @@ export async function readArchive(
     contents: hashOf(stdout),
     database: header('dbname'),
     major: Number.parseInt(header('Dumped from database version'), 10),
+    madeBy: Number.parseInt(header('Dumped by pg_dump version'), 10),
     entries: entriesOf(stdout),
   };
 }
@@ -91,9 +96,10 @@ const entryPattern = /^(\d+); \d+ \d+ (TABLE DATA|[A-Z][A-Z ]*?) (\S.*)$/;
 function entriesOf(list: string): ArchiveEntry[] {
   return list.split('\n').flatMap((line) => {
     const [, id, kind = '', rest = ''] = entryPattern.exec(line) ?? [];
+    if (id === undefined) return [];
     // The owner comes last, and a name may have spaces.
-    return id === undefined
-      ? []
-      : [{ id: Number(id), kind, name: rest.split(' ').slice(0, -1).join(' ') }];
+    const words = rest.split(' ');
+    const owner = words.pop() ?? '';
+    return [{ id: Number(id), kind, name: words.join(' '), owner }];
   });
 }

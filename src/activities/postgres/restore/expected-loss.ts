@@ -1,4 +1,4 @@
-/** What a rollback of data throws away, as far as the live database tells. */
+/** Whom and what a rollback of data costs, as far as the live database tells. */
 import type { Client } from 'pg';
 import { identifier } from '../database.ts';
 
@@ -38,7 +38,7 @@ export async function expectedLoss(client: Client, since: Date): Promise<string[
     if (!counted) unknown.push(name);
     else if (counted.rows > 0) {
       lines.push(
-        `${name}: ${counted.rows} rows of ${column} after the backup, the newest ${counted.newest}`,
+        `${name}: ${counted.rows} rows of ${column} after ${since.toISOString()}, the newest ${counted.newest}`,
       );
     }
   }
@@ -75,4 +75,16 @@ async function countSince(
 function shown(names: readonly string[]): string {
   const few = names.slice(0, 5).join(', ');
   return names.length > 5 ? `${few} and ${names.length - 5} more` : few;
+}
+
+/** Who has sessions there, by application, user and machine. */
+export async function consumersOf(client: Client, name: string): Promise<string[]> {
+  const { rows } = await client.query<{ who: string }>(
+    `select coalesce(nullif(application_name, ''), 'unnamed') || ' as ' || usename || ' from '
+       || coalesce(host(client_addr), 'local') || ', ' || count(*) || ' sessions' as who
+     from pg_stat_activity where datname = $1 and backend_type = 'client backend'
+     group by application_name, usename, client_addr order by count(*) desc limit 20`,
+    [name],
+  );
+  return rows.map(({ who }) => who);
 }

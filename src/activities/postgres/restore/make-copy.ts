@@ -91,9 +91,7 @@ export async function dropCopy(
   const { note } = copy;
   const isOwn = isOfRun(note, run) && note?.state === 'restored';
   const isUnfinished = note?.state === 'begun' && note.of === change.target.name;
-  // A worker may have been killed between making it and noting that it has.
-  const isBare = !note && (await isEmpty(database, copy));
-  if (!isOwn && !isUnfinished && !isBare) {
+  if (!isOwn && !isUnfinished && !(await isBare(database, copy))) {
     throw rejected(
       `Database ${copy.name} on ${database.address} is no copy that this run has made: rename or drop it yourself, then try again.`,
     );
@@ -140,7 +138,9 @@ export function isLive({ live }: Standing, run: RunIdentity): boolean {
   return live?.note?.state === 'live' && isOfRun(live.note, run);
 }
 
-async function isEmpty(database: Database, { name }: Found): Promise<boolean> {
+/** Whether it is empty and without a note: a worker may have been killed between making it and noting that it has. */
+export async function isBare(database: Database, { name, note }: Found): Promise<boolean> {
+  if (note) return false;
   return database.session(
     async (client) => {
       const { rows } = await client.query(
@@ -153,13 +153,14 @@ async function isEmpty(database: Database, { name }: Found): Promise<boolean> {
   );
 }
 
-/** What CREATE DATABASE is told, from pg_database; columns for ICU came with PostgreSQL 15. */
-const optionsSql = `
+/**
+ * What CREATE DATABASE is told, from pg_database; columns for ICU came with PostgreSQL 15. To name even
+ * the default tablespace takes a right on it; the provider of the locale, not named, would be template0's.
+ */
+export const optionsSql = `
   select format('owner %I encoding %L lc_collate %L lc_ctype %L',
       pg_get_userbyid(d.datdba), pg_encoding_to_char(d.encoding), d.datcollate, d.datctype)
-    -- To name even the default one takes a right on it.
     || case when t.spcname <> 'pg_default' then format(' tablespace %I', t.spcname) else '' end
-    -- Not named, it would be template0's.
     || case to_jsonb(d)->>'datlocprovider'
          when 'c' then ' locale_provider libc'
          when 'i' then format(' locale_provider icu icu_locale %L',

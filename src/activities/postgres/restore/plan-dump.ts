@@ -1,7 +1,10 @@
+import { execa } from 'execa';
 import type { InputOf } from '../../../contract/input.ts';
 import { refused } from '../../failures.ts';
 import type { Database } from '../database.ts';
-import { readArchive } from './archive.ts';
+import { programPath } from '../run-program.ts';
+import { type Archive, readArchive } from './archive.ts';
+import { findMissingRoles } from './archive-roles.ts';
 import { type Dump, listDumps } from './dumps.ts';
 import type { Source } from './source.ts';
 
@@ -29,13 +32,38 @@ export async function planDump(
       `Backup ${archive.path} is of PostgreSQL ${archive.major}, newer than the server's ${major}: it cannot be restored there.`,
     );
   }
+  await assertFits(archive, major, programs);
   const { backup, bytes, modifiedAt, contents } = archive;
   const age = Math.round((Date.now() - at.getTime()) / 60_000);
   return {
     reference: { backup, bytes, modifiedAt, contents, recoverTo: null },
-    ...{ at, warnings: [], seconds: 0 },
+    ...{ at, warnings: [], blockers: await findMissingRoles(database, archive), seconds: 0 },
     words: `backup ${backup} of ${at.toISOString()} (${age} min old) is taken`,
   };
+}
+
+/** From this version on, pg_restore sets a parameter that servers before it do not know. */
+const transactionTimeout = 17;
+
+/** @throws Refused where the worker's pg_restore is too new for the server, or too old for the archive. */
+async function assertFits(
+  { path, madeBy }: Archive,
+  major: number,
+  programs: string | undefined,
+): Promise<void> {
+  const program = programPath('pg_restore', programs);
+  const { stdout } = await execa(program, ['--version'], { reject: false, timeout: 5000 });
+  const version = Number.parseInt(/\d+/.exec(stdout)?.[0] ?? '', 10);
+  if (version >= transactionTimeout && major < transactionTimeout) {
+    throw refused(
+      `${program} on this worker is of PostgreSQL ${version}, and sets transaction_timeout, which the server's ${major} does not know: name a folder with programs of ${major} in backups.programs of the settings.`,
+    );
+  }
+  if (version < madeBy) {
+    throw refused(
+      `Backup ${path} was made by pg_dump ${madeBy}, and ${program} on this worker is of PostgreSQL ${version} only: name a folder with programs of ${madeBy} in backups.programs of the settings.`,
+    );
+  }
 }
 
 /** @throws Refused where there is none. */

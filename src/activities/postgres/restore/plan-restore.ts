@@ -1,5 +1,4 @@
 import { stat } from 'node:fs/promises';
-import type { Client } from 'pg';
 import type { LoadedSettings } from '../../../config/settings.ts';
 import { digestPlan } from '../../../contract/digest.ts';
 import type { InputOf } from '../../../contract/input.ts';
@@ -9,14 +8,16 @@ import type { Clusters } from '../../kubernetes/api.ts';
 import { countFreeConnections } from '../connections.ts';
 import { Database } from '../database.ts';
 import { type Found, readDatabases } from '../notes.ts';
-import { findBlockers } from '../swap/blockers.ts';
+import { assertNothingBlocks, findBlockers } from '../swap/blockers.ts';
 import { planSwapBack } from '../swap/plan-swap-back.ts';
+import { readPooler } from '../swap/pooler.ts';
 import { readServer } from '../recovery/live-server.ts';
 import { planSource } from './plan-source.ts';
 import type { Source } from './source.ts';
-import { expectedLoss } from './expected-loss.ts';
+import { consumersOf, expectedLoss } from './expected-loss.ts';
 import { checksOf, planCaches, planStops } from './plan-services.ts';
 import { freeBytes, readRoom, type Room } from './room.ts';
+import { isBare } from './make-copy.ts';
 import { derivedName, type RestoreChange, type SwapChange } from './restore-change.ts';
 
 /** What pg_restore was seen to write, indexes included, where its disk is not the limit. */
@@ -69,14 +70,17 @@ export async function planRestore(
     { database: database.settings.maintenance },
   );
   const live = liveOf(database, all);
+  const pooler = input.restoreOnly ? undefined : await readPooler(database);
   const source = await planSource(database, { target, input, until, live: server });
-  if (blockers.length > 0) {
-    throw refused(`${database.name} cannot be swapped: ${blockers.join(' ')}`);
-  }
+  assertNothingBlocks(database, [
+    ...blockers,
+    ...(pooler?.blockers ?? []),
+    ...(source.blockers ?? []),
+  ]);
   const { jobs = 1 } = database.settings.backups ?? {};
   const needed = await assertRoom(database, room, source);
   const restore = restoreOf(target, source);
-  assertNoStranger(all, restore);
+  await assertNoStranger(database, all, restore);
   const loss = await database.session((client) => expectedLoss(client, source.at));
   const swap = swapOf(target, live, restore);
   const stops = input.stopFirst ? await planStops(clusters, loaded, database) : undefined;
@@ -99,6 +103,7 @@ export async function planRestore(
     ],
     warnings: [
       ...(caches?.warnings ?? []),
+      ...(pooler?.warnings ?? []),
       ...source.warnings,
       ...(input.to !== undefined && until && !hasZone(input.to)
         ? [`${input.to} has no time zone and is taken as UTC.`]
@@ -113,7 +118,7 @@ export async function planRestore(
             `The server has ${connections} connections left, and the restore takes ${jobs + ownConnections}: end some, or lower backups.jobs in the settings.`,
           ]
         : []),
-      ...(room.folder === undefined
+      ...(room.folders === undefined
         ? [
             `The free space of the server's disk cannot be seen from this worker: the copy and its WAL need some ${inMegabytes(needed)}.`,
           ]
@@ -141,22 +146,36 @@ function swapOf(target: Target, { oid }: Found, { after }: RestoreChange): SwapC
 
 /**
  * Answers the bytes that the server needs for a copy, its WAL, and what a recovery beside it takes.
- * @throws Refused where the disk has less, as far as that can be seen.
+ * @throws Refused where a disk has less, as far as that can be seen.
  */
 async function assertRoom(
   { name }: Database,
-  { folder, bytes, reserve }: Room,
+  { folders, bytes, reserve }: Room,
   { scratch }: Source,
 ): Promise<number> {
-  const copy = bytes + reserve;
-  if (folder === undefined) return copy;
-  const isShared = scratch && (await stat(scratch.folder)).dev === (await stat(folder)).dev;
-  const needed = copy + (isShared ? scratch.bytes : 0);
-  const free = await freeBytes(folder);
-  if (free >= needed) return needed;
-  throw refused(
-    `The server's disk has ${inMegabytes(free)} free, and a copy of ${name} with its WAL${isShared ? ' and the recovery' : ''} needs some ${inMegabytes(needed)}: make room first.`,
-  );
+  if (!folders) return bytes + reserve;
+  const { data, tablespace } = folders;
+  const all = [
+    { folder: data, needs: reserve, of: 'its WAL' },
+    { folder: tablespace, needs: bytes, of: `a copy of ${name}` },
+    ...(scratch ? [{ folder: scratch.folder, needs: scratch.bytes, of: 'the recovery' }] : []),
+  ];
+  const disks = new Map<number, typeof all>();
+  for (const one of all) {
+    const { dev } = await stat(one.folder);
+    disks.set(dev, [...(disks.get(dev) ?? []), one]);
+  }
+  for (const parts of disks.values()) {
+    const [{ folder } = { folder: data }] = parts;
+    const needed = parts.reduce((sum, { needs }) => sum + needs, 0);
+    const free = await freeBytes(folder);
+    if (free < needed) {
+      throw refused(
+        `The disk of ${folder} has ${inMegabytes(free)} free, and ${parts.map(({ of }) => of).join(' with ')} needs some ${inMegabytes(needed)}: make room first.`,
+      );
+    }
+  }
+  return bytes + reserve;
 }
 
 /** @throws Refused */
@@ -167,25 +186,17 @@ function liveOf({ name, address }: Database, all: readonly Found[]): Found {
 }
 
 /** @throws Refused where the copy would get the name of a database that no run has made. */
-function assertNoStranger(all: readonly Found[], { after }: RestoreChange): void {
+async function assertNoStranger(
+  database: Database,
+  all: readonly Found[],
+  { after }: RestoreChange,
+): Promise<void> {
   const there = all.find(({ name }) => name === after.copy);
-  if (!there || there.note?.state === 'begun') return;
+  if (!there || there.note?.state === 'begun' || (await isBare(database, there))) return;
   const whose = there.note ? `run ${there.note.workflowId} has restored` : 'no run has made';
   throw refused(
     `There is a database ${there.name} that ${whose}, and the copy would get its name: rename or drop it, then start again.`,
   );
-}
-
-/** Who has sessions there, by application, user and machine. */
-async function consumersOf(client: Client, name: string): Promise<string[]> {
-  const { rows } = await client.query<{ who: string }>(
-    `select coalesce(nullif(application_name, ''), 'unnamed') || ' as ' || usename || ' from '
-       || coalesce(host(client_addr), 'local') || ', ' || count(*) || ' sessions' as who
-     from pg_stat_activity where datname = $1 and backend_type = 'client backend'
-     group by application_name, usename, client_addr order by count(*) desc limit 20`,
-    [name],
-  );
-  return rows.map(({ who }) => who);
 }
 
 /** As PostgreSQL and people write it: `2025-01-10 14:30:00`, with or without a zone. */

@@ -13,6 +13,7 @@ import { type Archive, isSameArchive, readArchive } from './archive.ts';
 import {
   dropCopy,
   dropUnfinished,
+  isBare,
   isLive,
   isRestored,
   makeCopy,
@@ -108,7 +109,7 @@ async function takeBack(
   mandate: RestoreMandate,
 ): Promise<Effect> {
   const { target, after } = mandate.change;
-  if (!copy || !isOfRun(copy.note, mandate.run)) {
+  if (!copy || !(isOfRun(copy.note, mandate.run) || (await isBare(database, copy)))) {
     return { changed: false, text: `This run has left no copy ${after.copy}.` };
   }
   await dropCopy(database, client, copy, mandate);

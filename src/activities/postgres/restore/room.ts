@@ -13,8 +13,11 @@ const lookEveryMs = 50;
 const leastReserve = 128e6;
 
 export interface Room {
-  /** Folder of the server's data; undefined where the server is on another machine, or it is not for this role to know. */
-  folder: string | undefined;
+  /**
+   * Folder of the server's data, where its WAL is, and the one of the database's tablespace; undefined
+   * where the server is on another machine, or it is not for this role to know.
+   */
+  folders: { data: string; tablespace: string } | undefined;
   /** Bytes of the live database, and so of a copy. */
   bytes: number;
   /** Bytes for the WAL of making one. */
@@ -29,18 +32,24 @@ export async function readRoom(client: Client, name: string): Promise<Room> {
   );
   const { walBytes = 0, isLocal } = rows[0] ?? {};
   const reserve = Math.max(leastReserve, Math.min(bytes, walBytes));
-  return { folder: isLocal ? await folderOf(client) : undefined, bytes, reserve };
+  return { folders: isLocal ? await foldersOf(client, name) : undefined, bytes, reserve };
 }
 
-async function folderOf(client: Client): Promise<string | undefined> {
+async function foldersOf(client: Client, name: string): Promise<Room['folders']> {
   try {
-    const { rows } = await client.query<{ folder: string }>(
-      `select current_setting('data_directory') as folder`,
+    const { rows } = await client.query<{ data: string; tablespace: string }>(
+      `select current_setting('data_directory') as data,
+         pg_tablespace_location(dattablespace) as tablespace
+       from pg_database where datname = $1`,
+      [name],
     );
-    const { folder } = rows[0] ?? {};
-    // In a container of its own, it is not there.
-    if (folder !== undefined) await statfs(folder);
-    return folder;
+    const [found] = rows;
+    if (!found) return undefined;
+    // The server's own have no place of theirs.
+    const folders = { data: found.data, tablespace: found.tablespace || found.data };
+    // In a container of its own, they are not there.
+    await Promise.all(Object.values(folders).map((folder) => statfs(folder)));
+    return folders;
   } catch {
     return undefined;
   }
@@ -61,11 +70,11 @@ export async function whileThereIsRoom<T>(
   progress: Progress,
   work: (progress: Progress) => Promise<T>,
 ): Promise<T> {
-  const { folder, reserve } = await database.session((client) => readRoom(client, database.name));
-  if (folder === undefined) return work(progress);
+  const { folders, reserve } = await database.session((client) => readRoom(client, database.name));
+  if (!folders) return work(progress);
   const full = new AbortController();
   const look = async () => {
-    const free = await freeBytes(folder);
+    const free = Math.min(...(await Promise.all(Object.values(folders).map(freeBytes))));
     if (free < reserve / 2) full.abort(diskIsFull(database, free));
   };
   // Where it cannot be told, the server itself says so.

@@ -8,6 +8,8 @@ export interface Source {
   /** What is restored, in words: `backup … of …`. */
   words: string;
   warnings: string[];
+  /** What it cannot be restored for, a sentence each with what to do about it. */
+  blockers?: string[];
   /** What a recovery takes of this worker's disk, where there is one. */
   scratch?: { folder: string; bytes: number };
   /** What comes before the copy is filled, in seconds. */

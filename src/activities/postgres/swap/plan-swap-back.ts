@@ -5,9 +5,11 @@ import { printable } from '../../../contract/printable.ts';
 import { refused } from '../../failures.ts';
 import type { Database } from '../database.ts';
 import { readDatabases } from '../notes.ts';
+import { consumersOf, expectedLoss } from '../restore/expected-loss.ts';
 import { checksOf, planCaches } from '../restore/plan-services.ts';
 import type { SwapChange } from '../restore/restore-change.ts';
-import { findBlockers } from './blockers.ts';
+import { assertNothingBlocks, findBlockers } from './blockers.ts';
+import { readPooler } from './pooler.ts';
 
 /**
  * Plans to take back what an earlier run has swapped: the database that it put aside gets its name
@@ -36,23 +38,30 @@ export async function planSwapBack(
           `Run ${printable(runId)} has put no database aside for ${database.name} on ${database.address}, or it is gone: see rollback history database.`,
         );
       }
-      const blockers = await findBlockers(client, database.name);
-      if (blockers.length > 0) {
-        throw refused(`${database.name} cannot be swapped: ${blockers.join(' ')}`);
-      }
+      const pooler = await readPooler(database);
+      assertNothingBlocks(database, [
+        ...(await findBlockers(client, database.name, old.name)),
+        ...(pooler?.blockers ?? []),
+      ]);
       const target = await database.target(client);
       const swap: SwapChange = {
         ...{ id: 'swap', kind: 'database/swap', target, before: { oid: live.oid } },
         after: { incoming: old.name, undoes: runId },
       };
       const since = old.note?.at ?? '';
+      const loss = await database.session((session) => expectedLoss(session, new Date(since)));
+      const consumers = await consumersOf(client, database.name);
       return digestPlan({
         ...{ procedure: 'database', targets: [target, ...caches.targets] },
         changes: [swap, ...caches.changes],
         summary: `Database ${database.name} on ${database.address} is again what it was before run ${runId}: ${old.name} takes its name.`,
-        differences: [],
+        differences: [
+          ...loss.map((line) => `lost: ${line}`),
+          ...consumers.map((line) => `reconnects: ${line}`),
+        ],
         warnings: [
           ...caches.warnings,
+          ...(pooler?.warnings ?? []),
           `All that was written since ${since} is only in the database that is put aside; it is kept.`,
         ],
         checks: checksOf(loaded, database),

@@ -7,18 +7,19 @@ import { failureTypes } from '../../../contract/failures.ts';
 import { stale } from '../../failures.ts';
 import { identifier } from '../database.ts';
 import { type Found, type Note, noteSql, readDatabases } from '../notes.ts';
+import { findBlockers } from './blockers.ts';
 import { propertyStatements } from './properties.ts';
 
 /** How often it is looked whether all sessions of the database have ended. */
 const lookEveryMs = 5;
 const endAgainEveryMs = 200;
 /** New sessions wait while the database is renamed, and must not for longer. */
-const lockWithin = '2s';
+const renameWithin = '1s';
 /** Between two statements of the swap. */
 const idleWithin = '5s';
 const swapTries = 3;
-/** Lock not available, object in use (PostgreSQL, appendix A). */
-const inTheWay = ['55P03', '55006'];
+/** Object in use, statement not done in time (PostgreSQL, appendix A). */
+const inTheWay = ['55006', '57014'];
 
 /** Two databases of which one takes the other's name. */
 export interface Swap {
@@ -29,6 +30,8 @@ export interface Swap {
   outgoingNote: Note;
   /** Name that the live database gets. */
   aside: string;
+  /** Name that nobody has, which the other one gets until the live one's is free. */
+  between: string;
 }
 
 /**
@@ -49,27 +52,33 @@ export async function tryToRename(
       await client.query('rollback').catch(() => undefined);
       const isInTheWay = error instanceof pg.DatabaseError && inTheWay.includes(error.code ?? '');
       if (!isInTheWay) throw error;
-      if (attempt === swapTries) throw await stillOpen(other, swap, error.message);
+      // What does not pass by itself must not end everybody's sessions once more.
+      const blockers = await findBlockers(other, swap.live.name, swap.incoming.name);
+      if (blockers.length > 0 || attempt === swapTries) {
+        throw await stillOpen(other, swap, [error.message, ...blockers].join('; '));
+      }
     }
   }
 }
 
 /**
- * The swap itself. The first renaming takes a lock for which new sessions wait, and waits for the old
- * ones, which are ended by the other session as soon as the lock is there.
+ * The swap itself. Renaming a database takes a lock for which new sessions wait, and waits for the old
+ * ones, which are ended by the other session as soon as the lock is there. The incoming database comes
+ * first: whoever has that open, such as autovacuum, is waited for while the live one still serves.
  * @returns how many sessions were ended
  */
 async function renameBoth(client: pg.Client, other: pg.Client, swap: Swap): Promise<number> {
-  const { live, incoming, aside, incomingNote, outgoingNote } = swap;
+  const { live, incoming, aside, between, incomingNote, outgoingNote } = swap;
   const properties = await propertyStatements(client, live.oid, incoming.name);
   await client.query('begin');
   // Where this worker is cut off, the server must not keep everybody waiting for it.
   await client.query(
-    `set local lock_timeout = '${lockWithin}'; set local idle_in_transaction_session_timeout = '${idleWithin}'`,
+    `set local statement_timeout = '${renameWithin}'; set local idle_in_transaction_session_timeout = '${idleWithin}'`,
   );
   for (const statement of properties) await client.query(statement);
   const ended =
-    (await rename(client, other, live, aside)) + (await rename(client, other, incoming, live.name));
+    (await rename(client, other, incoming, between)) + (await rename(client, other, live, aside));
+  await client.query(renaming(between, live.name));
   await assertUnchanged(client, swap);
   await client.query(noteSql(live.name, live.comment, incomingNote));
   await client.query(noteSql(aside, live.comment, outgoingNote));
@@ -88,17 +97,19 @@ async function rename(
   to: string,
 ): Promise<number> {
   const renamed = { isOver: false };
-  const renaming = client
-    .query(`alter database ${identifier(name)} rename to ${identifier(to)}`)
-    .finally(() => {
-      renamed.isOver = true;
-    });
+  const answer = client.query(renaming(name, to)).finally(() => {
+    renamed.isOver = true;
+  });
   // Its failure is told below; it must not count as unhandled while sessions are being ended.
-  renaming.catch(() => undefined);
+  answer.catch(() => undefined);
   const { processID } = client as pg.Client & { processID: number };
   const ended = await endAll(other, processID, oid, renamed);
-  await renaming;
+  await answer;
   return ended;
+}
+
+function renaming(name: string, to: string): string {
+  return `alter database ${identifier(name)} rename to ${identifier(to)}`;
 }
 
 /**
@@ -163,7 +174,7 @@ async function endSessions(client: pg.Client, oid: number): Promise<number> {
   return rows.length;
 }
 
-/** Who has one of the two open, after some tries. */
+/** Who has one of the two open. */
 async function stillOpen(
   client: pg.Client,
   { live, incoming }: Swap,
@@ -177,7 +188,7 @@ async function stillOpen(
   );
   const names = rows.map(({ who }) => who).join(', ') || 'nobody any more';
   return ApplicationFailure.nonRetryable(
-    `${live.name} cannot be renamed within ${swapTries} tries: ${why}; open now: ${names}. Nothing was changed: close that, then retry.`,
+    `${live.name} cannot be swapped: ${why}; open now: ${names}. Nothing was changed: close that, then retry.`,
     failureTypes.rejectedBySystem,
   );
 }

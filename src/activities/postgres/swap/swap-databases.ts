@@ -31,10 +31,10 @@ export async function swapDatabases(
 ): Promise<Effect> {
   const { change, undo, authority } = mandate;
   const database = new Database(settings, change.target.namespace);
-  const { maintenance, pooler } = database.settings;
+  const { maintenance } = database.settings;
   const atServer = { database: maintenance, statementMs: 0, answerMs: answerWithinMs };
   const work = async (client: pg.Client): Promise<Effect> => {
-    await resume(pooler, database.name);
+    await resume(database);
     await database.assertIs(client, change.target);
     const all = await readDatabases(client);
     const done = alreadyDone(all, mandate);
@@ -44,7 +44,7 @@ export async function swapDatabases(
       throw stale(`${database.name} stays as it is: nobody has signed that it is swapped back.`);
     }
     const swap = undo ? swapBack(all, mandate) : swapForth(all, mandate);
-    const blockers = await findBlockers(client, swap.live.name);
+    const blockers = await findBlockers(client, swap.live.name, swap.incoming.name);
     if (blockers.length > 0) {
       throw ApplicationFailure.nonRetryable(
         `${database.name} cannot be swapped: ${blockers.join(' ')} Nothing was changed.`,
@@ -53,8 +53,10 @@ export async function swapDatabases(
     }
     progress.report('Swapping');
     const begun = performance.now();
-    const ended = await whilePaused(pooler, swap.live.name, () =>
-      database.session((other) => tryToRename(client, other, swap), atServer),
+    // Both sessions are there before clients have to wait: the server may have none left.
+    const ended = await database.session(
+      (other) => whilePaused(database, () => tryToRename(client, other, swap)),
+      atServer,
     );
     const ms = Math.round(performance.now() - begun);
     return {
@@ -122,7 +124,7 @@ function swapForth(all: readonly Found[], { change, run }: SwapMandate): Swap {
   }
   const now = { ...run, of: live.name, at: new Date().toISOString() };
   return {
-    ...{ live, incoming, aside: freeName(all, live.name, 'old') },
+    ...{ live, incoming, ...namesFor(all, live.name, 'old') },
     incomingNote: { ...note, ...now, state: 'live', was: withoutEarlier(note) },
     outgoingNote: { ...now, state: 'old', was: withoutEarlier(live.note) },
   };
@@ -144,7 +146,7 @@ function swapBack(all: readonly Found[], { change, run }: SwapMandate): Swap {
     was?.state === 'old' ? was : { ...run, state: 'undone', of: live.name, at };
   const word = outgoingNote.state === 'old' ? 'old' : 'undone';
   return {
-    ...{ live, incoming, aside: freeName(all, live.name, word) },
+    ...{ live, incoming, ...namesFor(all, live.name, word) },
     ...{ incomingNote: incoming.note?.was, outgoingNote },
   };
 }
@@ -156,10 +158,15 @@ function withoutEarlier(note: Note | undefined): Omit<Note, 'was'> | undefined {
 }
 
 /** Two swaps of one second must not be in each other's way. */
-function freeName(all: readonly Found[], live: string, word: 'old' | 'undone'): string {
+function namesFor(
+  all: readonly Found[],
+  live: string,
+  word: 'old' | 'undone',
+): Pick<Swap, 'aside' | 'between'> {
   for (let at = Date.now(); ; at += 1000) {
     const aside = derivedName(live, word, new Date(at));
-    if (!all.some(({ name }) => name === aside)) return aside;
+    const between = derivedName(live, 'swap', new Date(at));
+    if (!all.some(({ name }) => [aside, between].includes(name))) return { aside, between };
   }
 }
 
