@@ -49,6 +49,7 @@ export async function planRecovery(
       `${exactly} is still to come; the server's clock says ${live.now.toISOString()}.`,
     );
   }
+  const unlogged = await database.session(readUnlogged);
   const manifest = await readManifest(backup);
   await accountOf(backup.path);
   await assertPrograms(programs, live.major);
@@ -59,7 +60,6 @@ export async function planRecovery(
   const wal = segments * segmentBytes;
   const scratch = settings.scratch ?? tmpdir();
   // The files, the WAL that it replays, and the dump, which is no larger than the files.
-  const unlogged = await database.session(readUnlogged);
   assertShort(scratch);
   const bytes = 2 * manifest.bytes + wal;
   await assertRoom(scratch, bytes);
