@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { execa } from 'execa';
-import { rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import { findServers } from '../sandbox/setup/servers.mjs';
@@ -14,6 +15,7 @@ import { OwnPostgres } from './support/own-postgres.ts';
 import { useRollbackEnvironment } from './support/rollback-environment.ts';
 
 const server = await OwnPostgres.reserve();
+const folder = mkdtempSync(join(tmpdir(), 'rollback-transactions-'));
 const databases = new TestDatabases(server.url('postgres'));
 const shop = databases.nameOf('shop');
 const blind = `${databases.nameOf('').trim()}_blind`;
@@ -29,14 +31,14 @@ const env = useRollbackEnvironment(
 
 beforeAll(async () => {
   const parameters = { max_connections: '300', wal_level: 'logical' };
-  await server.start(join(databases.folder, 'server'), parameters);
+  await server.start(folder, parameters);
   await databases.create(shop);
   await databases.role('blind', '');
 });
 afterAll(async () => {
   await databases.close();
   await server.stop();
-  rmSync(databases.folder, { recursive: true, force: true });
+  rmSync(folder, { recursive: true, force: true });
 });
 
 const run = async (input: object = {}): Promise<RunResult> =>
@@ -132,7 +134,7 @@ describe('long transactions', () => {
     const dump = execa(program('pg_dump'), ['--table=large', `--dbname=${databases.url(shop)}`], {
       ...{ buffer: false, reject: false, env: { PGAPPNAME: 'nightly' } },
     });
-    const backup = join(databases.folder, 'base');
+    const backup = join(folder, 'base');
     const base = execa(
       program('pg_basebackup'),
       [`--dbname=${server.url('postgres')}`, `--pgdata=${backup}`, '--max-rate=32k', '-c', 'fast'],
