@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { execa } from 'execa';
+import { once } from 'node:events';
 import {
   chownSync,
   closeSync,
@@ -14,9 +15,11 @@ import {
   writeFileSync,
   writeSync,
 } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { recoveryFolders, stopArchiving, takeBaseBackup } from '../sandbox/base-backup.ts';
 import { findServers } from '../sandbox/setup/servers.mjs';
+import { sizeParameters } from '../src/activities/postgres/recovery/parameters.ts';
 import { CommandLine, settingsFileWith } from './support/command-line.ts';
 import { TestDatabases } from './support/databases.ts';
 import { OwnPostgres } from './support/own-postgres.ts';
@@ -59,6 +62,10 @@ const env = useRollbackEnvironment(
   { procedure: 'database' },
 );
 let plain: string;
+/** Where a subscription of the server connects to, which its own server never does here. */
+const publisher = createServer((socket) => socket.destroy());
+let connected = 0;
+publisher.on('connection', () => (connected += 1));
 /** Owner of all that PostgreSQL writes. */
 let [uid, gid] = [0, 0];
 
@@ -67,9 +74,18 @@ beforeAll(async () => {
   await server.start(join(folder, 'server'), {
     archive_mode: 'on',
     max_prepared_transactions: '10',
+    max_logical_replication_workers: '0',
+    track_commit_timestamp: 'on',
   });
   await Promise.all(Object.values(names).map((name) => databases.create(name)));
   mkdirSync(scratch);
+  await once(publisher.listen(0, '127.0.0.1'), 'listening');
+  const { port } = publisher.address() as AddressInfo;
+  await databases.sql(
+    'postgres',
+    `create subscription s connection 'host=127.0.0.1 port=${port}' publication p with (connect = false)`,
+  );
+  await databases.sql('postgres', 'alter subscription s enable');
   // What was prepared and left is in the base backup as well, and must not keep it from being recovered.
   await databases.sql(names.tar, `begin; delete from orders; prepare transaction '${names.tar}'`);
   plain = await takeBaseBackup(databases.url('postgres'), folders);
@@ -77,6 +93,7 @@ beforeAll(async () => {
   await databases.sql(names.tar, `rollback prepared '${names.tar}'`);
 });
 afterAll(async () => {
+  publisher.close();
   await databases.close();
   await server.stop();
   rmSync(folder, { recursive: true, force: true });
@@ -90,6 +107,29 @@ async function now(): Promise<string> {
   );
   await databases.sql('postgres', 'select pg_sleep(0.005)');
   return row?.now.toISOString() ?? '';
+}
+
+/** Thirty transactions as fast as the server makes them; answers the instant at which the twentieth was committed. */
+async function amongOthers(database: string): Promise<string> {
+  await databases.sql(
+    database,
+    `do $$ begin for id in 11..40 loop insert into orders values (id, 'x'); commit; end loop; end $$`,
+  );
+  const [row] = await databases.sql<{ at: string }>(
+    database,
+    `select to_char(pg_xact_commit_timestamp(xmin) at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as at
+     from orders where id = 30`,
+  );
+  return row?.at ?? '';
+}
+
+/** Shared memory that no process uses any more (proc_sysvipc: of each segment, how many have it). */
+function leftMemory(): string[] {
+  const [, ...segments] = readFileSync('/proc/sysvipc/shm', 'utf8').trim().split('\n');
+  return segments
+    .map((segment) => segment.trim().split(/\s+/))
+    .filter((columns) => columns[6] === '0')
+    .map(([, id = '']) => id);
 }
 
 async function run(database: Key, input: object): Promise<string> {
@@ -127,19 +167,22 @@ test.each(['plain', 'tar'] as const)(
       );
       expect(existsSync(join(backup, 'base.tar.gz'))).toBe(true);
     }
-    await databases.sql(names[key], `insert into orders values (11, 'just before')`);
-    const to = await now();
-    await databases.sql(names[key], `delete from orders; insert into orders values (12, 'after')`);
+    const to = await amongOthers(names[key]);
+    await databases.sql(names[key], `delete from orders; insert into orders values (41, 'after')`);
+    const memory = leftMemory();
     const timelines = () => readdirSync(wal).map((file) => file.slice(0, 8));
 
     const { phase, pausedAt } = await settled(await run(key, { to }));
 
     expect(pausedAt).toEqual([]);
     expect(phase).toBe('done');
-    expect(await databases.orders(names[key])).toBe(11);
+    expect(await databases.orders(names[key])).toBe(30);
     const [old] = (await databases.names()).filter((name) => name.includes('_old_'));
-    expect(await databases.sql(old ?? '', 'select id from orders')).toEqual([{ id: 12 }]);
+    expect(await databases.sql(old ?? '', 'select id from orders')).toEqual([{ id: 41 }]);
     await databases.sql('postgres', `drop database "${old?.replaceAll('"', '""')}"`);
+    // What the live server is subscribed to was not read by another.
+    expect(connected).toBe(0);
+    expect(leftMemory()).toEqual(memory);
     // Neither files nor a server are left, and nothing in the archive that it recovered from.
     expect(readdirSync(scratch)).toEqual([]);
     expect(new Set(timelines())).toEqual(new Set(['00000001']));
@@ -221,6 +264,28 @@ test('what cannot be recovered is refused before anybody approves it', async () 
   } finally {
     rmSync(foreign, { recursive: true });
   }
+});
+
+test('whoever approves is told which tables have no WAL, and so come back empty', async () => {
+  await databases.sql(names.plain, 'create unlogged table "Scores" (id int)');
+  const { plan } = await env.result(
+    await env.startAs('on-call', { database: 'plain', to: await now(), dryRun: true }),
+  );
+  expect(plan?.warnings.join()).toContain('are empty afterwards: "Scores".');
+});
+
+test('a recovered server has the locks that a dump of the live one takes, and no trigger runs at its logins', () => {
+  const control = new Map([
+    ['pg_control version number', '1700'],
+    ['max_connections setting', '200'],
+    ['max_locks_per_xact setting', '640'],
+  ]);
+  expect(sizeParameters(control).split('\n')).toEqual([
+    `max_connections = '200'`,
+    `max_locks_per_transaction = '640'`,
+    `event_triggers = 'off'`,
+    '',
+  ]);
 });
 
 test('a base backup with one wrong byte changes nothing', async () => {

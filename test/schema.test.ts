@@ -1,12 +1,18 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { execa } from 'execa';
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { applicationName } from '../src/activities/postgres/database.ts';
+import { migrate } from '../src/activities/postgres/schema/migrate.ts';
 import { losses, whyNotInTransaction } from '../src/activities/postgres/schema/script.ts';
 import { compareVersions } from '../src/activities/postgres/schema/tools.ts';
+import type { MigrationChange } from '../src/activities/postgres/schema/versions.ts';
+import { loadSettings } from '../src/config/settings.ts';
 import type { RunResult } from '../src/contract/run.ts';
 import { TestDatabases } from './support/databases.ts';
 import { eventually } from './support/eventually.ts';
+import { mandateFor } from './support/mandates.ts';
 import { useRollbackEnvironment } from './support/rollback-environment.ts';
 
 const databases = new TestDatabases();
@@ -24,6 +30,9 @@ const cases = {
   outside: 'plain',
   overtaken: 'plain',
   wrong: 'plain',
+  killed: 'plain',
+  orphaned: 'plain',
+  secret: 'plain',
   go: 'golang-migrate',
   flyway: 'flyway',
   node: 'node-pg-migrate',
@@ -142,6 +151,68 @@ describe('taking a schema back', () => {
     expect(await columns('broken')).toContain('three');
     expect(await applied('broken')).toEqual(['1', '2', '3']);
     expect((await env.abort(paused)).outcome).toBe('aborted');
+  });
+
+  test('a value of a row is not told with the failure that it makes', async () => {
+    await makePlain('secret', { 'rollback_to_v2.sql': 'select body::int from orders;' });
+    const paused = await env.untilPaused(await start('secret', '2'));
+    expect(paused.pausedAt[0]?.error).toContain(
+      'fails with 22P02: invalid input syntax for type integer: ….',
+    );
+    expect((await env.abort(paused)).outcome).toBe('aborted');
+  });
+
+  test('a worker that is killed in a script leaves the old version, and the next one the new', async () => {
+    await makePlain('killed', {
+      'rollback_to_v2.sql': `alter table orders drop column three;
+        do $$ begin if (select is_slow from pace) then perform pg_sleep(600); end if; end $$;`,
+    });
+    await sql('killed', 'create table pace as select true as is_slow');
+    const { plan: planned } = await plan('killed', '2');
+    const mandate = mandateFor(planned?.changes[0] as MigrationChange);
+    const src = `${import.meta.dirname}/../src`;
+    const worker = execa(
+      'node',
+      [
+        ...['--input-type=module', '-e'],
+        `import { migrate } from '${src}/activities/postgres/schema/migrate.ts';
+         import { loadSettings } from '${src}/config/settings.ts';
+         const progress = { cancelled: new AbortController().signal, report: () => undefined };
+         await migrate(loadSettings(${JSON.stringify(env.settingsFile)}), ${JSON.stringify(mandate)}, progress);`,
+      ],
+      { reject: false },
+    );
+    const sleeping = `select from pg_stat_activity where datname = current_database() and wait_event = 'PgSleep'`;
+    await eventually('its script runs', async () => (await sql('killed', sleeping)).length > 0);
+
+    worker.kill('SIGKILL');
+    await worker;
+
+    await eventually(
+      'its session ends with it',
+      async () => (await sql('killed', sleeping)).length === 0,
+      4000,
+    );
+    expect(await columns('killed')).toContain('three');
+    expect(await applied('killed')).toEqual(['1', '2', '3']);
+    await sql('killed', 'update pace set is_slow = false');
+    const progress = { cancelled: new AbortController().signal, report: () => undefined };
+    const effect = await migrate(loadSettings(env.settingsFile), mandate, progress);
+    expect(effect).toMatchObject({ changed: true });
+    expect(await columns('killed')).not.toContain('three');
+    expect(await applied('killed')).toEqual(['1', '2']);
+  });
+
+  test('what an earlier attempt has left at work is ended, and not waited for', async () => {
+    await makePlain('orphaned');
+    const orphan = await databases.connect(databases.nameOf('orphaned'));
+    await orphan.query(`set application_name = '${applicationName}'`);
+    await orphan.query('begin; lock table schema_migrations in share row exclusive mode');
+    const result = await run('orphaned', '2');
+    expect(result.outcome).toBe('rolled-back');
+    // A try for a lock takes two seconds.
+    expect(result.seconds).toBeLessThan(2);
+    await expect(orphan.query('select 1')).rejects.toThrow();
   });
 
   test('readers are not held up behind it for long while it waits for a lock', async () => {
@@ -312,6 +383,9 @@ describe('what cannot be taken back is told before anything is done', () => {
     ['copy x from stdin;', 'rows of its own'],
     ['VACUUM FULL x', 'not do this'],
     ['create index concurrently i on x (y)', 'not do this'],
+    ['reindex (verbose) schema x', 'not do this'],
+    [`select 'C:\\'; commit; select 'x'`, 'begins or ends'],
+    ['/* last */ commit', 'begins or ends'],
   ])('%s', (script, why) => {
     expect(whyNotInTransaction(script)).toContain(why);
   });
@@ -321,6 +395,9 @@ describe('what cannot be taken back is told before anything is done', () => {
     `insert into x values ('begin; commit;'); -- commit;`,
     `/* begin; */ alter table "commit;" drop y`,
     `savepoint a; rollback to a;`,
+    `create function f() returns int language sql begin atomic select 1; select case when true then 2 end; end;`,
+    `refresh materialized view concurrently m`,
+    `insert into x values (E'it\\'s; commit;', '\\d')`,
   ])('%s is taken for harmless', (script) => {
     expect(whyNotInTransaction(script)).toBeUndefined();
   });
@@ -330,7 +407,16 @@ describe('what cannot be taken back is told before anything is done', () => {
       losses('drop table a; alter table b drop column c; truncate d; delete from e'),
     ).toHaveLength(4);
     expect(
-      losses('drop index a; alter table b drop constraint c; alter table b alter c drop default'),
+      losses(
+        `with old as (delete from a returning *) insert into b table old; drop owned by c;
+         /* of no use */ drop type d cascade; drop extension e`,
+      ),
+    ).toHaveLength(4);
+    expect(
+      losses(
+        `drop index a; alter table b drop constraint c; alter table b alter c drop default;
+         create function f() returns void language sql begin atomic delete from a; end`,
+      ),
     ).toEqual([]);
   });
 

@@ -1,12 +1,22 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import type pg from 'pg';
+import { execa } from 'execa';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import pg from 'pg';
+import { findServers } from '../sandbox/setup/servers.mjs';
+import { Database } from '../src/activities/postgres/database.ts';
+import { settingsSchema } from '../src/config/schema.ts';
 import type { RunResult } from '../src/contract/run.ts';
 import { withoutValues } from '../src/activities/postgres/sessions/sessions.ts';
 import { TestDatabases } from './support/databases.ts';
 import { eventually } from './support/eventually.ts';
+import { OwnPostgres } from './support/own-postgres.ts';
 import { useRollbackEnvironment } from './support/rollback-environment.ts';
 
-const databases = new TestDatabases();
+const server = await OwnPostgres.reserve();
+const folder = mkdtempSync(join(tmpdir(), 'rollback-transactions-'));
+const databases = new TestDatabases(server.url('postgres'));
 const shop = databases.nameOf('shop');
 const blind = `${databases.nameOf('').trim()}_blind`;
 const env = useRollbackEnvironment(
@@ -20,10 +30,16 @@ const env = useRollbackEnvironment(
 );
 
 beforeAll(async () => {
+  const parameters = { max_connections: '300', wal_level: 'logical' };
+  await server.start(folder, parameters);
   await databases.create(shop);
   await databases.role('blind', '');
 });
-afterAll(() => databases.close());
+afterAll(async () => {
+  await databases.close();
+  await server.stop();
+  rmSync(folder, { recursive: true, force: true });
+});
 
 const run = async (input: object = {}): Promise<RunResult> =>
   env.result(
@@ -86,23 +102,92 @@ describe('long transactions', () => {
     await client.end();
   });
 
-  test('young ones, backups, replication and our own sessions are left alone', async () => {
+  test('one that lives on after its statement was cancelled is ended', async () => {
+    const { client, pid } = await session('begin');
+    const slept = client.query('select pg_sleep(60)').catch((error: Error) => error.message);
+    await untilOld(pid);
+
+    const result = await run();
+
+    expect(await slept).toContain('user request');
+    expect(result.steps.find(({ title }) => title === `End session ${pid}`)?.text).toBe(
+      `Session ${pid} was ended.`,
+    );
+    expect(await isOpen(pid)).toBe(false);
+    await client.end().catch(() => undefined);
+  });
+
+  test('young ones are left alone', async () => {
     const young = await session('begin', 'select 1');
-    const copying = await databases.connect(shop);
-    await copying.query(`set application_name = 'pg_dump'`);
-    await copying.query('begin');
-    const { rows } = await copying.query<{ pid: number }>('select pg_backend_pid() as pid');
-    const copyingPid = rows[0]?.pid ?? 0;
-    await untilOld(copyingPid);
-
-    const result = await run({ olderThan: '1h', endAfter: '1h' });
-    expect(result.outcome).toBe('no-op');
-    const listed = await run({ dryRun: true, olderThan: '1ms', endAfter: '1ms' });
-    expect(listed.plan?.changes.map(({ before }) => before.pid)).not.toContain(copyingPid);
-
+    expect((await run({ olderThan: '1h', endAfter: '1h' })).outcome).toBe('no-op');
     expect(await isOpen(young.pid)).toBe(true);
-    expect(await isOpen(copyingPid)).toBe(true);
-    await Promise.all([young.client.end(), copying.end()]);
+    await young.client.end();
+  });
+
+  test('backups, replication and our own sessions go on, however old they are', async () => {
+    await databases.sql(
+      shop,
+      `create table large as select repeat('x', 1000) as body from generate_series(1, 5000)`,
+    );
+    const program = (name: string) => join(findServers()['postgres-folder'], name);
+    // Nobody reads what it writes, so that it stands still in its COPY; under a name that is not its own.
+    const dump = execa(program('pg_dump'), ['--table=large', `--dbname=${databases.url(shop)}`], {
+      ...{ buffer: false, reject: false, env: { PGAPPNAME: 'nightly' } },
+    });
+    const backup = join(folder, 'base');
+    const base = execa(
+      program('pg_basebackup'),
+      [`--dbname=${server.url('postgres')}`, `--pgdata=${backup}`, '--max-rate=32k', '-c', 'fast'],
+      { reject: false },
+    );
+    // A subscriber's first copy of its tables has a transaction open all the while.
+    const subscriber = new pg.Client({
+      connectionString: databases.url(shop),
+      ...({ replication: 'database' } as object),
+    });
+    await subscriber.connect();
+    await subscriber.query(`CREATE_REPLICATION_SLOT s TEMPORARY LOGICAL pgoutput EXPORT_SNAPSHOT`);
+    const settings = settingsSchema.parse({ databases: { shop: { url: databases.url(shop) } } });
+
+    await new Database(settings, 'shop').session(async (own) => {
+      await own.query('begin; select 1');
+      const pids = await eventually('all are at work', async () => {
+        const rows = await databases.sql<{ pid: number }>(
+          shop,
+          `select pid from pg_stat_activity
+           where application_name in ('nightly', 'rollback-workflows') and xact_start < clock_timestamp() - interval '300 ms'
+             and (application_name <> 'nightly' or query ilike 'copy%' and wait_event = 'ClientWrite')
+             or backend_type = 'walsender' and query ~ '^(BASE_BACKUP|CREATE_REPLICATION_SLOT)'`,
+        );
+        return rows.length === 4 && rows.map(({ pid }) => pid);
+      });
+
+      expect((await run()).outcome).toBe('no-op');
+
+      for (const pid of pids) expect(await isOpen(pid)).toBe(true);
+    });
+    for (const child of [dump, base]) child.kill('SIGKILL');
+    await Promise.all([dump, base, subscriber.end()]);
+  });
+
+  test('two hundred that wait behind one are told from it at once', async () => {
+    const holder = await session('begin', `update orders set body = 'x' where id = 1`);
+    const crowd = await Promise.all(Array.from({ length: 200 }, () => databases.connect(shop)));
+    const waited = crowd.map((client) => client.query(`update orders set body = 'y' where id = 1`));
+    await eventually('all wait', async () => {
+      const rows = await databases.sql(
+        shop,
+        `select from pg_stat_activity where wait_event_type = 'Lock' and xact_start < clock_timestamp() - interval '300 ms'`,
+      );
+      return rows.length === 200;
+    });
+
+    const result = await run();
+
+    expect(steps(result)).toEqual([`End session ${holder.pid}`]);
+    expect(result.plan?.differences.join('\n')).toMatch(/blocks (\d+, ){9}\d+ and 190 more/);
+    for (const { rowCount } of await Promise.all(waited)) expect(rowCount).toBe(1);
+    await Promise.all(crowd.map((client) => client.end()));
   });
 
   test('a session that has gone on to its next transaction is not ended for the last one', async () => {
@@ -158,4 +243,10 @@ test('no value of a statement is shown', () => {
   expect(text).toBe('update t1 set a=?, b = ?, c=? where id in (?, ?) and "n" = ?');
   expect(withoutValues(`select E'it\\'s secret', 1 -- of bob`)).toBe('select ?, ?');
   expect(withoutValues(`select 'unfinished and secr`)).toBe('select ?');
+  expect(
+    withoutValues(`insert into notes values ('a -- b', 'C:\\', 1e5, 0xCAFE, .5)\n, ('secret')`),
+  ).toBe('insert into notes values (?, ?, ?, ?, ?) , (?)');
+  expect(withoutValues(`select "it's", 'x' /* 'a /* b */ secret */ where c1 = $1`)).toBe(
+    `select "it's", ? where c1 = $1`,
+  );
 });

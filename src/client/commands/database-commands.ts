@@ -5,6 +5,7 @@ import { Database, identifier, literal } from '../../activities/postgres/databas
 import {
   addressIn,
   recoveryParameters,
+  sizeExpressions,
   unpackCommands,
 } from '../../activities/postgres/recovery/parameters.ts';
 import { optionsSql } from '../../activities/postgres/restore/make-copy.ts';
@@ -121,9 +122,7 @@ function recoveryCommands(
   const maintenance = psql(database, database.settings.maintenance);
   const path = join(settings.base, backup);
   const data = quote(join(place, 'data'));
-  const to = new Date(recoverTo ?? '');
-  const preparedTransactions = '1000';
-  const parameters = recoveryParameters({ settings, folder: place, to, preparedTransactions });
+  const parameters = recoveryParameters({ settings, folder: place, to: recoverTo ?? '' });
   const file = (name: string) => quote(join(place, name));
   return [
     `${maintenance} -At -c 'select txid_current()' -c 'select pg_switch_wal()' >/dev/null || exit 1`,
@@ -131,6 +130,7 @@ function recoveryCommands(
     `sh -ec ${quote(unpackCommands)} unpack ${quote(path)} ${data} || exit 1`,
     `pg_verifybackup --no-parse-wal --quiet ${data} || exit 1`,
     `printf %s ${quote(parameters)} > ${file('postgresql.conf')}`,
+    `LC_ALL=C pg_controldata -D ${data} | sed -nE ${quote(sizeExpressions)} >> ${file('postgresql.conf')}`,
     `echo 'local all all trust' > ${file('pg_hba.conf')}; : > ${file('pg_ident.conf')}; : > ${file('data/postgresql.auto.conf')}; : > ${file('data/recovery.signal')}`,
     `pg_ctl -D ${data} -o ${quote(`-c config_file=${file('postgresql.conf')}`)} -l ${file('log')} -W start`,
     `until pg_isready -q -h ${quote(place)} -p 5432; do sleep 1; pg_ctl -D ${data} status >/dev/null || { tail ${file('log')}; exit 1; }; done`,

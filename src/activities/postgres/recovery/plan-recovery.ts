@@ -1,5 +1,6 @@
 import { tmpdir } from 'node:os';
 import { execa } from 'execa';
+import type { Client } from 'pg';
 import type { Target } from '../../../contract/plan.ts';
 import { refused } from '../../failures.ts';
 import type { Database } from '../database.ts';
@@ -8,12 +9,14 @@ import { freeBytes } from '../restore/room.ts';
 import type { Source } from '../restore/source.ts';
 import { type BaseBackup, readManifest } from './base-backups.ts';
 import type { LiveServer } from './live-server.ts';
+import type { ControlData } from './parameters.ts';
 import { accountOf } from './scratch.ts';
-import { type ControlData, readControl, serverIdentity, strangerOf } from './side-cluster.ts';
+import { readControl, serverIdentity, strangerOf } from './side-cluster.ts';
 import { readReach, segmentAt } from './wal.ts';
 
 /** Of the 107 bytes for a socket's path, what is left by its name and that of the folder it is in. */
 const longestScratch = 65;
+const mostUnlogged = 10;
 /** What one worker was seen to do, where its disk is not the limit. */
 const bytesASecond = { unpack: 200e6, replay: 50e6, dump: 100e6 };
 
@@ -23,15 +26,30 @@ const bytesASecond = { unpack: 200e6, replay: 50e6, dump: 100e6 };
  */
 export async function planRecovery(
   database: Database,
-  { target, live, backup, to }: { target: Target; live: LiveServer; backup: BaseBackup; to: Date },
+  {
+    target,
+    live,
+    backup,
+    to,
+    text,
+  }: {
+    target: Target;
+    live: LiveServer;
+    backup: BaseBackup;
+    to: Date;
+    /** The same as it was asked for, which may be finer. */
+    text: string | undefined;
+  },
 ): Promise<Source> {
   const { recovery: settings, programs } = database.settings.backups ?? {};
   if (!settings) throw new Error(`The settings of ${database.key} have no recovery.`);
+  const exactly = exactTime(to, text);
   if (to > live.now) {
     throw refused(
-      `${to.toISOString()} is still to come; the server's clock says ${live.now.toISOString()}.`,
+      `${exactly} is still to come; the server's clock says ${live.now.toISOString()}.`,
     );
   }
+  const unlogged = await database.session(readUnlogged);
   const manifest = await readManifest(backup);
   await accountOf(backup.path);
   await assertPrograms(programs, live.major);
@@ -51,23 +69,44 @@ export async function planRecovery(
       bytes: manifest.bytes,
       modifiedAt: backup.endedAt.toISOString(),
       contents: manifest.contents,
-      recoverTo: to.toISOString(),
+      recoverTo: exactly,
     },
     at: to,
     scratch: { folder: scratch, bytes },
-    words: `base backup ${backup.name} is recovered to ${to.toISOString()} with ${segments} segments of WAL`,
-    warnings:
-      newest && newest >= to
+    words: `base backup ${backup.name} is recovered to ${exactly} with ${segments} segments of WAL`,
+    warnings: [
+      ...(newest && newest >= to
         ? []
         : [
             `The archive reaches to ${newest?.toISOString() ?? 'no time at all'}: the live server is asked to archive the rest.`,
-          ],
+          ]),
+      ...(unlogged === ''
+        ? []
+        : [`Unlogged tables have no WAL, and are empty afterwards: ${unlogged}.`]),
+    ],
     seconds: Math.ceil(
       manifest.bytes / bytesASecond.unpack +
         wal / bytesASecond.replay +
         manifest.bytes / bytesASecond.dump,
     ),
   };
+}
+
+/** ISO 8601 with the microseconds that a Date does not have. */
+function exactTime(at: Date, text = ''): string {
+  const [, fraction = ''] = /:\d{2}\.(\d{4,6})/.exec(text) ?? [];
+  const iso = at.toISOString();
+  return fraction === '' ? iso : iso.replace(/\.\d+/, `.${fraction.padEnd(6, '0')}`);
+}
+
+/** Names of the tables that recovery cannot bring back, as far as they are still there. */
+async function readUnlogged(client: Client): Promise<string> {
+  const { rows } = await client.query<{ name: string }>(
+    `select oid::regclass::text as name from pg_class
+     where relpersistence = 'u' and relkind in ('r', 'm') order by 1 limit ${mostUnlogged + 1}`,
+  );
+  const names = rows.map(({ name }, index) => (index < mostUnlogged ? name : 'and more'));
+  return names.join(', ');
 }
 
 /** @throws Refused where it is of another server, as far as that can be told before it is unpacked. */

@@ -41,6 +41,7 @@ export async function withRecovered<T>(
     },
     { database: database.settings.maintenance },
   );
+  const exactly = after.recoverTo ?? to.toISOString();
   const reach = await readReach(settings.wal, {
     ...{ first: segmentAt(manifest.start, segmentBytes), segmentBytes, to },
   });
@@ -55,13 +56,13 @@ export async function withRecovered<T>(
     const control = await cluster.control();
     const reason = strangerOf(control, target);
     if (reason !== undefined) throw failed(database, backup, reason);
-    await attempt('it cannot be recovered', cluster.recover(to, control, reach.segments));
+    await attempt('it cannot be recovered', cluster.recover(exactly, control, reach.segments));
     const dumped = cluster.dump(database.name, user, jobs, scratch.path('dump'));
     await attempt('what was recovered cannot be dumped', dumped);
     await cluster.close();
     const dump = await readArchive(scratch.folder, 'dump', programs);
     const last = cluster.lastTransaction ?? 'none after the base backup';
-    return await work(dump, `${to.toISOString()} (last transaction: ${last})`);
+    return await work(dump, `${exactly} (last transaction: ${last})`);
   } finally {
     await scratch.close();
   }

@@ -20,10 +20,11 @@ for signal in QUIT KILL; do
     sleep 0.2
   done
 done
-rm -rf -- "$1"`;
+# What was killed may end a little later.
+rm -rf -- "$1" || { sleep 1; rm -rf -- "$1"; }`;
 
 type Account = NonNullable<ProgramOptions['account']>;
-type Running = Omit<ProgramOptions, 'account' | 'started'>;
+type Running = Omit<ProgramOptions, 'account'>;
 
 /**
  * A folder for what is thrown away, and programs that work in it. All of it goes when the work is
@@ -70,6 +71,7 @@ export class Scratch {
     const started = (found: number) => {
       group = found;
       this.tell(this.groups.add(found));
+      options.started?.(found);
     };
     try {
       return await runProgram(file, args, { ...options, account: this.account, started });

@@ -7,8 +7,17 @@ import type { Target } from '../../../contract/plan.ts';
 import type { Progress } from '../../progress.ts';
 import { programPath } from '../run-program.ts';
 import type { BaseBackup } from './base-backups.ts';
-import { addressIn, recoveryParameters, unpackCommands } from './parameters.ts';
+import {
+  addressIn,
+  type ControlData,
+  recoveryParameters,
+  sizeParameters,
+  unpackCommands,
+} from './parameters.ts';
 import type { Scratch } from './scratch.ts';
+
+/** How long the server gets to end by itself. */
+const patienceMs = 10_000;
 
 export interface RecoveryOptions {
   settings: RecoverySettings;
@@ -18,8 +27,6 @@ export interface RecoveryOptions {
   progress: Progress;
 }
 
-/** What a cluster says of itself, by the names that pg_controldata has for it. */
-export type ControlData = ReadonlyMap<string, string>;
 export const serverIdentity = 'Database system identifier';
 
 export class SideCluster {
@@ -27,9 +34,10 @@ export class SideCluster {
   lastTransaction: string | undefined;
   private readonly options: RecoveryOptions;
   private readonly data: string;
-  /** Ends the server. */
+  /** Ends the server at once. */
   private readonly end = new AbortController();
   private serving: Promise<string | undefined> | undefined;
+  private pid: number | undefined;
 
   constructor(options: RecoveryOptions) {
     this.options = options;
@@ -53,10 +61,11 @@ export class SideCluster {
 
   /**
    * Recovers to `to`, and returns when the server can be asked.
+   * @param to ISO 8601 in UTC, to the microsecond
    * @param segments of WAL that it is expected to read, for progress
    * @returns why it cannot
    */
-  async recover(to: Date, control: ControlData, segments: number): Promise<string | undefined> {
+  async recover(to: string, control: ControlData, segments: number): Promise<string | undefined> {
     const { scratch, progress } = this.options;
     await this.configure(to, control);
     let read = 0;
@@ -72,11 +81,21 @@ export class SideCluster {
       if (line.includes('database system is ready to accept connections')) ready.resolve(undefined);
     };
     progress.report('Recovering', 0, 100);
-    const cancelled = AbortSignal.any([progress.cancelled, this.end.signal]);
+    progress.cancelled.throwIfAborted();
     const args = ['-D', this.data, '-c', `config_file=${scratch.path('postgresql.conf')}`];
-    this.serving = scratch.run(this.program('postgres'), args, { cancelled, see });
+    const started = (pid: number) => {
+      this.pid = pid;
+    };
+    const options = { cancelled: this.end.signal, see, started };
+    this.serving = scratch.run(this.program('postgres'), args, options).finally(() => {
+      this.pid = undefined;
+    });
+    progress.cancelled.addEventListener('abort', () => void this.stop(), { once: true });
     // It ends by itself only where it could not recover.
-    return Promise.race([ready.promise, this.serving.then((why) => why ?? 'it has ended')]);
+    const ended = this.serving.then((why) => why ?? 'it has ended');
+    const reason = await Promise.race([ready.promise, ended]);
+    progress.cancelled.throwIfAborted();
+    return reason;
   }
 
   /** Dumps a database of the server into a folder; answers why it cannot. */
@@ -92,9 +111,22 @@ export class SideCluster {
 
   /** Ends the server and removes its files. */
   async close(): Promise<void> {
-    this.end.abort();
+    await this.stop();
+    // Of a server that had to be killed, processes may end later than itself.
+    await rm(this.data, { recursive: true, force: true, maxRetries: 5 });
+  }
+
+  /** By an immediate shutdown, which leaves none of its processes and no shared memory behind. */
+  private async stop(): Promise<void> {
+    if (this.pid === undefined) return;
+    const kill = setTimeout(() => this.end.abort(), patienceMs);
+    try {
+      process.kill(this.pid, 'SIGQUIT');
+    } catch {
+      // It has ended by itself.
+    }
     await this.serving?.catch(() => undefined);
-    await rm(this.data, { recursive: true, force: true });
+    clearTimeout(kill);
   }
 
   private run(file: string, args: readonly string[]): Promise<string | undefined> {
@@ -106,11 +138,10 @@ export class SideCluster {
     return programPath(name, this.options.programs);
   }
 
-  private async configure(to: Date, control: ControlData): Promise<void> {
+  private async configure(to: string, control: ControlData): Promise<void> {
     const { settings, scratch } = this.options;
     const { folder } = scratch;
-    const preparedTransactions = control.get('max_prepared_xacts setting') ?? '0';
-    const parameters = recoveryParameters({ settings, folder, to, preparedTransactions });
+    const parameters = recoveryParameters({ settings, folder, to }) + sizeParameters(control);
     await scratch.write('postgresql.conf', parameters);
     // Its folder is nobody else's.
     await scratch.write('pg_hba.conf', 'local all all trust\n');

@@ -47,17 +47,24 @@ export async function readReach(
     const segment = segmentOf(file, segmentBytes);
     if (segment !== undefined && segment >= first) there.set(segment, file);
   }
-  let newest: Date | undefined;
-  let expected = first;
-  for (const [segment, file] of [...there].toSorted(([one], [other]) => one - other)) {
-    if (segment !== expected) {
-      throw refused(
-        `The archive ${folder} lacks WAL from the base backup on: after ${expected - first} segments, ${segment - expected} are missing, and recovery would end there. Find them, or take a backup after them.`,
-      );
-    }
-    expected += 1;
-    newest = (await stat(join(folder, file))).mtime;
-    if (newest >= to) break;
+  const sorted = [...there].toSorted(([one], [other]) => one - other);
+  // Each look at a file may take a network's time, and there may be as many as days have.
+  const archivedAt = async (index: number) =>
+    (await stat(join(folder, sorted[index]?.[1] ?? ''))).mtime;
+  let [low, high] = [0, sorted.length];
+  while (low < high) {
+    const middle = Math.floor((low + high) / 2);
+    if ((await archivedAt(middle)) >= to) high = middle;
+    else low = middle + 1;
   }
-  return { segments: expected - first, newest };
+  const needed = sorted.slice(0, low + 1);
+  const gap = needed.findIndex(([segment], index) => segment !== first + index);
+  if (gap !== -1) {
+    const missing = (needed[gap]?.[0] ?? 0) - first - gap;
+    throw refused(
+      `The archive ${folder} lacks WAL from the base backup on: after ${gap} segments, ${missing} are missing, and recovery would end there. Find them, or take a backup after them.`,
+    );
+  }
+  const newest = needed.length === 0 ? undefined : await archivedAt(needed.length - 1);
+  return { segments: needed.length, newest };
 }

@@ -26,7 +26,7 @@ export async function planSource(
   if (!recovery || !until) return planDump(database, input, until, live.major);
   const backups = await listBaseBackups(database);
   const backup = backups.find(({ endedAt }) => endedAt <= until);
-  if (backup) return planRecovery(database, { target, live, backup, to: until });
+  if (backup) return planRecovery(database, { target, live, backup, to: until, text: input.to });
   const [oldest] = backups.slice(-1);
   const none =
     `No base backup in ${recovery.base} was complete by ${until.toISOString()}` +

@@ -7,7 +7,7 @@ import type { Effect } from '../../../contract/plan.ts';
 import { stale } from '../../failures.ts';
 import type { Comparison } from '../../kubernetes/deployment/compare-revisions.ts';
 import type { Progress } from '../../progress.ts';
-import { Database } from '../database.ts';
+import { applicationName, Database } from '../database.ts';
 import { assertNotUndone, noteMigration } from './migration-notes.ts';
 import { listScripts, readScript } from './script.ts';
 import {
@@ -24,7 +24,10 @@ const lockWithin = '2s';
 const idleLimit = `set local idle_in_transaction_session_timeout = '5s'`;
 const tries = 15;
 const betweenTriesMs = 1000;
-const lockNotAvailable = '55P03';
+/** Lock not available, or given up for others in a deadlock. */
+const noLock = ['55P03', '40P01'];
+/** Where this worker is killed, a long script ends with it, and not only when it is done; since PostgreSQL 14. */
+const endWithWorker = `set client_connection_check_interval = '1s'`;
 
 /**
  * Takes the schema one version down by the planned script, or, as an undo that somebody has signed,
@@ -45,13 +48,15 @@ export async function migrate(
   return database.session(
     async (client) => {
       await database.assertIs(client, change.target);
+      await client.query(endWithWorker).catch(() => undefined);
+      await endEarlierAttempt(client, versions.table);
       for (let attempt = 1; ; attempt++) {
         progress.report(`Running its script, try ${attempt} of ${tries}`);
         try {
           return await inTransaction(client, mandate, { versions, files, sql });
         } catch (error) {
           await client.query('rollback').catch(() => undefined);
-          if (!(error instanceof pg.DatabaseError) || error.code !== lockNotAvailable)
+          if (!(error instanceof pg.DatabaseError) || !noLock.includes(error.code ?? ''))
             throw told(error, mandate);
           if (attempt === tries) throw await locked(client, mandate);
           progress.report(`A lock is not to be had; trying again, ${attempt} of ${tries}`);
@@ -80,6 +85,22 @@ export async function compareSchema(
       ? 'which schema the services need nobody can measure here'
       : 'the schema was not changed',
   };
+}
+
+/**
+ * Ends what is still at work of an attempt whose worker is gone. A run holds its target, so that no
+ * other run of ours locks the versions of this database; a later attempt is left alone.
+ */
+async function endEarlierAttempt(client: Client, table: string): Promise<void> {
+  await client.query(
+    `select pg_terminate_backend(pid) from pg_stat_activity
+     where pid in (select pid from pg_locks
+         where relation = to_regclass($1) and mode = 'ShareRowExclusiveLock'
+           and database = (select oid from pg_database where datname = current_database()))
+       and application_name = $2 and usename = current_user
+       and backend_start < (select backend_start from pg_stat_activity where pid = pg_backend_pid())`,
+    [table, applicationName],
+  );
 }
 
 async function inTransaction(
@@ -167,14 +188,15 @@ async function transactionId(client: Client): Promise<string | undefined> {
   return rows[0]?.id;
 }
 
-/** What PostgreSQL says to the script, without its details, which may hold rows. */
+/** What PostgreSQL says to the script, without its details, and values of data exceptions (class 22): they may be rows. */
 function told(error: unknown, mandate: MigrationMandate): unknown {
   if (!(error instanceof pg.DatabaseError) || /^(08|57P|53|28)/.test(error.code ?? ''))
     return error;
   const { code, message, position } = error;
+  const said = code?.startsWith('22') ? message.replace(/"[^]*$/, '…') : message;
   const at = position === undefined ? '' : ` (at character ${position})`;
   return ApplicationFailure.nonRetryable(
-    `Script ${scriptOf(mandate)} fails with ${code}: ${message}${at}. The schema is as it was.`,
+    `Script ${scriptOf(mandate)} fails with ${code}: ${said}${at}. The schema is as it was.`,
     failureTypes.rejectedBySystem,
   );
 }

@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { digestPlan } from '../../../contract/digest.ts';
 import type { LoadedSettings } from '../../../config/settings.ts';
 import type { InputOf } from '../../../contract/input.ts';
@@ -67,7 +68,7 @@ export async function planSchema(
         : `The schema ${where} goes back from version ${now} to ${wanted}, in ${steps.length} ${steps.length === 1 ? 'step' : 'steps'}, each in a transaction of its own.`,
     differences: steps.flatMap(({ change, down }, index) => [
       `${change.before.version} -> ${change.after.version} by ${down.file}${index < shownScripts ? ':' : ''}`,
-      ...(index < shownScripts ? shown(down.sql) : []),
+      ...(index < shownScripts ? shown(down, versions.folder) : []),
     ]),
     warnings: steps.flatMap(({ change, down }) => [
       ...losses(down.sql).map(
@@ -75,7 +76,7 @@ export async function planSchema(
       ),
       ...(change.after.forward === null
         ? [
-            `There is no script that brings version ${change.before.version} on again: no abort can undo this step.`,
+            `There is no script that brings version ${change.before.version} on again in a transaction: no abort can undo this step.`,
           ]
         : []),
     ]),
@@ -135,11 +136,15 @@ async function stepOf(
   };
 }
 
-function shown(sql: string): string[] {
+function shown({ file, sql }: ScriptText, folder: string): string[] {
   const lines = sql.split('\n').filter((line) => line.trim() !== '');
   const rest = lines.length - shownLines;
   return [
-    ...lines.slice(0, shownLines).map((line) => `  ${printable(line.slice(0, 200))}`),
-    ...(rest > 0 ? [`  ... ${rest} more lines`] : []),
+    ...lines.slice(0, shownLines).map((line) => `  ${printable(cut(line))}`),
+    ...(rest > 0 ? [`  ... and ${rest} more lines: read ${join(folder, file)} on the worker`] : []),
   ];
+}
+
+function cut(line: string): string {
+  return line.length > 200 ? `${line.slice(0, 200)} ...` : line;
 }

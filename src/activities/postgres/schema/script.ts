@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { refused } from '../../failures.ts';
+import { replaceParts } from '../sql-parts.ts';
 import type { Script } from './tools.ts';
 
 export interface ScriptText {
@@ -38,14 +39,16 @@ function halfOf(text: string, part: 'up' | 'down'): string {
   return text.slice(mark.index, next?.index);
 }
 
-/** Statements of a script, without comments and with nothing in its strings and function bodies. */
+/** A script without comments and with nothing in its strings and function bodies, of either kind. */
+function barred(sql: string): string {
+  return replaceParts(sql, ' ? ', (name) => name.replace(/[;\s\\]/g, '_')).replace(
+    /(\bcreate\s[^;]*?)\bbegin\s+atomic\b(?:[^;]*;)*?\s*end\b/gi,
+    '$1 ?',
+  );
+}
+
 function statementsOf(sql: string): string[] {
-  return sql
-    .replace(
-      /--[^\n]*|\/\*[\s\S]*?\*\/|(\$\w*\$)[\s\S]*?\1|[eE]?'(?:[^'\\]|\\.|'')*'|"(?:[^"]|"")*"/g,
-      (found) =>
-        found.startsWith('"') ? found.replace(/[;\s]/g, '_') : found.startsWith('-') ? '' : ' ? ',
-    )
+  return barred(sql)
     .split(';')
     .map((statement) => statement.replace(/\s+/g, ' ').trim())
     .filter((statement) => statement !== '');
@@ -54,16 +57,16 @@ function statementsOf(sql: string): string[] {
 const ownTransaction =
   /^(begin|start transaction|commit|end|rollback|abort|prepare transaction)\b(?! to\b)/i;
 const outside = [
-  /\bconcurrently\b/i,
+  /^(?!refresh\b).*\bconcurrently\b/i,
   /^vacuum\b/i,
   /^alter system\b/i,
   /^(create|drop) (database|tablespace)\b/i,
-  /^reindex (database|system)\b/i,
+  /^reindex (\(.*?\) )?(database|system|schema)\b/i,
 ];
 
 /** Why a script cannot run in a transaction of ours, in words; undefined where it can. */
 export function whyNotInTransaction(sql: string): string | undefined {
-  if (/^\s*\\/m.test(sql)) return 'it has commands of psql, which only psql understands';
+  if (barred(sql).includes('\\')) return 'it has commands of psql, which only psql understands';
   for (const statement of statementsOf(sql)) {
     const shown = statement.slice(0, 80);
     if (ownTransaction.test(statement)) return `it begins or ends transactions itself (${shown})`;
@@ -75,16 +78,17 @@ export function whyNotInTransaction(sql: string): string | undefined {
   return undefined;
 }
 
+const losing = [
+  /^(drop (table|schema|materialized view|owned|extension)|truncate|delete)\b/i,
+  /^drop (type|domain)\b.*\bcascade\b/i,
+  /^with\b.*\bdelete from\b/i,
+  /^merge\b.*\bthen delete\b/i,
+  /^alter table\b.*\bdrop (column\b|(?!constraint|default|not|identity|expression)\w)/i,
+];
+
 /** What of a script throws rows away, a sentence each. */
 export function losses(sql: string): string[] {
-  return statementsOf(sql).flatMap((statement) => {
-    if (/^(drop (table|schema|materialized view)|truncate|delete)\b/i.test(statement)) {
-      return [statement.slice(0, 120)];
-    }
-    return /^alter table\b.*\bdrop (column\b|(?!constraint|default|not|identity|expression)\w)/i.test(
-      statement,
-    )
-      ? [statement.slice(0, 120)]
-      : [];
-  });
+  return statementsOf(sql)
+    .filter((statement) => losing.some((pattern) => pattern.test(statement)))
+    .map((statement) => statement.slice(0, 120));
 }

@@ -7,7 +7,7 @@ import { ApplicationFailure } from '@temporalio/common';
 import { stale } from '../../failures.ts';
 import type { Progress } from '../../progress.ts';
 import { Database } from '../database.ts';
-import type { SessionMandate } from './sessions.ts';
+import { assertSeesAll, type SessionMandate } from './sessions.ts';
 
 /** How long a statement gets to end by itself once it is cancelled, and a session once it is ended. */
 const patienceMs = { cancel: 3000, terminate: 10_000 };
@@ -24,6 +24,7 @@ const same = `
  * three seconds, its session is. Process, its start and the transaction's are looked at in the very
  * statement that acts.
  * @throws PlanStale for an undo: what was rolled back cannot be brought back.
+ * @throws Refused where the worker's role cannot see the sessions of others any more.
  * @throws RejectedBySystem where the server cannot end it.
  */
 export async function endSession(
@@ -37,6 +38,7 @@ export async function endSession(
   return database.session(
     async (client) => {
       await database.assertIs(client, change.target);
+      await assertSeesAll(client);
       const identity = [pid, backendStart, transactionStart];
       const state = await stateOf(client, identity);
       if (state === undefined) {

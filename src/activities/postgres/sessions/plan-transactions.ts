@@ -8,12 +8,16 @@ import type { Clusters } from '../../kubernetes/api.ts';
 import { Database } from '../database.ts';
 import {
   findLongTransactions,
+  readWaits,
   type Session,
   type SessionChange,
+  waitingFor,
+  type Waits,
   withoutValues,
 } from './sessions.ts';
 
 const mostShown = 50;
+const mostBlocked = 10;
 
 /**
  * Plans R13: which sessions are ended because their transaction has been open for too long. Reads
@@ -33,16 +37,20 @@ export async function planTransactions(
   }
   const database = new Database(settings, input.database);
   // By another database: this one may have no connection left.
-  const [target, listed] = await database.session(
+  const [target, listed, waits] = await database.session(
     async (client) => [
       await database.target(client),
       await findLongTransactions(client, database.name, durationMs(olderThan)),
+      await readWaits(client),
     ],
     { database: database.settings.maintenance },
   );
   // Who waits for one of these goes on by itself once that has ended.
   const overdue = listed.filter(({ ageMs }) => ageMs > durationMs(endAfter));
-  const waiting = new Set(overdue.flatMap(({ blocks }) => blocks));
+  const waiting = waitingFor(
+    overdue.map(({ pid }) => pid),
+    waits,
+  );
   const old = overdue.filter(({ pid }) => !waiting.has(pid));
   const changes = old
     .filter(({ isOutOfReach }) => !isOutOfReach)
@@ -50,7 +58,7 @@ export async function planTransactions(
   const differences = listed.slice(0, mostShown).map((session) => {
     const isEnded = changes.some(({ before }) => before.pid === session.pid);
     const word = isEnded ? 'ended' : waiting.has(session.pid) ? 'waits, and stays' : 'stays';
-    return `${word}: ${inWords(session)}`;
+    return `${word}: ${inWords(session, waits)}`;
   });
   return digestPlan({
     procedure: 'transactions',
@@ -98,10 +106,16 @@ function sessions(count: number): string {
   return count === 1 ? '1 session' : `${count} sessions`;
 }
 
-function inWords({ pid, user, application, client, ageMs, state, query, blocks }: Session): string {
+function inWords(
+  { pid, user, application, client, ageMs, state, query }: Session,
+  waits: Waits,
+): string {
   const from = application ? `${application} from ${client}` : client;
-  const waiting = blocks.length > 0 ? `; blocks ${blocks.join(', ')}` : '';
-  return `${pid} of ${user} (${from}), ${age(ageMs)}, ${state}${waiting}: ${withoutValues(query)}`;
+  const blocked = [...waitingFor([pid], waits)];
+  const more = blocked.length > mostBlocked ? ` and ${blocked.length - mostBlocked} more` : '';
+  const blocks =
+    blocked.length > 0 ? `; blocks ${blocked.slice(0, mostBlocked).join(', ')}${more}` : '';
+  return `${pid} of ${user} (${from}), ${age(ageMs)}, ${state}${blocks}: ${withoutValues(query)}`;
 }
 
 function age(ms: number): string {

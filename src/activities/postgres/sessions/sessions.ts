@@ -3,6 +3,7 @@ import type { Client } from 'pg';
 import type { Change, Mandate } from '../../../contract/plan.ts';
 import { refused } from '../../failures.ts';
 import { applicationName } from '../database.ts';
+import { replaceParts } from '../sql-parts.ts';
 
 /**
  * Identity of one transaction: a process id is reused, and a pool's session goes on to the next
@@ -27,8 +28,6 @@ export interface Session {
   client: string;
   state: string;
   query: string;
-  /** Processes that wait for it, whether directly or behind others. */
-  blocks: number[];
   /** Whether only a superuser may end it, which the worker's role is not. */
   isOutOfReach: boolean;
 }
@@ -39,13 +38,6 @@ export interface Session {
  * whole tables out, and we ourselves, are left alone as well.
  */
 const longTransactionsSql = `
-  with recursive waiting (blocker, blocked) as (
-    select unnest(pg_blocking_pids(pid)), pid from pg_stat_activity where wait_event_type = 'Lock'
-    union
-    select w.blocker, a.pid
-    from waiting w, pg_stat_activity a
-    where a.wait_event_type = 'Lock' and w.blocked = any (pg_blocking_pids(a.pid))
-  )
   select
     pid,
     extract(epoch from backend_start)::text as "backendStart",
@@ -56,10 +48,9 @@ const longTransactionsSql = `
     coalesce(client_hostname, host(client_addr), 'local') as client,
     state,
     coalesce(query, '') as query,
-    array(select distinct blocked from waiting where blocker = a.pid order by 1) as blocks,
     usesysid in (select oid from pg_roles where rolsuper)
       and not (select rolsuper from pg_roles where rolname = current_user) as "isOutOfReach"
-  from pg_stat_activity a
+  from pg_stat_activity
   where datname = $1
     and backend_type = 'client backend'
     and pid <> pg_backend_pid()
@@ -79,6 +70,38 @@ export async function findLongTransactions(
     ...[database, applicationName, olderThanMs],
   ]);
   return rows;
+}
+
+/** Processes that wait for a lock, by whom they wait for. */
+export type Waits = ReadonlyMap<number, readonly number[]>;
+
+/** Each waiting process is looked at once: for each, the server goes through the whole queue of its lock. */
+export async function readWaits(client: Client): Promise<Waits> {
+  const { rows } = await client.query<{ pid: number; blockers: number[] }>(
+    `select pid, pg_blocking_pids(pid) as blockers from pg_stat_activity where wait_event_type = 'Lock'`,
+  );
+  const waits = new Map<number, number[]>();
+  for (const { pid, blockers } of rows) {
+    for (const blocker of new Set(blockers)) {
+      const blocked = waits.get(blocker) ?? [];
+      waits.set(blocker, blocked);
+      blocked.push(pid);
+    }
+  }
+  return waits;
+}
+
+/** Processes that wait for one of these, whether directly or behind others. */
+export function waitingFor(pids: readonly number[], waits: Waits): Set<number> {
+  const found = new Set<number>();
+  const queue = [...pids];
+  for (const pid of queue) {
+    for (const waiting of waits.get(pid) ?? []) {
+      if (!found.has(waiting)) queue.push(waiting);
+      found.add(waiting);
+    }
+  }
+  return found;
 }
 
 /**
@@ -102,12 +125,8 @@ export async function assertSeesAll(client: Client): Promise<void> {
 
 /** A statement for people, in one line without its values, which may be anybody's data. */
 export function withoutValues(query: string): string {
-  const text = query
-    .replace(/\$(\w*)\$[\s\S]*?(\$\1\$|$)/g, '?')
-    .replace(/--[^\n]*|\/\*[\s\S]*?(\*\/|$)/g, ' ')
-    .replace(/\b[eE]'(?:[^'\\]|\\[\s\S]|'')*('|$)/g, '?')
-    .replace(/'(?:[^']|'')*('|$)/g, '?')
-    .replace(/(?<![\w$.])\d[\d.]*(?!\w)/g, '?')
+  const text = replaceParts(query, '?', (name) => name)
+    .replace(/(?<![\w$])\.?\d[\w.]*/g, '?')
     .replace(/\s+/g, ' ')
     .trim();
   return text.length > 200 ? `${text.slice(0, 200)} ...` : text;
