@@ -18,6 +18,9 @@ const features = {
   }),
   unmeasured: systemAt(gateway.url, { errorRate: undefined }),
   whole: systemAt(gateway.url, { errorRate, percentage: undefined }),
+  ruled: systemAt(gateway.url, {
+    source: { url: `${gateway.url}/admin/features/{name}`, percentage: 'rollout' },
+  }),
 };
 const env = useRollbackEnvironment({ caches, features }, { procedure: 'reduce-feature' });
 const cli = new CommandLine({ ROLLBACK_CONFIG: settingsFileWith(stringify({ caches, features })) });
@@ -77,6 +80,8 @@ describe('reducing a feature share by share', () => {
     const id = await env.start({ feature, system: 'gateway', watch: '1s' });
     await eventually('it is reduced twice', async () => (await share()) === 25);
     rates.rate = 0.02;
+    // That the metrics do not answer twice is no reason to go on without them.
+    rates.away = 2;
     const result = await env.result(id);
 
     expect(result.outcome).toBe('rolled-back');
@@ -111,16 +116,20 @@ describe('reducing a feature share by share', () => {
     rates.rate = 0.001;
     const result = await run({ system: 'prometheus' });
     expect(result.gaps[0]).toContain('is still on at 50 % (error rate 0.1 %');
-    expect(rates.queries).toEqual([`errors{feature="${feature}"}`]);
     rates.rate = undefined;
-    const more = await run({ system: 'prometheus', percentages: [20, 10] });
+    const query = 'mine{flag="{name}"}';
+    const input = { system: 'prometheus', percentages: [20, 10], errorRateQuery: query };
+    const more = await run(input);
+    expect(more.plan?.changes[0]?.after).toMatchObject({ errorRateQuery: query });
+    expect(rates.queries).toEqual([`errors{feature="${feature}"}`, `mine{flag="${feature}"}`]);
     expect(more.steps[2]?.text).toContain('there is no single number');
     expect(more.gaps[0]).toContain('is still on at 10 % (no lower share was asked for)');
   });
 
   test('that is on at 20 % leaves out what is above it, and never raises it', async () => {
     await setFlag(feature, { rollout_percentage: 20 });
-    const result = await run();
+    const result = await run({ errorRateField: 'a.b' });
+    expect(result.plan?.differences[1]).toBe('error rate: a.b');
     expect(result.plan?.differences[0]).toBe(`${feature}: on at 20 % -> 10 % -> 5 % -> 0 %`);
     expect(set).toEqual([20, 10, 5]);
   });
@@ -133,26 +142,42 @@ describe('reducing a feature share by share', () => {
     expect(result.outcome).toBe('rolled-back');
     expect(await share()).toBe(3);
     expect(set).toEqual([100]);
+    expect(result.gaps.join()).toContain('is still on at 3 % (no lower share was asked for)');
   });
 
   test('that somebody raises meanwhile is left to them, and the run pauses', async () => {
     const id = await env.start({ feature, system: 'gateway', watch: '1s', percentages: [50, 25] });
     await untilWatching(id);
-    await setFlag(feature, { rollout_percentage: 80 });
+    // Where it stood before, and so a share that the plan knows.
+    await setFlag(feature, { rollout_percentage: 100 });
     const paused = await eventually('it is paused', async () => {
       const status = await env.status(id);
       return status.phase === 'paused' && status;
     });
-    expect(paused.message).toContain('it is on at 80 %');
-    expect(await share()).toBe(80);
+    expect(paused.message).toContain('it is on for all');
+    expect(await share()).toBe(100);
+    const [{ step, attempt } = {}] = paused.pausedAt;
+    const stay = await env.token(id, 'skip', 'on-call', { step, attempt, stays: true });
+    const stayed = await env.send(id, { decision: 'skip', token: stay, step, attempt });
+    expect(stayed.text).toContain('Nothing is watched here');
     await env.decideStep(paused, 'skip');
-    expect((await env.result(id)).gaps.join()).toContain('Reduce it to 25 % was left out');
+    const { gaps } = await env.result(id);
+    expect(gaps.join()).toContain('Reduce it to 25 % was left out');
+    expect(gaps.join()).toContain(`Feature ${feature} is still on for all`);
   });
 
-  test('is refused where shares cannot be changed, with what can', async () => {
-    const result = await run({ system: 'whole' });
+  test.each([
+    ['where shares cannot be changed', { system: 'whole' }, /rollback feature gradual_\d+/],
+    [
+      'where no share tells who has it',
+      { system: 'ruled' },
+      /no percentage rollout .*at rollout\): turn it off at once with rollback feature gradual_\d+/,
+    ],
+    ['with a query where a field is measured', { errorRateQuery: 'x' }, /errorRate\.prometheus/],
+  ])('is refused %s', async (_, input, words) => {
+    const result = await run(input);
     expect(result.outcome).toBe('refused');
-    expect(result.message).toContain(`rollback feature ${feature}`);
+    expect(result.message).toMatch(words);
   });
 
   test.each([
@@ -170,8 +195,9 @@ describe('while a share is watched', () => {
   const long = { watch: '1h' };
 
   test('somebody on call may hurry it to zero at once', async () => {
-    const id = await env.start({ feature, system: 'gateway', ...long });
+    const id = await env.start({ feature, system: 'gateway', percentages: [50, 25], ...long });
     const watching = await untilWatching(id);
+    expect(watching.plan?.warnings.join()).toContain('rollback skip hurries it to 0 % at once');
     expect(watching.phase).toBe('executing');
     expect(watching.pausedAt[0]).toMatchObject({
       ...{ step: 'Watch it at 50 %', attempt: 1, allowed: ['skip', 'abort'] },
@@ -228,11 +254,15 @@ describe('while a share is watched', () => {
     });
     const { stdout } = await there.run('status', id);
     expect(stdout).toContain(
-      `"Watch it at 50 %" goes on by itself at ${watching.pausedAt[0]?.until}; before that: rollback skip ${id}, rollback abort ${id}`,
+      `"Watch it at 50 %" goes on by itself at ${watching.pausedAt[0]?.until}; before that: rollback skip ${id}, rollback skip --stay ${id}, rollback abort ${id}`,
     );
-    const skipped = await there.run('skip', id, '--yes', '--unchecked');
-    expect([skipped.exitCode, skipped.stderr]).toEqual([0, '']);
-    expect((await env.result(id)).outcome).toBe('rolled-back');
+    const stopped = await there.run('skip', id, '--stay', '--yes', '--unchecked');
+    expect([stopped.exitCode, stopped.stderr]).toEqual([0, '']);
+    expect(stopped.stdout).toContain('All is left as it stands.');
+    const result = await env.result(id);
+    expect(result.outcome).toBe('rolled-back');
+    expect(result.gaps.join()).toContain('is still on at 50 % (stopped by on-call)');
+    expect(await share()).toBe(50);
   });
 });
 

@@ -5,12 +5,13 @@ import pg from 'pg';
 import { TokenError } from '../authority/register.ts';
 import { SettingsError } from '../config/settings.ts';
 import { failureTypes, type FailureType } from '../contract/failures.ts';
-import { HttpError, HttpUnreachable, SecretMissing } from './features/http.ts';
+import { HttpError, HttpUnreachable } from './features/http.ts';
 import { KubernetesError, KubernetesUnreachable } from './kubernetes/api.ts';
 import { KubeconfigError } from './kubernetes/kubeconfig.ts';
 import { PodCommandFailed } from './kubernetes/pod-command-failed.ts';
 import { databaseFailure, DatabaseUnreachable } from './postgres/errors.ts';
 import { CacheError, CacheUnreachable, forbiddenCodes } from './redis/errors.ts';
+import { SecretMissing } from './secret.ts';
 
 /** The world is neither where a mandate starts nor where it ends. Nothing was changed by the caller. */
 export function stale(message: string): ApplicationFailure {

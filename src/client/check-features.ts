@@ -1,4 +1,5 @@
 /** What `rollback doctor` looks at of caches and systems of feature flags. */
+import { percentInWords, readRate } from '../activities/features/error-rate.ts';
 import { HttpError } from '../activities/features/http.ts';
 import { FlagSystem } from '../activities/features/system.ts';
 import { withCache } from '../activities/redis/connect.ts';
@@ -22,8 +23,8 @@ export async function checkFeatures(findings: Finding[], loaded: LoadedSettings)
     );
   }
   for (const name of Object.keys(features)) {
+    const system = new FlagSystem(loaded, name);
     await look(findings, 'features', async () => {
-      const system = new FlagSystem(loaded, name);
       const { context } = system.target(nobodys);
       try {
         await Promise.all([system.read(nobodys), system.readPublic(nobodys)]);
@@ -32,6 +33,19 @@ export async function checkFeatures(findings: Finding[], loaded: LoadedSettings)
         if (!(error instanceof HttpError) || error.status !== 0) throw error;
       }
       return [true, `${name}: ${context} answers`];
+    });
+    const { errorRate } = system.settings;
+    if (!errorRate) continue;
+    await look(findings, 'features', async () => {
+      try {
+        const rate = await readRate(loaded, system, nobodys, {});
+        return [true, `${name}: error rate ${percentInWords(rate)}`];
+      } catch (error) {
+        // Nobody's flag has no errors of its own.
+        const isOfFlag = 'query' in errorRate && errorRate.query.includes('{name}');
+        if (!isOfFlag || !(error instanceof HttpError) || error.status !== 0) throw error;
+        return [true, `${name}: ${errorRate.prometheus} answers`];
+      }
     });
   }
 }

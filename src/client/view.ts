@@ -127,10 +127,13 @@ export function decideLines({ workflowId }: RunStatus): string[] {
 
 /** Where the run is paused, and how that is answered. */
 export function pauseLines({ pausedAt, workflowId }: RunStatus): string[] {
-  return pausedAt.map(({ step, attempt, allowed, until }) => {
+  return pausedAt.map(({ step, attempt, allowed, until, mayStay }) => {
     const id = shellWord(workflowId);
     const which = pausedAt.length > 1 ? ` --step ${shellWord(step)}` : '';
-    const commands = allowed.map((name) => paint('bold', `rollback ${name} ${id}${which}`));
+    const words = allowed.flatMap((name) =>
+      name === 'skip' && mayStay ? [name, 'skip --stay'] : [name],
+    );
+    const commands = words.map((name) => paint('bold', `rollback ${name} ${id}${which}`));
     if (until !== undefined) {
       return `  ${paint('cyan', '…')} "${step}" goes on by itself at ${until}; before that: ${commands.join(', ')}`;
     }

@@ -21,6 +21,13 @@ const reading = z.strictObject({
   enabled: path.default('enabled'),
   /** Where the share stands of those who have it; without it, a flag that is on is on for all. */
   percentage: path.optional(),
+  /**
+   * What must stand where for that share to say who has the flag: `{ strategies.length: 1 }`. A list
+   * that is not there has no length but 0.
+   */
+  require: z.record(path, z.union([z.string(), z.number(), z.boolean()])).default({}),
+  /** `off` where the system leaves out flags that are off, and so answers 404. */
+  missing: z.literal('off', 'is nothing but off').optional(),
 });
 export type Reading = z.output<typeof reading>;
 
@@ -28,7 +35,8 @@ export type Reading = z.output<typeof reading>;
  * A request that changes a flag. In its address, body and the keys of its body `{name}` stands for
  * the flag's name, `{percentage}` for the wanted share, `{rest}` for what it leaves to 100 %, and
  * `{answer.PATH}` for what the source answered there. A value that is nothing else but a share is a
- * number; `{percentage:text}` makes it a text.
+ * number; `{percentage:text}` makes it a text. Headers that are no secrets may have them too, such as
+ * `if-match: '{answer.version}'`.
  */
 const changing = z.strictObject({
   method: z.enum(['PATCH', 'PUT', 'POST', 'DELETE']).default('PATCH'),
@@ -63,6 +71,18 @@ export const featureSystem = z
     source: reading.optional(),
     /** Where everybody reads them, through whatever caches there are; default: the source. */
     public: reading.optional(),
+    /** Where exceptions are listed that stay on after the flag is off; a plan only warns of them. */
+    overrides: z
+      .strictObject({
+        url: address,
+        headers,
+        /** The list, and in each of its items where true or false stands. */
+        list: path.default('results'),
+        enabled: path.default('enabled'),
+        /** An item is an exception where one of these is something; without them, each is. */
+        by: z.array(path).default([]),
+      })
+      .optional(),
     /** Turns a flag off. */
     off: changing,
     /** Turns it on again, as it was. */
@@ -91,6 +111,14 @@ export const featureSystem = z
   .refine(
     ({ source, public: readers }) => source ?? readers,
     'does not say where flags are read: give source, public or both',
+  )
+  .refine(
+    ({ percentage, source, public: readers }) =>
+      !percentage || [source, readers].every((one) => !one || one.percentage !== undefined),
+    {
+      path: ['percentage'],
+      message: 'changes a share that is read nowhere: say where it stands, in source and in public',
+    },
   );
 export type FeatureSystem = z.output<typeof featureSystem>;
 

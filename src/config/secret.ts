@@ -1,7 +1,12 @@
 /** Secrets of the settings: named, never written there. */
 import { z } from 'zod';
 
-const prefix = z.string().default('');
+/** What a header can have; whoever sends another one would say it in an error. */
+const headerText = z
+  .string()
+  .regex(/^[\t\x20-\x7e]*$/, 'has line breaks or characters other than ASCII');
+
+const prefix = headerText.default('');
 
 /** Where a secret is; it is read by whoever needs it, each time, so that a renewed one counts at once. */
 export const secret = z.union(
@@ -22,13 +27,14 @@ export const secret = z.union(
 );
 export type Secret = z.output<typeof secret>;
 
-const secretNames = /^(proxy-)?authorization$|cookie|key|secret|token|password/i;
+/** Names of what is likely to be a secret. */
+export const secretNames = /^(proxy-)?authorization$|cookie|key|secret|token|password/i;
 
 /** HTTP headers; those that prove who asks are secrets. */
 export const headers = z
   .record(
     z.string().regex(/^[\w-]+$/, 'is not the name of a header'),
-    z.union([z.string(), secret], 'is neither a text nor a secret such as { env: API_TOKEN }'),
+    z.union([headerText, secret], 'is neither a text nor a secret such as { env: API_TOKEN }'),
   )
   .default({})
   .check(({ value, issues }) => {

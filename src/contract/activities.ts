@@ -76,6 +76,7 @@ export const activityClasses = {
   'features.setFlag': 'mutate',
   'features.awaitFlag': 'drive',
   'features.measureErrorRate': 'drive',
+  'features.tellStanding': 'wait',
   'redis.planClearing': 'observe',
   'redis.clearCache': 'drive',
   'verification.runCheck': 'check',

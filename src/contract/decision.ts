@@ -59,6 +59,8 @@ export interface DecisionClaims {
   note?: string;
   /** Stands in for somebody of another role who does not answer. */
   breakGlass?: boolean;
+  /** A skip while the run watches that ends it there, with all left as it stands. */
+  stays?: boolean;
   /**
    * An approval by somebody who may start the run, after a reset: it was only interrupted, so that
    * what others had approved of this very plan before counts again.
@@ -134,6 +136,7 @@ export function decisionProblem(
   if (claims.step !== subject.step || claims.attempt !== subject.attempt) {
     return `The token is about ${stepInWords(claims)}, not about ${stepInWords(subject)}.`;
   }
+  if (claims.stays && decision !== 'skip') return 'Only a skip can leave all as it stands.';
   if (claims.breakGlass && !claims.note) return 'Break-glass needs a reason: say it with --note.';
   return timeProblem(claims, nowSeconds);
 }
@@ -149,12 +152,12 @@ export function quoted(text: unknown, most = 100): string {
 }
 
 function isWellFormed(claims: DecisionClaims): boolean {
-  const { sub, aud, run, digest, jti, iat, exp, executeBy, note, breakGlass } = claims;
+  const { sub, aud, run, digest, jti, iat, exp, executeBy, note, breakGlass, stays } = claims;
   return (
     [sub, aud, run, digest, jti].every((text) => typeof text === 'string' && text !== '') &&
     [iat, exp, executeBy].every((time) => Number.isSafeInteger(time)) &&
     (note === undefined || (typeof note === 'string' && note.length <= maxNoteLength)) &&
-    (breakGlass === undefined || typeof breakGlass === 'boolean')
+    [breakGlass, stays].every((flag) => flag === undefined || typeof flag === 'boolean')
   );
 }
 

@@ -80,6 +80,8 @@ export interface PausedStep {
   error: string;
   /** ISO time at which it goes on by itself; one that holds until somebody decides has none. */
   until?: string;
+  /** Whether a skip may also end the run there, with all left as it stands (`--stay`). */
+  mayStay?: boolean;
 }
 
 /** Answer of the query `status`. */

@@ -1,6 +1,6 @@
-import type { DisablingChange } from '../activities/features/flag-change.ts';
+import type { DisablingChange, FlagMandate } from '../activities/features/flag-change.ts';
 import type { ClearingChange } from '../activities/redis/cache-change.ts';
-import type { Plan } from '../contract/plan.ts';
+import type { Effect, Mandate, Plan } from '../contract/plan.ts';
 import { features, redis } from './run/proxies.ts';
 import { runbook } from './run/runbook.ts';
 
@@ -20,7 +20,7 @@ export const disableFeature = runbook('feature', {
         undo: async () => {
           const { text } = await features.setFlag(flag.inverse);
           if (cache) await redis.clearCache(cache.inverse);
-          await features.awaitFlag(flag.inverse);
+          await readBack(flag.inverse, cache?.inverse);
           return text;
         },
         undoOnlyIf: () => features.compareFlag(flag),
@@ -28,11 +28,26 @@ export const disableFeature = runbook('feature', {
     }
     if (cache) await run.step('Clear the cache', { do: () => redis.clearCache(cache) });
     const changed = flag ?? cache;
-    if (changed) await run.step('Read it back', { do: () => features.awaitFlag(changed) });
+    if (changed) await run.step('Read it back', { do: () => readBack(changed, cache) });
   },
 
   byHand: lookAtFlag,
 });
+
+/**
+ * Reads a flag as everybody does, until it is as changed. What readers that had read it before the change
+ * have put into the cache since it was cleared goes as well.
+ */
+export async function readBack(
+  changed: FlagMandate | Mandate<ClearingChange>,
+  cache: Mandate<ClearingChange> | undefined,
+  percentage?: number,
+): Promise<Effect> {
+  const read = await features.awaitFlag(changed, percentage, cache !== undefined);
+  if (!read.isCachedAgain || !cache) return read;
+  await redis.clearCache(cache);
+  return features.awaitFlag(changed, percentage);
+}
 
 /** Commands that show what stands there. */
 export function lookAtFlag({ targets }: Plan): string[] {

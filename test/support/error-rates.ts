@@ -6,9 +6,16 @@ import type { AddressInfo } from 'node:net';
 export class ErrorRates {
   /** From 0 to 1; undefined where there is none. */
   rate: number | undefined = 0.5;
+  /** So many requests from now on are answered 503. */
+  away = 0;
   /** Queries so far. */
   readonly queries: string[] = [];
   private readonly server = createServer(({ url = '' }, response) => {
+    if (this.away > 0) {
+      this.away--;
+      response.writeHead(503).end();
+      return;
+    }
     const { pathname, searchParams } = new URL(url, 'http://metrics');
     if (pathname === '/api/v1/query') {
       this.queries.push(searchParams.get('query') ?? '');

@@ -75,7 +75,8 @@ function textsIn(value: unknown): string[] {
   return Object.values(value).flatMap(textsIn);
 }
 
-type Instead = number | 'cut' | undefined;
+/** A status, a text that is no JSON, or nothing at all. */
+type Instead = number | { text: string } | 'cut' | undefined;
 
 /** An address at which nobody answers. */
 export async function closedGateway(): Promise<{ url: string }> {
@@ -117,6 +118,10 @@ export class Gateway {
     this.seen.push(`${method} ${url}`);
     const instead = await this.instead(request);
     if (instead === 'cut') return void response.destroy();
+    if (typeof instead === 'object') {
+      response.writeHead(200).end(instead.text);
+      return;
+    }
     if (instead !== undefined) {
       response.writeHead(instead).end('{"error":"as the test wants it"}');
       return;

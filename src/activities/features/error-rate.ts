@@ -1,15 +1,17 @@
 /** The gate of R15: the share of failed requests, from a JSON document or from Prometheus. */
+import { setTimeout as delay } from 'node:timers/promises';
 import type { LoadedSettings } from '../../config/settings.ts';
-import { HttpError, HttpUnreachable, requestJson, SecretMissing, valueAt } from './http.ts';
-import { percentagesOf, type ReductionChange } from './flag-change.ts';
+import { SecretMissing } from '../secret.ts';
+import { HttpError, HttpUnreachable, placeOf, requestJson, valueAt } from './http.ts';
+import { isAtMost, off, percentagesOf, type ReductionChange, stateInWords } from './flag-change.ts';
 import { FlagSystem } from './system.ts';
 
 /** What was measured while a feature is on for a part only. */
 export interface MeasuredRate {
   /** Undefined where the error rate cannot be measured. */
   isAbove: boolean | undefined;
-  /** The feature's share as it stands, in percent. */
-  percentage: number;
+  /** The feature's share as it stands, in percent; null where none tells who has it. */
+  percentage: number | null;
   /** The figures, or why there are none. */
   text: string;
 }
@@ -27,49 +29,70 @@ export async function measureErrorRate(
 ): Promise<MeasuredRate> {
   const { target, after } = change;
   const system = FlagSystem.of(loaded, target);
-  const found = await system.read(target.name, signal);
-  const percentage = found?.state.enabled ? found.state.percentage : 0;
+  const { state } = (await system.read(target.name, signal)) ?? { state: off };
+  const percentage = state.enabled ? state.percentage : 0;
   try {
-    const rate = await readRate(loaded, system, target.name, signal);
+    const rate = await readRate(loaded, system, target.name, after, signal);
     const isAbove = rate > after.gate;
     const text = `error rate ${percentInWords(rate)}, ${isAbove ? 'above' : 'at or below'} the gate of ${percentInWords(after.gate)}`;
     return { isAbove, percentage, text };
   } catch (error) {
     if (!isUnmeasured(error)) throw error;
     const text = `the error rate cannot be measured (${error.message})`;
-    const next = percentagesOf(change).find((share) => share < percentage);
+    const next = percentagesOf(change).find((share) => !isAtMost(state, share));
     const on =
       next === undefined ? '' : ` It goes on to ${next} %, as without a measurement it must.`;
     // That nobody could be told is no reason to stop.
     await tell(
-      `Feature ${target.name} in ${system.name} is on at ${percentage} %, and ${text}.${on}`,
+      `Feature ${target.name} in ${system.name} is ${stateInWords(state)}, and ${text}.${on}`,
     ).catch(() => undefined);
     return { isAbove: undefined, percentage, text };
   }
 }
 
+/** Requests for an error rate, of which one that does not answer is no measurement yet. */
+const tries = 3;
+const pauseMs = 200;
+
+/** Where the error rate is looked for in place of what the settings say; plans have it. */
+export type RateExpression = Pick<ReductionChange['after'], 'errorRateField' | 'errorRateQuery'>;
+
 /** @throws {HttpError} {HttpUnreachable} {SecretMissing} where there is no such number. */
-async function readRate(
+export async function readRate(
   { folder }: LoadedSettings,
   { name: system, settings: { errorRate } }: FlagSystem,
   feature: string,
-  signal: AbortSignal,
+  expression: RateExpression,
+  signal?: AbortSignal,
 ): Promise<number> {
   if (!errorRate) {
     throw new HttpError(0, `the settings have no features.${system}.errorRate`);
   }
   const { headers, timeout } = errorRate;
-  const ask = (url: string) =>
-    requestJson({
-      ...{ what: 'Error rate', method: 'GET', url, headers: [headers], timeout, folder, signal },
-    });
+  const ask = async (url: string) => {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await requestJson({
+          ...{ what: 'Error rate', method: 'GET', url, headers: [headers], timeout },
+          ...{ folder, signal },
+        });
+      } catch (error) {
+        if (!(error instanceof HttpUnreachable) || attempt === tries) throw error;
+        await delay(attempt * pauseMs, undefined, { signal });
+      }
+    }
+  };
   if ('url' in errorRate) {
-    const { url, field } = errorRate;
-    return rateOf(valueAt(await ask(url), field), `number from 0 to 1 at ${field} of ${url}`);
+    const { url } = errorRate;
+    const field = expression.errorRateField ?? errorRate.field;
+    return rateOf(
+      valueAt(await ask(url), field),
+      `number from 0 to 1 at ${field} of ${placeOf(url)}`,
+    );
   }
-  const { prometheus, query } = errorRate;
+  const query = expression.errorRateQuery ?? errorRate.query;
   const asked = query.replaceAll('{name}', feature);
-  const url = new URL(`${prometheus.replace(/\/$/, '')}/api/v1/query`);
+  const url = new URL(`${errorRate.prometheus.replace(/\/$/, '')}/api/v1/query`);
   url.searchParams.set('query', asked);
   const answer = await ask(url.href);
   const result = valueAt(answer, 'data.result');

@@ -1,8 +1,7 @@
 /** Requests to systems of feature flags: JSON in, JSON out, secrets in headers and nowhere else. */
-import { readFileSync } from 'node:fs';
-import { resolve } from 'node:path';
 import type { Headers, Secret } from '../../config/secret.ts';
 import { printable } from '../../contract/printable.ts';
+import { readSecret, SecretMissing } from '../secret.ts';
 
 /** A system that does not answer, or says that it cannot now. */
 export class HttpUnreachable extends Error {}
@@ -17,9 +16,6 @@ export class HttpError extends Error {
     this.status = status;
   }
 }
-
-/** A secret that this worker does not have. */
-export class SecretMissing extends Error {}
 
 export interface JsonRequest {
   /** What is asked, in words, such as `Feature system acme`. */
@@ -36,20 +32,40 @@ export interface JsonRequest {
 }
 
 const maxAnswer = 1_000_000;
-/** Statuses that pass by themselves; 409 is a change that met somebody else's. */
-const passing = [408, 409, 423, 425, 429];
+/** Statuses that pass by themselves; 409 and 412 are a change that met somebody else's. */
+const passing = [408, 409, 412, 423, 425, 429];
 
 /**
- * Sends a request and answers what came back, or undefined where there is no such thing (404).
+ * Asks for JSON and answers it, or undefined where there is no such thing (404).
  * @throws {HttpUnreachable} {HttpError} {SecretMissing}
  */
 export async function requestJson(request: JsonRequest): Promise<unknown> {
-  const { what, method, url, body, timeout, folder, signal } = request;
+  const answer = await send(request);
+  return answer && jsonOf(answer, whereOf(request));
+}
+
+/**
+ * Sends a change, whatever is said about it where it was taken.
+ * @returns whether there is such a thing (no 404)
+ * @throws {HttpUnreachable} {HttpError} {SecretMissing}
+ */
+export async function requestChange(request: JsonRequest): Promise<boolean> {
+  return (await send(request)) !== undefined;
+}
+
+interface Answer {
+  text: string;
+  /** Whether there was more than is read of an answer. */
+  isCut: boolean;
+}
+
+async function send(request: JsonRequest): Promise<Answer | undefined> {
+  const { method, url, body, timeout, folder, signal } = request;
   const sent = headersOf(request.headers, folder);
-  const where = `${what} (${method} ${placeOf(url)})`;
+  const where = whereOf(request);
   const limit = AbortSignal.timeout(timeout);
   let status: number;
-  let text: string;
+  let answered: Answer;
   try {
     const response = await fetch(url, {
       method,
@@ -64,14 +80,14 @@ export async function requestJson(request: JsonRequest): Promise<unknown> {
       signal: signal ? AbortSignal.any([limit, signal]) : limit,
     });
     status = response.status;
-    text = (await response.text()).slice(0, maxAnswer);
+    answered = await readAnswer(response);
   } catch (error) {
     signal?.throwIfAborted();
-    throw new HttpUnreachable(`${where} does not answer (${whyOf(error, timeout)})`);
+    throw new HttpUnreachable(`${where} does not answer (${sent.redact(whyOf(error, timeout))})`);
   }
   if (status === 404) return undefined;
-  if (status >= 200 && status < 300) return jsonOf(text, where);
-  const said = printable(sent.redact(text).replaceAll(/\s+/g, ' ').slice(0, 200)).trim();
+  if (status >= 200 && status < 300) return answered;
+  const said = printable(sent.redact(answered.text).replaceAll(/\s+/g, ' ').slice(0, 200)).trim();
   const answer = `${where} answers ${status}${said ? `: ${said}` : ''}`;
   if (passing.includes(status) || status >= 500) throw new HttpUnreachable(answer);
   if (status === 401 || status === 403) {
@@ -79,6 +95,21 @@ export async function requestJson(request: JsonRequest): Promise<unknown> {
     throw new HttpError(status, `${answer}. Renew ${names}.`);
   }
   throw new HttpError(status, answer);
+}
+
+/** Reads no more than is of use, and tells the server so. */
+async function readAnswer({ body }: Response): Promise<Answer> {
+  const decoder = new TextDecoder();
+  let text = '';
+  for await (const bytes of body ?? []) {
+    text += decoder.decode(bytes as Uint8Array, { stream: true });
+    if (text.length > maxAnswer) return { text, isCut: true };
+  }
+  return { text, isCut: false };
+}
+
+function whereOf({ what, method, url }: JsonRequest): string {
+  return `${what} (${method} ${placeOf(url)})`;
 }
 
 /** What stands in JSON on the way `a.0.b`; undefined where there is nothing. */
@@ -106,7 +137,8 @@ function headersOf(all: readonly Headers[], folder: string) {
       headers[name.toLowerCase()] = content;
       continue;
     }
-    const value = readSecret(content, name, folder);
+    const value = readSecret(content, `the header ${name}`, folder);
+    assertHeader(value, content, name);
     values.push(value);
     secrets.push('env' in content ? `$${content.env}` : content.file);
     headers[name.toLowerCase()] = `${content.prefix}${value}`;
@@ -116,30 +148,25 @@ function headersOf(all: readonly Headers[], folder: string) {
   return { headers, secrets, redact };
 }
 
-/** @throws {SecretMissing} */
-function readSecret(from: Secret, header: string, folder: string): string {
-  if ('env' in from) {
-    const value = process.env[from.env];
-    if (value) return value;
-    throw new SecretMissing(
-      `The environment variable ${from.env} is not set, which the header ${header} needs: set it where the worker is started, and start it again.`,
-    );
-  }
-  const file = resolve(folder, from.file);
-  let value: string;
-  try {
-    value = readFileSync(file, 'utf8').trim();
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    throw new SecretMissing(
-      `The file ${file} cannot be read (${code}), which the header ${header} needs: put the secret there, readable for the worker.`,
-    );
-  }
-  if (value) return value;
-  throw new SecretMissing(`The file ${file} is empty, and the header ${header} needs its secret.`);
+/**
+ * What no header can have is told here, since whoever sends it would say the value.
+ * @throws {SecretMissing} with the name of the variable or file, and nothing of what is in it.
+ */
+function assertHeader(value: string, from: Secret, header: string): void {
+  if (/^[\t\x20-\x7e]*$/.test(value)) return;
+  const where = 'env' in from ? `environment variable ${from.env}` : `file ${from.file}`;
+  throw new SecretMissing(
+    `The ${where} has line breaks or characters other than ASCII in it, which the header ${header} cannot have: put the secret there and nothing else.`,
+  );
 }
 
-function jsonOf(text: string, where: string): unknown {
+function jsonOf({ text, isCut }: Answer, where: string): unknown {
+  if (isCut) {
+    throw new HttpError(
+      0,
+      `${where} answers more than 1 MB, of which the rest is not read: is this the right address?`,
+    );
+  }
   if (text.trim() === '') return null;
   try {
     return JSON.parse(text) as unknown;

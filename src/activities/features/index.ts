@@ -9,6 +9,7 @@ import { compareFlag } from './compare-flag.ts';
 import { measureErrorRate } from './error-rate.ts';
 import type { FlagMandate, ReductionChange } from './flag-change.ts';
 import { setFlag } from './set-flag.ts';
+import { tellStanding } from './tell-standing.ts';
 
 export function featuresActivities(parts: PlanningParts) {
   const { settings, authority } = parts;
@@ -16,11 +17,21 @@ export function featuresActivities(parts: PlanningParts) {
     planDisabling: planning(parts, 'feature'),
     planReduction: planning(parts, 'reduce-feature'),
     compareFlag: (mandate: FlagMandate) => compareFlag(settings, mandate),
-    /** @param percentage one of the plan's shares, where it is reduced */
-    setFlag: (mandate: FlagMandate, percentage?: number) =>
-      setFlag(settings, mandate, percentage, Context.current().info.attempt > 1),
-    awaitFlag: (mandate: FlagMandate | Mandate<ClearingChange>, percentage?: number) =>
-      awaitFlag(settings, mandate, percentage, activityProgress()),
+    /**
+     * @param percentage one of the plan's shares, where it is reduced
+     * @param from what it was reduced to last, or its share before the plan
+     */
+    setFlag: (mandate: FlagMandate, percentage?: number, from?: number) => {
+      const { info, cancellationSignal: signal } = Context.current();
+      const attempt = { isRetried: info.attempt > 1, signal };
+      return setFlag(settings, mandate, { percentage, from }, attempt);
+    },
+    awaitFlag: (
+      mandate: FlagMandate | Mandate<ClearingChange>,
+      percentage?: number,
+      mayClear = false,
+    ) => awaitFlag(settings, mandate, percentage, mayClear, activityProgress()),
+    tellStanding: ({ change }: FlagMandate) => tellStanding(settings, change),
     measureErrorRate: ({ change, run }: Mandate<ReductionChange>) =>
       measureErrorRate(
         settings,

@@ -1,5 +1,6 @@
 /** Requests of the settings with what they are about put in. */
 import type { Changing } from '../../config/features.ts';
+import type { Headers } from '../../config/secret.ts';
 import { HttpError, valueAt } from './http.ts';
 
 /** What stands for the words in braces. */
@@ -24,6 +25,16 @@ export function addressOf(url: string, values: Values): string {
 /** The body of a request with the values in it, keys included; undefined where it has none. */
 export function bodyOf({ body }: Changing, values: Values): unknown {
   return body === undefined ? undefined : rendered(body, values);
+}
+
+/** Headers of a request with the values in them; secrets stay references. */
+export function headersOf({ headers }: Changing, values: Values): Headers {
+  return Object.fromEntries(
+    Object.entries(headers).map(([name, content]) => [
+      name,
+      typeof content === 'string' ? String(textOf(content, values)) : content,
+    ]),
+  );
 }
 
 function rendered(value: unknown, values: Values): unknown {

@@ -33,6 +33,8 @@ export interface DecideOptions {
   breakGlass?: boolean;
   /** The step that is meant, where the run is paused at several. */
   step?: string;
+  /** Ends a run that watches, with all left as it stands. */
+  stay?: boolean;
   unchecked?: boolean;
   json?: boolean;
 }
@@ -103,13 +105,20 @@ async function messageOf(
   const about = isStepDecision(decision)
     ? pausedStep(decision, workflowId, status, options.step)
     : undefined;
-  const { step, attempt } = about ?? {};
+  const { step, attempt, mayStay } = about ?? {};
+  // Workers of earlier versions would take it for a skip.
+  if (options.stay && !mayStay) {
+    throw new CliError(
+      `Run ${shellWord(workflowId)} watches nothing that could be left as it stands: see rollback status ${shellWord(workflowId)}.`,
+    );
+  }
   if (!key) return { decision, step, attempt, by: userInfo().username };
   if (!options.yes && !options.print && decision !== 'retry') await confirm(decision, key.sub);
   const token = await signDecision(key, {
     ...{ aud, run, decision, digest: plan?.digest ?? '', step, attempt },
     ...(options.note ? { note: options.note } : {}),
     ...(options.breakGlass ? { breakGlass: true } : {}),
+    ...(options.stay ? { stays: true } : {}),
   });
   return { decision, step, attempt, token };
 }

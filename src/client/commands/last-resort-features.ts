@@ -7,13 +7,15 @@ import {
   percentagesOf,
   type ReductionChange,
 } from '../../activities/features/flag-change.ts';
+import { sharesOf } from '../../activities/features/system.ts';
+import type { RateExpression } from '../../activities/features/error-rate.ts';
 import { addressOf, bodyOf } from '../../activities/features/template.ts';
 import type { Changing, FeatureErrorRate, FeatureSystem, Reading } from '../../config/features.ts';
 import type { Settings } from '../../config/schema.ts';
-import type { Headers } from '../../config/secret.ts';
+import { type Headers, secretNames } from '../../config/secret.ts';
 import { durationMs } from '../../contract/duration.ts';
 import type { Target } from '../../contract/plan.ts';
-import { quote } from './shell.ts';
+import { quote, quotedFile } from './shell.ts';
 
 /** Off, where the flag is as it was planned; off already is well. */
 export function disablingCommands(change: DisablingChange, settings: Settings): string[] {
@@ -25,7 +27,7 @@ export function disablingCommands(change: DisablingChange, settings: Settings): 
     `state="$(${read(system, target)})"`,
     'case "$state" in',
     `  ${quote(stateOf(system, before))}) ${request} || exit 1;;`,
-    `  ${offPatterns(system)}) ;;`,
+    `  'false '*) ;;`,
     `  *) echo "Feature ${target.name} was changed since, or cannot be read ($state): nothing more is done." >&2; exit 1;;`,
     'esac',
   ];
@@ -35,7 +37,7 @@ export function disablingCommands(change: DisablingChange, settings: Settings): 
 export function readBackCommands(target: Target, settings: Settings): string[] {
   const system = systemOf(settings, target);
   return [
-    `case "$(${read(system, target, true)})" in ${offPatterns(system)}) ;; *) echo 'Feature ${target.name} is still read as on: find out which cache still has it.' >&2; exit 1;; esac`,
+    `case "$(${read(system, target, true)})" in 'false '*) ;; *) echo 'Feature ${target.name} is still read as on: find out which cache still has it.' >&2; exit 1;; esac`,
   ];
 }
 
@@ -50,7 +52,7 @@ export function reductionCommands(
   const shares = percentagesOf(change);
   const known = [before, ...shares.map((percentage) => ({ enabled: true, percentage }))];
   const patterns = known.map((state) => quote(stateOf(system, state))).join('|');
-  const rate = system.errorRate && rateCommand(system.errorRate, target.name);
+  const rate = system.errorRate && rateCommand(system.errorRate, target.name, after);
   return shares.flatMap((percentage, index) => {
     const wanted = { enabled: true, percentage };
     const request = requestOf(system, target, 'percentage', wanted);
@@ -85,11 +87,20 @@ function read(system: FeatureSystem, { name }: Target, isPublic = false): string
     (isPublic && readers) || !source
       ? [readers as Reading, [(readers as Reading).headers]]
       : [source, [headers, source.headers]];
-  const { enabled, percentage } = reading;
-  const share =
-    percentage === undefined ? String(system.whole) : `(${jqPath(percentage)} // ${system.whole})`;
-  const program = `[${jqPath(enabled)}, ${share}] | map(tostring) | join(" ")`;
-  return `curl -fsS${headerFlags(all)} ${quote(addressOf(reading.url, { name }))} | jq -r ${quote(program)}`;
+  const program = `[${jqPath(reading.enabled)}, ${jqShare(reading, system.whole)}] | map(tostring) | join(" ")`;
+  return `curl -fsS${headerFlags(all)} ${withoutSecrets(addressOf(reading.url, { name }))} | jq -r ${quote(program)}`;
+}
+
+/** The share, or null where none tells who has the flag. */
+function jqShare({ percentage, require }: Reading, whole: number): string {
+  if (percentage === undefined) return String(whole);
+  const conditions = Object.entries(require).map(([path, wanted]) => {
+    const list = /^(.+)\.length$/.exec(path)?.[1];
+    const found = list === undefined ? jqPath(path) : `(${jqPath(list)} | length)`;
+    return `${found} == ${JSON.stringify(wanted)}`;
+  });
+  if (conditions.length === 0) return jqPath(percentage);
+  return `(if ${conditions.join(' and ')} then ${jqPath(percentage)} else null end)`;
 }
 
 /** The request as a command; undefined where it needs what was read of the flag. */
@@ -97,29 +108,32 @@ function requestOf(
   system: FeatureSystem,
   { name }: Target,
   by: 'off' | 'percentage',
-  { percentage }: FlagState,
+  to: FlagState,
 ): string | undefined {
   const request: Changing | undefined = system[by];
   if (!request || JSON.stringify(request).includes('{answer.')) return undefined;
-  const share = inMeasure(system.whole, percentage);
-  const values = { name, percentage: share, rest: system.whole - share };
+  const values = { name, ...sharesOf(system.whole, to) };
   const body = bodyOf(request, values);
   const headers = headerFlags([
     ...(body === undefined ? [] : [{ 'content-type': 'application/json' }]),
     system.headers,
     request.headers,
   ]);
-  const data = body === undefined ? '' : ` -d ${quote(JSON.stringify(body))}`;
-  return `curl -fsS -o /dev/null -X ${request.method}${headers}${data} ${quote(addressOf(request.url, values))}`;
+  const data = body === undefined ? '' : ` -d ${withoutSecrets(JSON.stringify(body))}`;
+  return `curl -fsS -o /dev/null -X ${request.method}${headers}${data} ${withoutSecrets(addressOf(request.url, values))}`;
 }
 
-function rateCommand(errorRate: FeatureErrorRate, name: string): string {
+function rateCommand(
+  errorRate: FeatureErrorRate,
+  name: string,
+  { errorRateField, errorRateQuery }: RateExpression,
+): string {
   const headers = headerFlags([errorRate.headers]);
   if ('url' in errorRate) {
-    return `curl -fsS${headers} ${quote(errorRate.url)} | jq -r ${quote(jqPath(errorRate.field))}`;
+    return `curl -fsS${headers} ${withoutSecrets(errorRate.url)} | jq -r ${quote(jqPath(errorRateField ?? errorRate.field))}`;
   }
-  const query = quote(`query=${errorRate.query.replaceAll('{name}', name)}`);
-  const url = quote(`${errorRate.prometheus.replace(/\/$/, '')}/api/v1/query`);
+  const query = quote(`query=${(errorRateQuery ?? errorRate.query).replaceAll('{name}', name)}`);
+  const url = withoutSecrets(`${errorRate.prometheus.replace(/\/$/, '')}/api/v1/query`);
   return `curl -fsS -G${headers} --data-urlencode ${query} ${url} | jq -r '.data.result[0].value[1]'`;
 }
 
@@ -130,11 +144,24 @@ function headerFlags(all: readonly Headers[]): string {
     const shown =
       typeof content === 'string'
         ? quote(`${name}: ${content}`)
-        : `"${inDoubleQuotes(`${name}: ${content.prefix}`)}${'env' in content ? `$${content.env}` : `$(cat ${quote(content.file)})`}"`;
+        : `"${inDoubleQuotes(`${name}: ${content.prefix}`)}${'env' in content ? `$${content.env}` : `$(cat ${quotedFile(content.file)})`}"`;
     headers.set(name.toLowerCase(), shown);
   }
   return [...headers.values()].map((shown) => ` -H ${shown}`).join('');
 }
+
+/** A text for the shell, in which what the settings took from a secret variable is named again. */
+function withoutSecrets(text: string): string {
+  const plain = inDoubleQuotes(text);
+  const named = Object.entries(process.env).reduce((left, [name, value = '']) => {
+    const isSecret = secretNames.test(name) && value.length >= shortestSecret;
+    return isSecret ? left.replaceAll(inDoubleQuotes(value), `\${${name}}`) : left;
+  }, plain);
+  return named === plain ? quote(text) : `"${named}"`;
+}
+
+/** What is shorter may stand for something else. */
+const shortestSecret = 8;
 
 function inDoubleQuotes(text: string): string {
   return text.replace(/[\\"$`]/g, '\\$&');
@@ -147,11 +174,7 @@ function jqPath(path: string): string {
 }
 
 function stateOf(system: FeatureSystem, { enabled, percentage }: FlagState): string {
-  return `${enabled} ${inMeasure(system.whole, percentage)}`;
-}
-
-function offPatterns(system: FeatureSystem): string {
-  return `'false '*|${quote(stateOf(system, { enabled: true, percentage: 0 }))}`;
+  return `${enabled} ${percentage === null ? 'null' : inMeasure(system.whole, percentage)}`;
 }
 
 function byRunOnly({ name, namespace }: Target, to: string): string[] {

@@ -80,11 +80,11 @@ export class Attempts {
     const { decisions, board } = this;
     return this.seeToItsEnd(status, async () => {
       const answer = await waitUnlessDecided(
-        { step: title, attempt, allowed: ['skip', 'abort'], error: text, until },
+        { step: title, attempt, allowed: ['skip', 'abort'], mayStay: true, error: text, until },
         { ms, decisions, board },
       );
       status.state = answer ? 'skipped' : 'done';
-      if (answer) status.text = `cut short by ${answer.by}`;
+      if (answer) status.text = `${answer.stays ? 'stopped' : 'cut short'} by ${answer.by}`;
       return answer;
     });
   }

@@ -228,7 +228,9 @@ export class Decisions {
       attempt: pause?.attempt,
       token: message?.token ?? '',
     });
-    const { counted, text, by, note, assessment, isVoid } = verdict;
+    const { counted, by, note, assessment, isVoid } = verdict;
+    const { stays } = token.claims;
+    const text = counted && stays ? `${verdict.text} All is left as it stands.` : verdict.text;
     if (isVoid) subject.void = text;
     // Whoever finds a token that was proved, in the history say, cannot send it again and again.
     if (by !== undefined) this.seen.add(token.claims.jti);
@@ -238,7 +240,7 @@ export class Decisions {
     if (!counted || by === undefined) return this.refuse(name, by ?? claimedBy(token), text);
     if (isStepDecision(name)) {
       if (!pause || pause.answer) return this.refuse(name, by, 'The step goes on already.');
-      this.pauses.answer(pause, { decision: name, by, note, token: message?.token });
+      this.pauses.answer(pause, { decision: name, by, note, stays, token: message?.token });
     } else if (name === 'reject') subject.rejection = text;
     else subject.approvals.push(message?.token ?? '');
     this.record({ decision: name, by, at: now(), counted, text, note });
@@ -265,7 +267,7 @@ export class Decisions {
     if (!name || !this.subject) return `A decision is one of ${decisionNames.join(', ')}.`;
     const said = message as DecisionMessage | undefined;
     if (isStepDecision(name)) {
-      const problem = this.pauses.problemOf(name, said);
+      const problem = this.pauses.problemOf(name, said, token?.claims.stays === true);
       if (problem !== undefined || this.pauses.mayBeUnsigned(name, said)) return problem;
     } else if (this.settled !== undefined) return this.settled;
     if (!token) return `"${name}" needs a signed token, as rollback approve and reject make it.`;

@@ -51,9 +51,12 @@ function describeWait({ authority, workflowId }: RunStatus): string[] {
 /** How a paused run is answered. */
 function describePauses({ pausedAt, workflowId }: RunStatus): string[] {
   if (pausedAt.length === 0) return [];
-  const answers = pausedAt.map(({ step, attempt, allowed, until }) => {
+  const answers = pausedAt.map(({ step, attempt, allowed, until, mayStay }) => {
     const named = JSON.stringify({ step, attempt });
-    const words = allowed.map((name) => `\`${name}\``).join(' or ');
+    const words = [
+      ...allowed.map((name) => `\`${name}\``),
+      ...(mayStay ? ['`skip --stay`'] : []),
+    ].join(' or ');
     return `${words} \`${named}\`${until === undefined ? '' : `; it goes on by itself at ${until}`}`;
   });
   const holds = pausedAt.some(({ until }) => until === undefined);
@@ -63,7 +66,7 @@ function describePauses({ pausedAt, workflowId }: RunStatus): string[] {
     list(answers),
     holds
       ? `\`rollback retry ${id}\`, or \`skip\`, or \`abort\`. From here: the signal \`retry\` with the object above; for the others add \`--print\` and send that as the update \`decide\`.`
-      : `\`rollback skip ${id}\` or \`abort\`. From here: add \`--print\` and send that as the update \`decide\`.`,
+      : `\`rollback skip ${id}\`, \`skip --stay\` to leave all as it stands, or \`abort\`. From here: add \`--print\` and send that as the update \`decide\`.`,
   ];
 }
 

@@ -6,6 +6,8 @@ export interface StepAnswer {
   decision: StepDecisionName;
   by: string;
   note?: string;
+  /** A skip that ends the run there, with all left as it stands. */
+  stays?: boolean;
   /** Undefined for a retry, which may come unsigned. */
   token?: string;
 }
@@ -14,6 +16,7 @@ export interface Pause {
   step: string;
   attempt: number;
   allowed: readonly StepDecisionName[];
+  mayStay?: boolean;
   answer?: StepAnswer;
 }
 
@@ -43,7 +46,11 @@ export class Pauses {
   }
 
   /** Why a decision cannot be about a step; undefined where it can. */
-  problemOf(name: StepDecisionName, message: DecisionMessage | undefined): string | undefined {
+  problemOf(
+    name: StepDecisionName,
+    message: DecisionMessage | undefined,
+    stays: boolean,
+  ): string | undefined {
     if (this.isEmpty) return 'The run is not paused at a step.';
     const pause = this.find(message);
     if (!pause) {
@@ -53,6 +60,7 @@ export class Pauses {
       const named = `attempt ${message?.attempt} of step ${quoted(message?.step)}`;
       return `The run is not paused at ${named}; name where it is: ${open.join(' or ')}.`;
     }
+    if (stays && !pause.mayStay) return 'Nothing is watched here that could be left as it stands.';
     if (pause.allowed.includes(name)) return undefined;
     return `Here it is ${pause.allowed.join(' or ')}: "${name}" is of no use.`;
   }

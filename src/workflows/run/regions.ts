@@ -11,7 +11,7 @@ import {
 } from '../../contract/plan.ts';
 import { messageOf, typedCause } from './outcome.ts';
 import { authority, planningInRegion, regional } from './proxies.ts';
-import type { ChangeMandate, Run, Step } from './run.ts';
+import type { ChangeMandate, CutShort, Run, Step } from './run.ts';
 import type { WholeRun } from './steps.ts';
 
 type PlanOne<Input> = (
@@ -150,7 +150,7 @@ class RegionalRun implements Run {
     });
   }
 
-  wait(title: string, ms: number): Promise<boolean> {
+  wait(title: string, ms: number): Promise<CutShort | undefined> {
     return this.whole.wait(titleIn(this.region.name, title), ms);
   }
 

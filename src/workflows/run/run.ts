@@ -23,6 +23,12 @@ export interface Step {
 /** A mandate for a change, with the one that takes it back. */
 export type ChangeMandate<C extends Change> = Mandate<C> & { inverse: Mandate<C> };
 
+/** Who has cut a wait short, and whether the run is to end there. */
+export interface CutShort {
+  by: string;
+  stays?: boolean;
+}
+
 /** What a failed step comes to: hold the run for a decision, or go back by itself where that is safe. */
 export type OnFailure = 'pause' | 'compensate';
 
@@ -47,10 +53,10 @@ export interface Run {
   together(branches: readonly (() => Promise<void>)[]): Promise<void>;
   /**
    * Waits as a step, by a durable timer, and pages nobody. Whoever may decide about steps may cut it
-   * short (`skip`) or have all taken back (`abort`).
-   * @returns whether it was cut short
+   * short (`skip`), also so that all is left as it stands (`stays`), or have all taken back (`abort`).
+   * @returns who has cut it short; undefined where the time is over
    */
-  wait(title: string, ms: number): Promise<boolean>;
+  wait(title: string, ms: number): Promise<CutShort | undefined>;
   /** Measures the effect with the plan's checks, once: steps that come after it rest on it. */
   verify(): Promise<void>;
   /** Whether nothing was left out so far. */

@@ -9,7 +9,7 @@ import type { Decisions } from './decisions.ts';
 import type { HoldSettings } from './hold.ts';
 import { isOutcome, isPlanVoid, typedCause } from './outcome.ts';
 import { verification } from './proxies.ts';
-import type { ChangeMandate, OnFailure, Run, Step } from './run.ts';
+import type { ChangeMandate, CutShort, OnFailure, Run, Step } from './run.ts';
 import type { StatusBoard } from './status.ts';
 
 /** The steps of one run. */
@@ -96,11 +96,11 @@ export class WholeRun implements Run {
     }
   }
 
-  async wait(title: string, ms: number): Promise<boolean> {
+  async wait(title: string, ms: number): Promise<CutShort | undefined> {
     if (this.isAborted) throw aborted(`The run was aborted before step "${title}".`);
     const status = this.board.addStep(title);
     const answer = await this.attempts.wait(status, ms);
-    if (answer?.decision !== 'abort') return answer !== undefined;
+    if (answer?.decision !== 'abort') return answer;
     this.authority.abort = { token: answer.token ?? '', step: title, attempt: status.attempt };
     throw aborted(`${answer.by} aborted at step "${title}".`);
   }
