@@ -24,11 +24,17 @@ export function withoutValues(message: string): string {
 }
 
 /**
- * What an error that PostgreSQL has answered means. Its detail is left out, and so are values: they may
- * be rows. (PostgreSQL, appendix A: error codes; class 22 are data exceptions.)
+ * What PostgreSQL says, without its detail and, where data is wrong (class 22), without values: they may
+ * be rows. (PostgreSQL, appendix A: error codes.)
  */
-export function databaseFailure({ code = '', message }: DatabaseError): ApplicationFailure {
-  const said = `PostgreSQL answers ${code}: ${code.startsWith('22') ? withoutValues(message) : message}`;
+export function saidBy({ code = '', message }: DatabaseError): string {
+  return `${code}: ${code.startsWith('22') ? withoutValues(message) : message}`;
+}
+
+/** What an error that PostgreSQL has answered means. */
+export function databaseFailure(error: DatabaseError): ApplicationFailure {
+  const { code = '' } = error;
+  const said = `PostgreSQL answers ${saidBy(error)}`;
   const final = (type: string, text: string) => ApplicationFailure.nonRetryable(text, type);
   if (code.startsWith('28')) {
     const remedy = "Check account and password in the database's address, on the worker.";

@@ -8,6 +8,7 @@ import { stale } from '../../failures.ts';
 import type { Comparison } from '../../kubernetes/deployment/compare-revisions.ts';
 import type { Progress } from '../../progress.ts';
 import { applicationName, Database } from '../database.ts';
+import { saidBy } from '../errors.ts';
 import { assertNotUndone, noteMigration } from './migration-notes.ts';
 import { listScripts, readScript } from './script.ts';
 import {
@@ -188,15 +189,14 @@ async function transactionId(client: Client): Promise<string | undefined> {
   return rows[0]?.id;
 }
 
-/** What PostgreSQL says to the script, without its details, and values of data exceptions (class 22): they may be rows. */
+/** What PostgreSQL says to the script. */
 function told(error: unknown, mandate: MigrationMandate): unknown {
   if (!(error instanceof pg.DatabaseError) || /^(08|57P|53|28)/.test(error.code ?? ''))
     return error;
-  const { code, message, position } = error;
-  const said = code?.startsWith('22') ? message.replace(/"[^]*$/, '…') : message;
+  const { position } = error;
   const at = position === undefined ? '' : ` (at character ${position})`;
   return ApplicationFailure.nonRetryable(
-    `Script ${scriptOf(mandate)} fails with ${code}: ${said}${at}. The schema is as it was.`,
+    `Script ${scriptOf(mandate)} fails with ${saidBy(error)}${at}. The schema is as it was.`,
     failureTypes.rejectedBySystem,
   );
 }
