@@ -1,13 +1,22 @@
 import { describe, expect, test } from '@jest/globals';
 import { execa } from 'execa';
 import { Cluster, type Redis } from 'ioredis';
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Clusters } from '../src/activities/kubernetes/api.ts';
+import { planClearing } from '../src/activities/redis/plan-clearing.ts';
+import { loadSettings } from '../src/config/settings.ts';
+import { parseInput } from '../src/contract/input.ts';
 import { CommandLine, settingsFileWith } from './support/command-line.ts';
+import { eventually } from './support/eventually.ts';
 import { historyText } from './support/features.ts';
 import { RedisServer, startCluster } from './support/redis.ts';
 import { useRollbackEnvironment } from './support/rollback-environment.ts';
 
 const password = 'a-password-of-the-cache';
 process.env.CACHE_PASSWORD = password;
+process.env.WRONG_CACHE_PASSWORD = 'no-password-of-the-cache';
 const [plain, glob, flushed, all, restarted, secret, nodes] = await Promise.all([
   RedisServer.start(),
   RedisServer.start(),
@@ -19,6 +28,9 @@ const [plain, glob, flushed, all, restarted, secret, nodes] = await Promise.all(
 ]);
 const replica = await RedisServer.start(['--replicaof', '127.0.0.1', String(plain.port)]);
 const sentinel = await startSentinel(secret.port);
+const { server: secure, ca } = await startSecure();
+// May do everything but leave the database in which it begins.
+await secret.client.acl('SETUSER', 'still', 'on', `>${password}`, '~*', '+@all', '-select');
 const cluster = nodes.map(({ url }) => url);
 
 const caches = {
@@ -32,10 +44,16 @@ const caches = {
   part: { url: nodes[0]?.url, prefixes: ['feature:'] },
   cluster: { cluster, prefixes: ['feature:'] },
   secret: {
-    sentinel: { master: 'main', nodes: [sentinel.url] },
+    sentinel: { master: 'main', nodes: ['redis://127.0.0.1:1', sentinel.url] },
     ...{ password: '${CACHE_PASSWORD}', prefixes: ['feature:'] },
   },
-  wrong: { url: `redis://:another@127.0.0.1:${secret.port}`, prefixes: ['feature:'] },
+  secure: { url: secure.url, tls: { ca }, prefixes: ['feature:'] },
+  'no-ca': { url: secure.url, tls: { ca: 'nowhere.pem' }, prefixes: ['feature:'] },
+  still: {
+    ...{ url: `${secret.url}/2`, username: 'still', password: { env: 'CACHE_PASSWORD' } },
+    prefixes: ['feature:'],
+  },
+  wrong: { url: secret.url, password: '${WRONG_CACHE_PASSWORD}', prefixes: ['feature:'] },
 };
 const env = useRollbackEnvironment({ caches }, { procedure: 'cache' });
 
@@ -45,6 +63,22 @@ async function startSentinel(port: number): Promise<RedisServer> {
     `sentinel monitor main 127.0.0.1 ${port} 1\nsentinel auth-pass main ${password}\n`,
   );
   return RedisServer.start([], undefined, file);
+}
+
+/** A server with TLS alone, and the file of the CA that has signed it. */
+async function startSecure() {
+  const folder = mkdtempSync(join(tmpdir(), 'redis-tls-'));
+  const [ca, key, cert] = ['ca.pem', 'key.pem', 'cert.pem'].map((name) => join(folder, name));
+  const openssl = (args: string) => execa('openssl', args.split(' '));
+  const made = `req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1`;
+  await openssl(`${made} -subj /CN=ca -keyout ${folder}/ca.key -out ${ca}`);
+  await openssl(
+    `${made} -subj /CN=redis -addext subjectAltName=IP:127.0.0.1 -CA ${ca} -CAkey ${folder}/ca.key -keyout ${key} -out ${cert}`,
+  );
+  const files = { '--tls-cert-file': cert, '--tls-key-file': key, '--tls-ca-cert-file': ca };
+  const args = Object.entries(files).flatMap(([name, file = '']) => [name, file]);
+  const server = await RedisServer.startSecure([...args, '--tls-auth-clients', 'no'], ca ?? '');
+  return { server, ca };
 }
 
 const fill = (client: Redis | Cluster, keys: string[]) =>
@@ -89,10 +123,18 @@ describe('clearing a cache by prefixes', () => {
     expect(result.outcome).toBe('rolled-back');
     expect(result.message).toContain('on 3 masters');
     expect((await left()).sort()).toEqual(others.sort());
-    const flush = await env.run({ cache: 'cluster', flush: true });
-    expect(flush.outcome).toBe('rolled-back');
+    const id = await env.start({ cache: 'cluster', flushAll: true });
+    await env.untilWaiting(id);
+    await env.decide(id, 'approve', 'team-lead');
+    expect((await env.result(id)).steps[0]?.text).toContain('was emptied on 3 masters');
     expect(await left()).toEqual([]);
     client.disconnect();
+  });
+
+  test.concurrent('speaks TLS with whom a CA of the settings has signed', async () => {
+    await fill(secure.client, ['feature:1', 'session:1']);
+    expect((await env.run({ cache: 'secure' })).outcome).toBe('rolled-back');
+    expect(await keysOf(secure.client)).toEqual(['session:1']);
   });
 
   test.concurrent('finds the master by its sentinels, and tells nobody the password', async () => {
@@ -117,6 +159,12 @@ describe('is refused', () => {
       { cache: 'bare' },
       /caches\.bare\.prefixes.*--flush/,
     ],
+    ['where its CA is not there', { cache: 'no-ca' }, /nowhere\.pem cannot be read \(ENOENT\)/],
+    [
+      'where the account may not select the database that is meant, and clears no other one',
+      { cache: 'still' },
+      /Cache still .*NOPERM/,
+    ],
     ['for a cache that the settings do not have', { cache: 'none' }, /There is no cache none/],
     ['where several are meant', {}, /several caches: name one of plain, bare/],
   ])('%s', async (_, input, words) => {
@@ -132,7 +180,7 @@ describe('is refused', () => {
       const result = await env.result(id);
       expect(result.outcome).toBe('refused');
       expect(result.message).toMatch(/(WRONGPASS|NOAUTH).*Renew the credentials of caches\.wrong/);
-      expect(await historyText(env, id)).not.toContain('another@');
+      expect(await historyText(env, id)).not.toContain('no-password');
     },
   );
 
@@ -151,9 +199,7 @@ describe('flushing', () => {
     const result = await env.run({ cache: 'flushed', flush: true });
 
     expect(result.outcome).toBe('rolled-back');
-    expect(result.plan?.differences).toEqual([
-      'database 2: 3 keys -> none: session: 2, feature: 1',
-    ]);
+    expect(result.plan?.differences).toEqual(['database 2: 3 keys -> none: session: 2']);
     expect(await keysOf(flushed.client)).toEqual([]);
     await flushed.client.select(0);
     expect(await keysOf(flushed.client)).toEqual(['other:1']);
@@ -168,16 +214,40 @@ describe('flushing', () => {
     const waiting = await env.untilWaiting(id);
 
     expect(waiting.plan?.differences).toEqual([
-      'database 0: 1 key -> none: feature: 1',
+      'database 0: 1 key -> none',
       'database 5: 2 keys -> none',
     ]);
     expect(waiting.plan?.warnings.join()).toContain('Database 5 is not the one of the settings');
     expect(waiting.authority?.missing).toContain('team-lead');
     expect(await keysOf(all.client)).toHaveLength(2);
+    // What comes after that was shown to nobody.
+    await all.client.select(7);
+    await fill(all.client, ['newest:1']);
+    await env.decide(id, 'approve', 'team-lead');
+    const again = await eventually('it is planned again', async () => {
+      const status = await env.status(id);
+      return status.plannedAgain !== undefined && status.phase === 'awaiting-approval' && status;
+    });
+    expect(again.plannedAgain).toContain('has keys in database 7 by now');
+    expect(await keysOf(all.client)).toEqual(['newest:1']);
+    // Nor is it what was asked for when the run was started.
+    await env.decide(id, 'approve', 'on-call');
     await env.decide(id, 'approve', 'team-lead');
     expect((await env.result(id)).outcome).toBe('rolled-back');
     expect(await keysOf(all.client)).toEqual([]);
   });
+});
+
+test('keys that could not be counted in time are no empty cache', async () => {
+  const server = await RedisServer.start();
+  await fill(server.client, ['session:1']);
+  const file = settingsFileWith(
+    JSON.stringify({ caches: { huge: { url: server.url, prefixes: ['feature:'] } } }),
+  );
+  const input = parseInput('cache', {});
+  const plan = await planClearing(new Clusters(), loadSettings(file), input, -1);
+  expect(plan.changes).toHaveLength(1);
+  expect(plan.summary).toContain('keys that could not be counted in time of cache huge');
 });
 
 test('a server that was restarted since the plan is not emptied', async () => {
@@ -200,20 +270,38 @@ test('a server that was restarted since the plan is not emptied', async () => {
 test('the plan as commands clears the same by hand, however often they are run', async () => {
   const server = await RedisServer.start([], password);
   await fill(server.client, ['feature:1', 'it has: blanks', 'feature:a b', 'session:1']);
-  const url = `redis://:${password}@127.0.0.1:${server.port}`;
+  await fill(server.client, ['feature:two\nlines', 'feature:"quoted" $HOME', "feature:it's"]);
+  const { url } = server;
   const cli = new CommandLine({
     ROLLBACK_CONFIG: settingsFileWith(
-      JSON.stringify({ caches: { mine: { url, prefixes: ['feature:', 'it has:'] } } }),
+      JSON.stringify({
+        caches: {
+          mine: { url, password: { env: 'CACHE_PASSWORD' }, prefixes: ['feature:', 'it has:'] },
+        },
+      }),
     ),
   });
   const { stdout } = await cli.run('plan', 'cache', '--commands');
   expect(stdout).not.toContain(password);
 
-  const without = await execa('sh', { input: stdout, reject: false, env: { REDISCLI_AUTH: '' } });
+  const without = await execa('sh', { input: stdout, reject: false, env: { CACHE_PASSWORD: '' } });
   expect(without.stderr).toContain('set it to the password of cache mine');
   for (let times = 0; times < 2; times++) {
-    await execa('sh', { input: stdout, env: { REDISCLI_AUTH: password } });
+    await execa('sh', { input: stdout });
   }
 
   expect(await keysOf(server.client)).toEqual(['session:1']);
+  await server.down();
+  const gone = await execa('sh', { input: stdout, reject: false });
+  expect([gone.exitCode, gone.stderr]).toEqual([1, expect.stringContaining('Not all keys')]);
+});
+
+test('the plan as commands asks one sentinel after the other', async () => {
+  await fill(secret.client, ['feature:2']);
+  const cli = new CommandLine({
+    ROLLBACK_CONFIG: settingsFileWith(JSON.stringify({ caches: { main: caches.secret } })),
+  });
+  const { stdout } = await cli.run('plan', 'cache', '--commands');
+  await execa('sh', { input: stdout, env: { REDISCLI_AUTH: password } });
+  expect(await keysOf(secret.client)).not.toContain('feature:2');
 });

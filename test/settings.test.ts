@@ -70,6 +70,7 @@ worker:
     const found = mistakes(`caches:
   two: { url: redis://a, cluster: [redis://b] }
   http: { url: http://a }
+  slash: { url: redis://a/2/ }
 features:
   flags:
     headers: { authorization: Bearer abc }
@@ -80,14 +81,27 @@ features:
     expect(found).toEqual([
       '2:8 caches.two: needs exactly one of url, sentinel and cluster',
       expect.stringMatching(/^3:16 caches\.http\.url: is not an address such as redis:/),
-      expect.stringMatching(/^6:31 features\.flags\.headers\.authorization: is a secret: write/),
-      '7:20 features.flags.source.url: has credentials in it: they belong into headers',
+      expect.stringMatching(/^4:17 caches\.slash\.url: .*number of a database/),
+      expect.stringMatching(/^7:31 features\.flags\.headers\.authorization: is a secret: write/),
+      '8:20 features.flags.source.url: has credentials in it: they belong into headers',
     ]);
     expect(found.join()).not.toContain('abc');
+    const literal =
+      'caches: { one: { url: redis://:abc@a }, two: { url: redis://a, password: abc } }';
+    const passwords = mistakes(literal);
+    expect(passwords).toEqual([
+      expect.stringMatching(/^1:23 there is a password: write \$\{NAME\}/),
+      expect.stringMatching(/^1:7\d there is a password/),
+    ]);
+    expect(passwords.join()).not.toContain('abc');
     const url = 'https://example.com/{name}';
     const flags = { source: { url }, off: { url }, on: { url }, cache: { name: 'x', keys: ['a'] } };
     expect(mistakes(JSON.stringify({ features: { flags } }))).toEqual([
       expect.stringContaining('features.flags.cache.name: names x, which is no cache here'),
+    ]);
+    const shares = { ...flags, cache: undefined, percentage: { url } };
+    expect(mistakes(JSON.stringify({ features: { shares } }))).toEqual([
+      expect.stringContaining('features.shares.percentage: changes a share that is read nowhere'),
     ]);
   });
 

@@ -1,12 +1,23 @@
 /** Settings of caches: Redis as one server, behind sentinels, or as a cluster. */
 import { z } from 'zod';
 import { duration } from './duration.ts';
+import { secret } from './secret.ts';
 
 /** With credentials from the environment: `redis://:${REDIS_PASSWORD}@host:6379/0`; TLS by `rediss://`. */
-const address = z.url({
-  protocol: /^rediss?$/,
-  message: 'is not an address such as redis://host:6379 or rediss://host:6379',
-});
+const address = z
+  .url({
+    protocol: /^rediss?$/,
+    message: 'is not an address such as redis://host:6379 or rediss://host:6379',
+  })
+  .refine(
+    (text) => !URL.canParse(text) || isPlain(new URL(text)),
+    'has something other than the number of a database after the host: redis://host:6379/2',
+  );
+
+/** What is no number would be taken for database 0. */
+function isPlain({ pathname, search, hash }: URL): boolean {
+  return /^\/?\d*$/.test(pathname) && search + hash === '';
+}
 
 export const cache = z
   .strictObject({
@@ -18,9 +29,9 @@ export const cache = z
       .optional(),
     /** Some nodes of a cluster, which tell the others. */
     cluster: z.array(address).min(1).optional(),
-    /** Credentials of the servers; default: those of the address. */
+    /** Credentials of the servers, the password by reference; default: those of the address. */
     username: z.string().min(1).optional(),
-    password: z.string().min(1).optional(),
+    password: z.union([z.string().min(1), secret], 'is neither a text nor a secret').optional(),
     /** Number of the database behind sentinels; elsewhere it stands in the address. */
     database: z.int().min(0).default(0),
     /** PEM files, relative to the settings file; what an address with rediss:// needs beyond itself. */

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { isScalar, LineCounter, parseDocument, visit, type Document } from 'yaml';
+import { isPair, isScalar, LineCounter, parseDocument, visit, type Document } from 'yaml';
 import type { z } from 'zod';
 
 /** Settings that cannot be used. The message has every mistake with its place, one a line. */
@@ -60,6 +60,13 @@ function offsetOf(document: Document, path: string[]): number | undefined {
   return undefined;
 }
 
+/** Whether a password stands in the file itself, in a cache's address or as a value of that name. */
+function isLiteralPassword(text: string, parent: unknown): boolean {
+  if (text.includes('${')) return false;
+  const isNamed = isPair(parent) && isScalar(parent.key) && parent.key.value === 'password';
+  return isNamed || /^rediss?:\/\/[^/?#@]*:[^/?#@]+@/.test(text);
+}
+
 function interpolate(
   document: Document,
   environment: NodeJS.ProcessEnv,
@@ -67,8 +74,13 @@ function interpolate(
 ): string[] {
   const mistakes: string[] = [];
   visit(document, {
-    Scalar(key, node) {
+    Scalar(key, node, path) {
       if (key === 'key' || !isScalar(node) || typeof node.value !== 'string') return;
+      if (isLiteralPassword(node.value, path.at(-1))) {
+        mistakes.push(
+          `${place(node.range?.[0])} there is a password: write \${NAME} in its place, which is taken from the environment`,
+        );
+      }
       node.value = node.value.replace(
         /\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}/g,
         (_, name: string, fallback: string | undefined) => {

@@ -2,7 +2,7 @@
 import { afterAll } from '@jest/globals';
 import { execa, type ResultPromise } from 'execa';
 import { Redis } from 'ioredis';
-import { mkdtempSync } from 'node:fs';
+import { mkdtempSync, readFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -29,15 +29,19 @@ async function freePorts(count: number): Promise<number[]> {
 
 export class RedisServer {
   readonly port: number;
+  readonly url: string;
   readonly client: Redis;
   private readonly args: string[];
   private process: ResultPromise | undefined;
 
-  private constructor(port: number, args: string[], password: string | undefined) {
+  private constructor(port: number, args: string[], own: { password?: string; ca?: string }) {
+    const { password, ca } = own;
     this.port = port;
     this.args = args;
+    this.url = `${ca ? 'rediss' : 'redis'}://127.0.0.1:${port}`;
     this.client = new Redis({
       ...{ host: '127.0.0.1', port, lazyConnect: true, password },
+      ...(ca ? { tls: { ca: readFileSync(ca) } } : {}),
       retryStrategy: () => 50,
     });
     this.client.on('error', () => undefined);
@@ -57,14 +61,20 @@ export class RedisServer {
     const all = sentinelFile
       ? [sentinelFile, '--sentinel', ...own.slice(0, 6)]
       : [...own, ...cluster, ...secret, ...args];
-    const server = new RedisServer(port, all, password);
+    const server = new RedisServer(port, all, { password });
     started.push(server);
     await server.up();
     return server;
   }
 
-  get url(): string {
-    return `redis://127.0.0.1:${this.port}`;
+  /** Starts a server that speaks TLS alone, with a certificate that the CA in this file has signed. */
+  static async startSecure(args: string[], ca: string): Promise<RedisServer> {
+    const [port = 0] = await freePorts(1);
+    const own = ['--port', '0', '--tls-port', String(port), '--bind', '127.0.0.1', '--save', ''];
+    const server = new RedisServer(port, [...own, ...args], { ca });
+    started.push(server);
+    await server.up();
+    return server;
   }
 
   async up(): Promise<void> {

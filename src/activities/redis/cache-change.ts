@@ -17,10 +17,15 @@ export interface ClearingChange extends Change<
   kind: 'cache/clear';
 }
 
-/** FLUSHDB, or FLUSHALL, on every master. */
+/** FLUSHDB of one database, or FLUSHALL, on every master. */
 export interface FlushChange extends Change<
   Uncleared,
-  Readonly<{ cleared: true; database?: number }>
+  Readonly<{
+    cleared: true;
+    database?: number;
+    /** Numbers of those that had keys, with commas; plans of earlier versions do not say. */
+    databases?: string;
+  }>
 > {
   kind: 'cache/flush' | 'cache/flush-all';
 }

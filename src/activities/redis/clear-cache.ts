@@ -11,14 +11,14 @@ import {
   selectionOf,
 } from './cache-change.ts';
 import { type OpenCache, withCache } from './connect.ts';
-import { countInWords, deleteKeys } from './keys.ts';
+import { countInWords, deleteKeys, readDatabases } from './keys.ts';
 
 /**
  * Clears what the plan names, on every master; which keys those are say the settings. Safe to repeat:
  * whatever is there again by then goes as well. Taking it back is to clear again, since what was
  * cached in between must go too.
  * @throws PlanStale where the settings name other keys by now, and for a flush also where another
- *   server answers than the one that was planned.
+ *   server answers than the one that was planned, or other databases have keys.
  */
 export async function clearCache(
   loaded: LoadedSettings,
@@ -58,7 +58,8 @@ async function clearKeys(
   });
 }
 
-async function flush(cache: OpenCache, { kind, target, after }: FlushChange): Promise<Effect> {
+async function flush(cache: OpenCache, change: FlushChange): Promise<Effect> {
+  const { kind, target, after } = change;
   const { masters, uid, name, database } = cache;
   if (uid !== target.uid) {
     throw stale(
@@ -71,10 +72,26 @@ async function flush(cache: OpenCache, { kind, target, after }: FlushChange): Pr
     );
   }
   const isAll = kind === 'cache/flush-all';
+  if (isAll) await assertDatabases(cache, change);
   await Promise.all(
     masters.map((master) => (isAll ? master.flushall('ASYNC') : master.flushdb('ASYNC'))),
   );
   const which = isAll ? 'Every database' : `Database ${database}`;
   const where = masters.length > 1 ? ` on ${masters.length} masters` : '';
   return { changed: true, text: `${which} of cache ${name} was emptied${where}.` };
+}
+
+/** What is emptied for all belongs to those who were shown when it was approved, and to nobody else. */
+async function assertDatabases(
+  cache: OpenCache,
+  { target, after: { databases } }: FlushChange,
+): Promise<void> {
+  if (databases === undefined) return;
+  const planned = databases.split(',').map(Number);
+  const found = (await readDatabases(cache)).map(([number]) => number);
+  const others = found.filter((number) => !planned.includes(number));
+  if (others.length === 0) return;
+  throw stale(
+    `${inWords(target)} has keys in database ${others.join(', ')} by now, which had none when it was planned. Nothing was emptied; start again.`,
+  );
 }

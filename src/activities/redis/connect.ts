@@ -5,6 +5,7 @@ import { Cluster, Redis, type RedisOptions } from 'ioredis';
 import type { CacheSettings } from '../../config/caches.ts';
 import type { LoadedSettings } from '../../config/settings.ts';
 import { refused } from '../failures.ts';
+import { readSecret } from '../secret.ts';
 import { asCacheError, CacheUnreachable } from './errors.ts';
 
 /** A cache that is open. */
@@ -66,11 +67,11 @@ export function cacheSettings(caches: Record<string, CacheSettings>, name: strin
 /** Where a cache is, without credentials. */
 export function placeOf({ url, sentinel, cluster, database, ...rest }: CacheSettings) {
   const first = new URL(url ?? sentinel?.nodes[0] ?? cluster?.[0] ?? '');
-  const host = first.hostname;
-  const port = Number(first.port || (sentinel ? 26_379 : 6379));
+  const host = withoutBrackets(first.hostname);
+  const port = Number(first.port || (sentinel ? sentinelPort : serverPort));
   const inPath = Number(first.pathname.slice(1) || 0);
   return {
-    address: `${host}:${port}`,
+    address: `${first.hostname}:${port}`,
     host,
     port,
     database: sentinel ? database : inPath,
@@ -80,9 +81,14 @@ export function placeOf({ url, sentinel, cluster, database, ...rest }: CacheSett
   };
 }
 
+const serverPort = 6379;
+const sentinelPort = 26_379;
+
 function connect(settings: CacheSettings, folder: string): Redis | Cluster {
   const { timeout, sentinel, cluster } = settings;
-  const { host, port, database, username, password, isTls } = placeOf(settings);
+  const { host, port, username, password: given, isTls } = placeOf(settings);
+  const password =
+    typeof given === 'string' ? given : given.prefix + readSecret(given, 'a cache', folder);
   const tls = isTls ? tlsOf(settings, folder) : undefined;
   const options: RedisOptions = {
     lazyConnect: true,
@@ -96,21 +102,24 @@ function connect(settings: CacheSettings, folder: string): Redis | Cluster {
     ...(tls ? { tls } : {}),
   };
   if (cluster) {
-    return new Cluster(cluster.map(hostAndPort), {
-      lazyConnect: true,
-      redisOptions: options,
-      slotsRefreshTimeout: timeout,
-      clusterRetryStrategy: () => null,
-      // With TLS, names must stay names, for the certificates.
-      ...(tls ? { dnsLookup: (name, done) => done(null, name) } : {}),
-    });
+    return new Cluster(
+      cluster.map((node) => hostAndPort(node, serverPort)),
+      {
+        lazyConnect: true,
+        redisOptions: options,
+        slotsRefreshTimeout: timeout,
+        clusterRetryStrategy: () => null,
+        // With TLS, names must stay names, for the certificates.
+        ...(tls ? { dnsLookup: (name, done) => done(null, name) } : {}),
+      },
+    );
   }
-  if (!sentinel) return new Redis({ ...options, host, port, db: database, retryStrategy: none });
+  if (!sentinel) return new Redis({ ...options, host, port, retryStrategy: none });
   const { username: user, password: word } = new URL(sentinel.nodes[0] ?? '');
   return new Redis({
     ...options,
-    ...{ name: sentinel.master, role: 'master', db: database },
-    ...{ sentinels: sentinel.nodes.map(hostAndPort), retryStrategy: none },
+    ...{ name: sentinel.master, role: 'master', retryStrategy: none },
+    sentinels: sentinel.nodes.map((node) => hostAndPort(node, sentinelPort)),
     ...{ sentinelRetryStrategy: none, sentinelCommandTimeout: timeout },
     ...(user ? { sentinelUsername: decodeURIComponent(user) } : {}),
     ...(word ? { sentinelPassword: decodeURIComponent(word) } : {}),
@@ -122,14 +131,30 @@ function none(): null {
   return null;
 }
 
-function hostAndPort(address: string): { host: string; port: number } {
+function hostAndPort(address: string, usual: number): { host: string; port: number } {
   const { hostname, port } = new URL(address);
-  return { host: hostname, port: Number(port || 6379) };
+  return { host: withoutBrackets(hostname), port: Number(port || usual) };
 }
 
+/** An IPv6 address as sockets take it. */
+export function withoutBrackets(hostname: string): string {
+  return hostname.replace(/^\[(.*)\]$/, '$1');
+}
+
+/** @throws Refused where a file cannot be read, which no other try finds there. */
 function tlsOf({ tls }: CacheSettings, folder: string) {
-  const read = (file: string | undefined) =>
-    file === undefined ? undefined : readFileSync(resolve(folder, file));
+  const read = (file: string | undefined) => {
+    if (file === undefined) return undefined;
+    const path = resolve(folder, file);
+    try {
+      return readFileSync(path);
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      throw refused(
+        `The file ${path} cannot be read (${code}), which TLS to a cache needs: put it there, readable for the worker, or correct the tls of the cache in the settings.`,
+      );
+    }
+  };
   return {
     ca: read(tls?.ca),
     cert: read(tls?.cert),
@@ -159,9 +184,15 @@ async function open(
     for (const node of masters) node.on('error', () => undefined);
     return { name, address, uid, isCluster: true, database: 0, client, masters };
   }
+  // The client itself would stay in database 0 where it may not select another one, and say nothing.
+  if (database > 0) await client.select(database);
   const [info, role] = await Promise.all([client.info('server'), client.role()]);
   const [kind, host, port] = role as unknown as [string, string, number];
   if (kind !== 'master') {
+    // Sentinels name the new one soon.
+    if (settings.sentinel) {
+      throw new CacheUnreachable(`Cache ${name} at ${address} is failing over to another master`);
+    }
     throw refused(
       `Cache ${name} at ${address} is a replica of ${host}:${port}, and nothing can be deleted there: name its master in caches.${name} of the settings, or its sentinels.`,
     );

@@ -18,7 +18,11 @@ export class CacheError extends Error {
 }
 
 /** Answers that pass by themselves: a server that starts, fails over or moves its keys. */
-const passing = ['LOADING', 'MASTERDOWN', 'CLUSTERDOWN', 'TRYAGAIN', 'MOVED', 'ASK', 'BUSY'];
+const passing = [
+  ...['LOADING', 'MASTERDOWN', 'CLUSTERDOWN', 'TRYAGAIN', 'MOVED', 'ASK', 'BUSY'],
+  // Of a master that has just become a replica, or has lost its own.
+  ...['READONLY', 'NOREPLICAS'],
+];
 /** Answers that say that the credentials are missing, wrong or not enough. */
 export const forbiddenCodes = ['NOAUTH', 'WRONGPASS', 'NOPERM'];
 
@@ -28,11 +32,13 @@ export function asCacheError(error: unknown, name: string, address: string): unk
   const cause = lastNodeError(error) ?? error;
   const where = `Cache ${name} at ${address}`;
   if (cause.name === 'ReplyError') {
-    const [code = ''] = cause.message.split(' ');
+    // To a command that it does not know, Redis repeats all that it was sent.
+    const message = cause.message.replace(/, with args.*$/s, '');
+    const [code = ''] = message.split(' ');
     if (passing.includes(code)) {
-      return new CacheUnreachable(`${where} cannot do it now: ${cause.message}`);
+      return new CacheUnreachable(`${where} cannot do it now: ${message}`);
     }
-    return new CacheError(code, `caches.${name}`, `${where} answers: ${cause.message}`);
+    return new CacheError(code, `caches.${name}`, `${where} answers: ${message}`);
   }
   if (!isOfConnection(cause)) return error;
   const { code } = cause as NodeJS.ErrnoException;

@@ -1,6 +1,6 @@
 /** Keys of a cache: counted and deleted by their names or prefixes, and by nothing else. */
 import type { Redis } from 'ioredis';
-import type { OpenCache } from './connect.ts';
+import { fieldOf, type OpenCache } from './connect.ts';
 
 /** Which keys are meant: those of these very names, and all that begin so. */
 export interface Selection {
@@ -64,7 +64,13 @@ export async function deleteKeys(
   return deleted;
 }
 
-/** How many keys begin with which word, of a sample: `session` for `session:42`; the most first. */
+/** Words that are counted: where each key begins with one of its own, none tells anything. */
+const countedWords = 1000;
+
+/**
+ * How many keys begin with which word, of a sample: `session` for `session:42`; the most first. A word
+ * that only one key has may be an id or an address, and is nobody's business.
+ */
 export async function samplePrefixes(
   { masters }: OpenCache,
   limitMs: number,
@@ -76,16 +82,31 @@ export async function samplePrefixes(
       for (const key of some) {
         const text = key.toString('utf8');
         const word = text.includes(':') ? text.slice(0, text.indexOf(':') + 1) : 'others';
-        counts.set(word, (counts.get(word) ?? 0) + 1);
+        const count = counts.get(word);
+        if (count !== undefined || counts.size < countedWords) counts.set(word, (count ?? 0) + 1);
       }
       if (Date.now() > giveUp) break;
     }
   }
-  return [...counts].sort(([, one], [, other]) => other - one);
+  return [...counts].filter(([, count]) => count > 1).sort(([, one], [, other]) => other - one);
+}
+
+/** Numbers of the databases that have keys, and how many over all masters. */
+export async function readDatabases({ masters }: OpenCache): Promise<[number, number][]> {
+  const infos = await Promise.all(masters.map((master) => master.info('keyspace')));
+  const counts = new Map<number, number>();
+  for (const info of infos) {
+    for (const [, number] of info.matchAll(/^db(\d+):/gm)) {
+      const keys = /keys=(\d+)/.exec(fieldOf(info, `db${number}`))?.[1];
+      counts.set(Number(number), (counts.get(Number(number)) ?? 0) + Number(keys));
+    }
+  }
+  return [...counts].sort(([one], [other]) => one - other);
 }
 
 /** `3 keys`, or `more than 120000 keys` where counting was given up. */
 export function countInWords({ count, isAll }: Count): string {
+  if (count === 0 && !isAll) return 'keys that could not be counted in time';
   return `${isAll ? '' : 'more than '}${count} ${count === 1 ? 'key' : 'keys'}`;
 }
 

@@ -1,19 +1,13 @@
 import type { LoadedSettings } from '../../config/settings.ts';
 import { digestPlan } from '../../contract/digest.ts';
 import type { InputOf } from '../../contract/input.ts';
-import type { DraftPlan, Plan, Target } from '../../contract/plan.ts';
+import type { DraftPlan, Plan } from '../../contract/plan.ts';
 import { printable } from '../../contract/printable.ts';
 import { refused } from '../failures.ts';
 import type { Clusters } from '../kubernetes/api.ts';
-import {
-  type CacheChange,
-  cacheTarget,
-  clearingOf,
-  type FlushChange,
-  selectionInWords,
-} from './cache-change.ts';
-import { cacheSettings, fieldOf, type OpenCache, withCache } from './connect.ts';
-import { countInWords, countKeys, samplePrefixes } from './keys.ts';
+import { type CacheChange, cacheTarget, clearingOf, selectionInWords } from './cache-change.ts';
+import { cacheSettings, type OpenCache, withCache } from './connect.ts';
+import { countInWords, countKeys, readDatabases, samplePrefixes } from './keys.ts';
 
 /** How long keys are counted for a plan. */
 const countingMs = 3000;
@@ -25,12 +19,14 @@ type Draft = Pick<DraftPlan, 'changes' | 'summary' | 'differences' | 'warnings'>
 /**
  * Plans to clear a cache: the keys with the prefixes of the settings, or with `flush` a database, or with
  * `flushAll` all of them. Reads only; needs no Temporal.
+ * @param limitMs how long keys are counted
  * @throws Refused where it must not be done, with what to do instead.
  */
 export async function planClearing(
   _: Clusters,
   loaded: LoadedSettings,
   input: InputOf<'cache'>,
+  limitMs = countingMs,
 ): Promise<Plan> {
   const { caches } = loaded.settings;
   const name = input.cache ?? onlyOne(Object.keys(caches));
@@ -44,7 +40,7 @@ export async function planClearing(
   return withCache(loaded, name, async (cache) => {
     const draft = isFlush
       ? await draftFlush(cache, input.flushAll)
-      : await draftClearing(cache, prefixes);
+      : await draftClearing(cache, prefixes, limitMs);
     return digestPlan({
       ...draft,
       procedure: 'cache',
@@ -65,12 +61,16 @@ function onlyOne(names: string[]): string {
   );
 }
 
-async function draftClearing(cache: OpenCache, prefixes: string[]): Promise<Draft> {
+async function draftClearing(
+  cache: OpenCache,
+  prefixes: string[],
+  limitMs: number,
+): Promise<Draft> {
   const selection = { keys: [], prefixes };
-  const { count, isAll } = await countKeys(cache, selection, countingMs);
+  const { count, isAll } = await countKeys(cache, selection, limitMs);
   const words = selectionInWords(selection);
   const what = `cache ${cache.name} (${words})`;
-  if (count === 0) return nothing(`There is nothing in ${what}: nothing to do.`);
+  if (count === 0 && isAll) return nothing(`There is nothing in ${what}: nothing to do.`);
   return {
     changes: [clearingOf(cacheTarget(cache), selection)],
     summary: `${countInWords({ count, isAll })} of ${what} ${count === 1 ? 'is' : 'are'} deleted${onMasters(cache)}; all others stay.`,
@@ -87,7 +87,15 @@ async function draftFlush(cache: OpenCache, isAll: boolean): Promise<Draft> {
   const total = emptied.reduce((sum, [, keys]) => sum + keys, 0);
   if (total === 0) return nothing(`There is nothing in ${which} of ${what}: nothing to do.`);
   const kind = isAll ? 'cache/flush-all' : 'cache/flush';
-  const change: CacheChange = flushOf(kind, cacheTarget(cache), cache.database);
+  const change: CacheChange = {
+    ...{ id: 'cache', kind, target: cacheTarget(cache), before: { cleared: false } },
+    after: {
+      cleared: true,
+      ...(isAll
+        ? { databases: emptied.map(([number]) => number).join(',') }
+        : { database: cache.database }),
+    },
+  };
   const sample = (await samplePrefixes(cache, countingMs)).slice(0, shownPrefixes);
   const words = sample.map(([word, count]) => `${printable(word.slice(0, 60))} ${count}`);
   const others = emptied.filter(([number]) => number !== cache.database);
@@ -108,26 +116,8 @@ async function draftFlush(cache: OpenCache, isAll: boolean): Promise<Draft> {
   };
 }
 
-function flushOf(kind: FlushChange['kind'], target: Target, database: number): FlushChange {
-  const after = { cleared: true as const, ...(kind === 'cache/flush' ? { database } : {}) };
-  return { id: 'cache', kind, target, before: { cleared: false }, after };
-}
-
 function nothing(summary: string): Draft {
   return { changes: [], summary, differences: [], warnings: [] };
-}
-
-/** Numbers of the databases that have keys, and how many over all masters. */
-async function readDatabases({ masters }: OpenCache): Promise<[number, number][]> {
-  const infos = await Promise.all(masters.map((master) => master.info('keyspace')));
-  const counts = new Map<number, number>();
-  for (const info of infos) {
-    for (const [, number] of info.matchAll(/^db(\d+):/gm)) {
-      const keys = /keys=(\d+)/.exec(fieldOf(info, `db${number}`))?.[1];
-      counts.set(Number(number), (counts.get(Number(number)) ?? 0) + Number(keys));
-    }
-  }
-  return [...counts].sort(([one], [other]) => one - other);
 }
 
 function onMasters({ isCluster, masters }: OpenCache): string {

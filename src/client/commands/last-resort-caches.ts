@@ -1,11 +1,11 @@
 /** The clearing of caches as redis-cli commands; the password comes from REDISCLI_AUTH. */
-import { placeOf } from '../../activities/redis/connect.ts';
+import { placeOf, withoutBrackets } from '../../activities/redis/connect.ts';
 import type { ClearingChange, FlushChange } from '../../activities/redis/cache-change.ts';
 import { escaped } from '../../activities/redis/keys.ts';
 import type { CacheSettings } from '../../config/caches.ts';
 import type { Settings } from '../../config/schema.ts';
 import type { Target } from '../../contract/plan.ts';
-import { quote } from './shell.ts';
+import { quote, quotedFile } from './shell.ts';
 
 /** Keys by name and by prefix; whatever is not there any more is no harm. */
 export function clearingCommands({ target, after }: ClearingChange, settings: Settings): string[] {
@@ -36,11 +36,10 @@ export function flushCommands({ kind, target }: FlushChange, settings: Settings)
 
 function redisCli({ namespace }: Target, cache: CacheSettings): { before: string[]; cli: string } {
   const { host, port, database, username, password, isTls } = placeOf(cache);
-  const before = password
-    ? [`: "\${REDISCLI_AUTH:?set it to the password of cache ${namespace}, and export it}"`]
-    : [];
+  const tls = isTls ? ['--tls', ...tlsFlags(cache)] : [];
+  const before = passwordCommands(password, namespace);
   const flags = [
-    ...(isTls ? ['--tls', ...tlsFlags(cache)] : []),
+    ...tls,
     ...(username ? [`--user ${quote(username)}`] : []),
     ...(database > 0 && !cache.cluster ? [`-n ${database}`] : []),
     ...(cache.cluster ? ['-c'] : []),
@@ -48,25 +47,72 @@ function redisCli({ namespace }: Target, cache: CacheSettings): { before: string
   if (!cache.sentinel) {
     return { before, cli: `redis-cli -e${flags.join('')} -h ${quote(host)} -p ${port}` };
   }
-  const { master } = cache.sentinel;
-  const ask = `redis-cli -h ${quote(host)} -p ${port} SENTINEL get-master-addr-by-name ${quote(master)}`;
   return {
-    before: [...before, `set -- $(${ask}); [ -n "$2" ] || exit 1`],
+    before: [...before, ...masterCommands(cache.sentinel, tls)],
     cli: `redis-cli -e${flags.join('')} -h "$1" -p "$2"`,
   };
 }
 
-function tlsFlags({ tls }: CacheSettings): string[] {
-  const files = { '--cacert': tls?.ca, '--cert': tls?.cert, '--key': tls?.key };
-  return Object.entries(files).flatMap(([flag, file]) => (file ? [`${flag} ${quote(file)}`] : []));
+function passwordCommands(
+  password: ReturnType<typeof placeOf>['password'],
+  cache: string,
+): string[] {
+  if (password === '') return [];
+  const where = (name: string) =>
+    `"\${${name}:?set it to the password of cache ${cache}, and export it}"`;
+  if (typeof password === 'string') return [`: ${where('REDISCLI_AUTH')}`];
+  const value = 'env' in password ? where(password.env) : `"$(cat ${quotedFile(password.file)})"`;
+  return [
+    `REDISCLI_AUTH=${password.prefix && quote(password.prefix)}${value}`,
+    'export REDISCLI_AUTH',
+  ];
 }
 
+/** Asks one sentinel after the other, with their own credentials, and leaves host and port as $1 and $2. */
+function masterCommands(
+  { master, nodes }: NonNullable<CacheSettings['sentinel']>,
+  tls: readonly string[],
+): string[] {
+  const { username, password } = new URL(nodes[0] ?? '');
+  const auth = password ? 'REDISCLI_AUTH="$SENTINEL_AUTH" ' : 'env -u REDISCLI_AUTH ';
+  const flags = [...tls, ...(username ? [`--user ${quote(decodeURIComponent(username))}`] : [])];
+  const cli = ['redis-cli', ...flags].join(' ');
+  const places = nodes.map((node) => {
+    const { hostname, port } = new URL(node);
+    return `${withoutBrackets(hostname)} ${port || 26_379}`;
+  });
+  return [
+    ...(password ? [': "${SENTINEL_AUTH:?set it to the password of the sentinels}"'] : []),
+    `for node in ${places.map(quote).join(' ')}; do`,
+    `  set -- $(${auth}${cli} -h "\${node% *}" -p "\${node#* }" SENTINEL get-master-addr-by-name ${quote(master)})`,
+    '  [ -n "$2" ] && break',
+    'done',
+    `[ -n "$2" ] || { echo 'No sentinel names the master of ${master}.' >&2; exit 1; }`,
+  ];
+}
+
+function tlsFlags({ tls }: CacheSettings): string[] {
+  const files = { '--cacert': tls?.ca, '--cert': tls?.cert, '--key': tls?.key };
+  return Object.entries(files).flatMap(([flag, file]) =>
+    file ? [`${flag} ${quotedFile(file)}`] : [],
+  );
+}
+
+/**
+ * Scans into a file first, so that a server that is gone is no empty one. The file has keys as redis-cli
+ * quotes and reads them, whatever bytes are in them.
+ */
 function prefixCommands(prefix: string, cli: string, { cluster }: CacheSettings): string[] {
   const pattern = quote(`${escaped(prefix)}*`);
-  const unlink = `xargs -r -d '\\n' -n ${cluster ? 1 : 500} ${cli} UNLINK`;
-  if (!cluster) return [`${cli} --scan --pattern ${pattern} | ${unlink} || exit 1`];
-  return onMasters(cli, (one) => `${one} --scan --pattern ${pattern} | ${unlink}`);
+  const commands = (one: string) =>
+    `${one} --no-raw --scan --pattern ${pattern} >"$keys" && [ "$(sed 's/^/UNLINK /' "$keys" | ${one} | grep -c '^[0-9]')" -eq "$(wc -l <"$keys")" ]`;
+  return [
+    `keys="$(mktemp)" && trap 'rm -f "$keys"' EXIT || exit 1`,
+    ...(cluster ? onMasters(cli, commands) : [`{ ${commands(cli)}; } || ${notAll}`]),
+  ];
 }
+
+const notAll = `{ echo 'Not all keys could be deleted.' >&2; exit 1; }`;
 
 /** A command for each master of a cluster, as the node that is named tells them. */
 function onMasters(cli: string, command: (one: string) => string): string[] {
@@ -74,6 +120,6 @@ function onMasters(cli: string, command: (one: string) => string): string[] {
   const one = `${cli.replace(' -c ', ' ').replace(/ -h .*$/, '')} -h "\${node%:*}" -p "\${node##*:}"`;
   return [
     `nodes="$(${cli} CLUSTER NODES | ${masters})"; [ -n "$nodes" ] || exit 1`,
-    `for node in $nodes; do ${command(one)} || exit 1; done`,
+    `for node in $nodes; do { ${command(one)}; } || ${notAll}; done`,
   ];
 }
