@@ -230,6 +230,8 @@ describe('flushing', () => {
     });
     expect(again.plannedAgain).toContain('has keys in database 7 by now');
     expect(await keysOf(all.client)).toEqual(['newest:1']);
+    // Nor is it what was asked for when the run was started.
+    await env.decide(id, 'approve', 'on-call');
     await env.decide(id, 'approve', 'team-lead');
     expect((await env.result(id)).outcome).toBe('rolled-back');
     expect(await keysOf(all.client)).toEqual([]);
