@@ -11,24 +11,29 @@ import { onPath } from './setup/run.mjs';
 
 const readyWithinMs = 15_000;
 
-/** PgBouncer in front of the sandbox's PostgreSQL, in transaction mode, on a port of its own. */
+/** PgBouncer in front of a PostgreSQL, in transaction mode, on a port of its own. */
 export class PgBouncer {
   /** Not everywhere is there one; the set-up installs it on Debian. */
   static readonly isThere = onPath('pgbouncer') !== undefined;
   private readonly port: number;
+  private readonly database: string;
 
-  private constructor(port: number) {
+  private constructor(port: number, database: string) {
     this.port = port;
+    this.database = database;
   }
 
-  /** One that is yet to be started, whose addresses are known already. */
-  static async reserve(): Promise<PgBouncer> {
+  /**
+   * One that is yet to be started, whose addresses are known already.
+   * @param database address of any database of the server; default: the sandbox's
+   */
+  static async reserve(database: string = process.env.DATABASE_URL ?? ''): Promise<PgBouncer> {
     const server = createServer().listen(0, '127.0.0.1');
     await once(server, 'listening');
     const { port } = server.address() as AddressInfo;
     server.close();
     await once(server, 'close');
-    return new PgBouncer(port);
+    return new PgBouncer(port, database);
   }
 
   /** Address of a database through it, or of its console, `pgbouncer`. */
@@ -40,7 +45,7 @@ export class PgBouncer {
   async start(): Promise<() => Promise<void>> {
     const folder = mkdtempSync(join(tmpdir(), 'rollback-pgbouncer-'));
     chmodSync(folder, 0o755);
-    const { hostname, port } = new URL(process.env.DATABASE_URL ?? '');
+    const { hostname, port } = new URL(this.database);
     const file = join(folder, 'pgbouncer.ini');
     writeFileSync(
       file,

@@ -1,6 +1,6 @@
 import type { WorkerProcess } from '../worker-process.ts';
 import type { Disturbance, Lane } from './lane.ts';
-import type { Exchange, Observer, Side } from './wire.ts';
+import type { Exchange, Observer, Side, Wire } from './wire.ts';
 
 /** How long an outside system is away. */
 const awayMs = 20_000;
@@ -19,7 +19,9 @@ export const faults = {
   /** The worker is stopped there, goes on when another has done its work, and only then is heard. */
   zombie: (point: Point) => new Zombie(point),
   /** Temporal's server is killed there, and comes back on its data. */
-  restart: (point: Point) => new Restart(point),
+  restart: (point: Point) => new Restart(point, 'temporal', 1000),
+  /** PostgreSQL's server is killed there with all its sessions, and comes back on its data. */
+  crash: (point: Point) => new Restart(point, 'postgres', 0),
   /** The outside system is out of the worker's reach from there on, for a while. */
   away: (point: Point) => new Away(point),
 } as const;
@@ -28,7 +30,7 @@ export type FaultName = keyof typeof faults;
 /** A disturbance that happens once, at a point that the run may or may not come by. */
 export abstract class Fault implements Disturbance {
   isReached = false;
-  private readonly point: Point;
+  protected readonly point: Point;
 
   constructor(point: Point) {
     this.point = point;
@@ -42,8 +44,7 @@ export abstract class Fault implements Disturbance {
       this.isReached = true;
       return this.strike(lane);
     };
-    lane.temporal.observe(observer);
-    lane.kubernetes.observe(observer);
+    for (const wire of Object.values(lane.wires)) wire.observe(observer);
   }
 
   abstract strike(lane: Lane): ReturnType<Observer>;
@@ -82,13 +83,22 @@ class Zombie extends Fault {
 }
 
 class Restart extends Fault {
+  private readonly name: 'temporal' | 'postgres';
+  private readonly awayMs: number;
   private back: Promise<void> | undefined;
 
-  override strike(lane: Lane): ReturnType<Observer> {
-    this.back = lane.restartTemporal(1000);
+  constructor(point: Point, name: 'temporal' | 'postgres', awayMs: number) {
+    super(point);
+    this.name = name;
+    this.awayMs = awayMs;
+  }
+
+  override strike({ servers }: Lane): ReturnType<Observer> {
+    this.back = servers.restart(this.name, this.awayMs);
     // It is awaited at the end, unless the run is stuck.
     this.back.catch(() => undefined);
-    return Promise.resolve('pass');
+    // Nothing more is heard of it, whatever it was about to say.
+    return Promise.resolve(this.point.server === this.name ? 'cut' : 'pass');
   }
 
   override async end(): Promise<void> {
@@ -99,15 +109,20 @@ class Restart extends Fault {
 class Away extends Fault {
   private timer: NodeJS.Timeout | undefined;
 
-  override strike({ kubernetes }: Lane): ReturnType<Observer> {
-    kubernetes.refuse(true);
-    this.timer = setTimeout(() => kubernetes.refuse(false), awayMs);
+  override strike(lane: Lane): ReturnType<Observer> {
+    const wire = this.wireOf(lane);
+    wire.refuse(true);
+    this.timer = setTimeout(() => wire.refuse(false), awayMs);
     return Promise.resolve('cut');
   }
 
-  override end({ kubernetes }: Lane): void {
+  override end(lane: Lane): void {
     clearTimeout(this.timer);
-    kubernetes.refuse(false);
+    this.wireOf(lane).refuse(false);
+  }
+
+  private wireOf({ wires }: Lane): Wire {
+    return wires[this.point.server];
   }
 }
 

@@ -1,28 +1,25 @@
 /**
- * One lane of chaos: a Temporal server of its own, and a worker behind wires through which all that
- * it says to Temporal and to Kubernetes goes. Lanes share a cluster and nothing else.
+ * One lane of chaos: a Temporal server of its own, a PostgreSQL where that is needed, and a worker behind
+ * wires through which all that it says to servers goes. Lanes share a cluster, a cache and its service.
  */
 import { Client, Connection, type WorkflowHandle } from '@temporalio/client';
 import { execa } from 'execa';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { parse, stringify } from 'yaml';
+import { stringify } from 'yaml';
 import { resultOf } from '../../src/client/run-status.ts';
 import type { Outcome, RunResult, StepState } from '../../src/contract/run.ts';
-import { down, status, up } from '../sandbox.ts';
 import { WorkerProcess } from '../worker-process.ts';
-import { kubernetesNaming, temporalNaming } from './naming.ts';
 import { Place } from './place.ts';
 import type { Situation } from './scenario.ts';
-import { Wire } from './wire.ts';
+import { LaneServers } from './servers.ts';
+import { addressesThrough, openWires, type Wires, writeKubeconfig } from './wires.ts';
 
-const withoutAllButTemporal = ['kubernetes', 'postgres', 'redis', 'wakala'] as const;
 /** A run that has not ended by then is stuck. */
 export const stuckAfterMs = 120_000;
 /** What controllers still do when the run has ended. */
@@ -48,8 +45,8 @@ export interface Disturbance {
 }
 
 export class Lane {
-  readonly temporal: Wire;
-  readonly kubernetes: Wire;
+  readonly servers: LaneServers;
+  readonly wires: Wires;
   readonly client: Client;
   /** The workers that were started for the run, the newest last. */
   readonly workers: WorkerProcess[] = [];
@@ -57,57 +54,40 @@ export class Lane {
   lastHistory!: PlayedHistory;
   /** Of the workflows that it started, which may go on. */
   lastChildren: PlayedHistory[] = [];
-  private readonly dir: string;
-  /** Temporal's own, past the wire. */
-  private readonly address: string;
   private readonly health: Server;
   private variables: Record<string, string> = {};
 
-  private constructor(
-    dir: string,
-    address: string,
-    { temporal, kubernetes, client }: Pick<Lane, 'temporal' | 'kubernetes' | 'client'>,
-    health: Server,
-  ) {
-    this.dir = dir;
-    this.address = address;
-    this.temporal = temporal;
-    this.kubernetes = kubernetes;
+  private constructor(servers: LaneServers, wires: Wires, client: Client, health: Server) {
+    this.servers = servers;
+    this.wires = wires;
     this.client = client;
     this.health = health;
   }
 
-  /** Opens a lane on the cluster that the environment names. */
+  /** Opens a lane on the cluster, the cache and the service that the environment names. */
   static async open(): Promise<Lane> {
-    const dir = mkdtempSync(join(tmpdir(), 'rollback-lane-'));
+    const servers = await LaneServers.start();
     try {
-      const { TEMPORAL_ADDRESS: address } = await up({ dir, without: withoutAllButTemporal });
+      const { TEMPORAL_ADDRESS: address } = servers.addresses;
       const connection = await Connection.connect({ address });
       const health = createServer((request, response) => {
-        response.writeHead(request.url === '/green' ? 200 : 500).end();
+        response.writeHead(request.url === '/red' ? 500 : 200).end('{"error_rate":0.5}');
       });
       health.listen(0, '127.0.0.1');
       await once(health, 'listening');
-      const target = `http://${address}`;
-      const wires = {
-        temporal: await Wire.open({
-          ...{ server: 'temporal', target, naming: temporalNaming, pings: true },
-        }),
-        kubernetes: await kubernetesWire(),
-      };
-      return new Lane(dir, address, { ...wires, client: new Client({ connection }) }, health);
+      const wires = await openWires(servers.addresses);
+      return new Lane(servers, wires, new Client({ connection }), health);
     } catch (error) {
-      await down(dir);
+      await servers.stop();
       throw error;
     }
   }
 
   async close(): Promise<void> {
-    this.temporal.close();
-    this.kubernetes.close();
+    for (const wire of Object.values(this.wires)) wire.close();
     this.health.close();
     await this.client.connection.close();
-    await down(this.dir);
+    await this.servers.stop();
   }
 
   /** Sends a signal that ends or stops the worker, and starts another at once; answers the first. */
@@ -118,15 +98,6 @@ export class Lane {
     return replaced;
   }
 
-  /** Ends Temporal's server at once and starts it again on its data. */
-  async restartTemporal(awayMs: number): Promise<void> {
-    const server = status(this.dir).find(({ name }) => name === 'temporal');
-    if (!server) throw new Error('The lane has no Temporal.');
-    process.kill(server.pid, 'SIGKILL');
-    await delay(awayMs);
-    await up({ dir: this.dir, without: withoutAllButTemporal });
-  }
-
   /** Plays a scenario in a namespace of its own, and answers how it ended. */
   async play(scenario: Situation, disturbance?: Disturbance): Promise<Ending> {
     const namespace = `chaos-${randomBytes(4).toString('hex')}`;
@@ -134,26 +105,22 @@ export class Lane {
     const { port } = this.health.address() as AddressInfo;
     const health = `http://127.0.0.1:${port}`;
     const { client } = this;
+    const { dir, addresses: servers } = this.servers;
+    if (scenario.hasDatabase) await this.servers.startDatabase();
     await execa('kubectl', ['create', 'namespace', namespace]);
     try {
-      const config = join(this.dir, `${namespace}.yaml`);
-      const own = {
-        TEMPORAL_ADDRESS: this.address,
-        TEMPORAL_NAMESPACE: 'default',
-        ROLLBACK_CONFIG: config,
-      };
-      const place = new Place({ namespace, client, health }, own, over.signal);
+      const [config, kubeconfig] = [join(dir, `${namespace}.yaml`), join(dir, 'kubeconfig')];
+      const own = { TEMPORAL_NAMESPACE: 'default', ROLLBACK_CONFIG: config };
+      const wired = addressesThrough(this.wires, servers);
+      const place = new Place({ namespace, client, health, servers, wired }, own, over.signal);
       writeFileSync(config, stringify(this.settings(scenario, place)));
-      this.variables = {
-        ...own,
-        // By which the end of the lane finds those that it has lost sight of.
-        ROLLBACK_SANDBOX: this.dir,
-        TEMPORAL_ADDRESS: `127.0.0.1:${this.temporal.port}`,
-        KUBECONFIG: this.kubeconfig(),
-      };
+      writeKubeconfig(kubeconfig, this.wires.kubernetes);
+      // By the sandbox the end of the lane finds those that it has lost sight of.
+      this.variables = { ...own, ...wired, ROLLBACK_SANDBOX: dir, KUBECONFIG: kubeconfig };
       const worker = new WorkerProcess(this.variables);
       this.workers.push(worker);
       const [start] = await Promise.all([scenario.prepare(place), worker.ready]);
+      const witness = scenario.witness?.(place);
       disturbance?.begin(this, place);
       await place.start(start);
       const people = scenario.people?.(place);
@@ -162,12 +129,14 @@ export class Lane {
       const result = await this.result(place).finally(() => over.abort());
       await people;
       await disturbance?.end?.(this);
+      const wrong = (await witness?.end()) ?? [];
+      if (wrong.length > 0) throw new Error(`Seen from outside: ${wrong.join('; ')}.`);
       this.lastHistory = await this.history(place.workflowId);
       this.lastChildren = await this.childrenOf(this.lastHistory);
       return await this.ending(scenario, place, result);
     } finally {
       over.abort();
-      for (const wire of [this.temporal, this.kubernetes]) {
+      for (const wire of Object.values(this.wires)) {
         wire.observe();
         wire.refuse(false);
       }
@@ -188,17 +157,6 @@ export class Lane {
       authority: { people: process.env.ROLLBACK_PEOPLE, ...own.authority },
       worker: { key: process.env.ROLLBACK_WORKER_KEY, logLevel: 'info' },
     };
-  }
-
-  /** The caller's kubeconfig, with the wire in place of the server. */
-  private kubeconfig(): string {
-    const config = readKubeconfig();
-    for (const { cluster } of config.clusters) {
-      cluster.server = `https://127.0.0.1:${this.kubernetes.port}`;
-    }
-    const file = join(this.dir, 'kubeconfig');
-    writeFileSync(file, stringify(config), { mode: 0o600 });
-    return file;
   }
 
   /** Waits for the end of the run; one that was ended from outside is going to be resumed. */
@@ -273,24 +231,4 @@ export class Lane {
 export interface PlayedHistory {
   workflowId: string;
   history: Awaited<ReturnType<WorkflowHandle['fetchHistory']>>;
-}
-
-interface Kubeconfig {
-  clusters: { cluster: { server: string; 'certificate-authority': string } }[];
-}
-
-function readKubeconfig(): Kubeconfig {
-  return parse(readFileSync(process.env.KUBECONFIG ?? '', 'utf8')) as Kubeconfig;
-}
-
-/** The sandbox's API server has made its certificate itself, for all that listens on 127.0.0.1. */
-function kubernetesWire(): Promise<Wire> {
-  const [first] = readKubeconfig().clusters;
-  if (!first) throw new Error('The kubeconfig has no cluster.');
-  const { server: target, 'certificate-authority': cert } = first.cluster;
-  const tls = {
-    cert: readFileSync(cert),
-    key: readFileSync(cert.replace(/\.crt$/, '.key')),
-  };
-  return Wire.open({ server: 'kubernetes', target, naming: kubernetesNaming, tls });
 }

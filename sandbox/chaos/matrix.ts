@@ -6,7 +6,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { faults, type Fault, type FaultName, type Point } from './faults.ts';
 import type { Ending, Lane, PlayedHistory } from './lane.ts';
 import type { Scenario } from './scenario.ts';
-import type { Exchange, Side } from './wire.ts';
+import type { Exchange, ServerName, Side } from './wire.ts';
 
 /** A scenario as it goes when nothing happens to it. */
 export interface Peace {
@@ -35,8 +35,8 @@ export interface Verdict {
 /** Plays a scenario undisturbed. */
 export async function inPeace(lane: Lane, scenario: Scenario): Promise<Peace> {
   const exchanges: Exchange[] = [];
-  const begin = ({ temporal, kubernetes }: Lane) => {
-    for (const wire of [temporal, kubernetes]) {
+  const begin = ({ wires }: Lane) => {
+    for (const wire of Object.values(wires)) {
       wire.observe((exchange, side) => {
         if (side === 'before') exchanges.push(exchange);
         return Promise.resolve('pass');
@@ -52,20 +52,39 @@ export async function inPeace(lane: Lane, scenario: Scenario): Promise<Peace> {
   return { scenario, ending, exchanges, activities };
 }
 
+/** Outages last, so they begin only where an outside system is changed. */
+const outages: Record<ServerName, readonly [Side, FaultName][]> = {
+  temporal: [],
+  kubernetes: [
+    ['before', 'restart'],
+    ['before', 'away'],
+  ],
+  postgres: [
+    ['before', 'crash'],
+    ['after', 'crash'],
+    ['before', 'away'],
+  ],
+  pooler: [['before', 'away']],
+  redis: [['before', 'away']],
+  features: [['before', 'away']],
+};
+
 /**
  * Every fault at both sides of every request that may change something. One that only reads is the
- * same on both sides, and to be killed there is to be killed before the next that does not. Outages
- * last, so they begin only where an outside system is changed.
+ * same on both sides, and to be killed there is to be killed before the next that does not; of those
+ * that are sent again and again until an answer pleases, the first stands for all.
  */
 export function casesOf(peace: Peace): Case[] {
   return peace.exchanges.flatMap(({ changes, ...exchange }) => {
+    const { server, nth } = exchange;
     const at = (side: Side, ...names: FaultName[]): Case[] =>
       names.map((fault) => ({ peace, fault, point: { ...exchange, side } }));
-    if (!changes) return at('before', 'cut');
+    const isRepeated = nth > 1 && server !== 'temporal' && server !== 'kubernetes';
+    if (!changes) return isRepeated ? [] : at('before', 'cut');
     return [
       ...at('before', 'kill', 'cut', 'zombie'),
       ...at('after', 'kill', 'cut', 'zombie'),
-      ...(exchange.server === 'temporal' ? [] : at('before', 'restart', 'away')),
+      ...outages[server].flatMap(([side, fault]) => at(side, fault)),
     ];
   });
 }

@@ -1,14 +1,16 @@
 /** Names for what workers ask of each kind of server, the same in every run of a procedure. */
 import { gunzipSync } from 'node:zlib';
 import { activityClasses } from '../../src/contract/activities.ts';
-import type { Naming } from './wire.ts';
+import type { Naming } from './http2-wire.ts';
+import type { Named } from './wire.ts';
 
 /** A request to Kubernetes: its verb and the object, without API group and namespace. */
 export const kubernetesNaming: Naming = ({ method, path }) => {
   const { pathname, searchParams } = new URL(path, 'https://kubernetes');
   const object = pathname.replace(/^\/apis?\/(?:[^/]+\.?[^/]*\/)?v\d\w*\//, '');
   const command = searchParams.getAll('command');
-  if (command.length > 0) return commandNaming(object.replace(/^namespaces\/[^/]+\//, ''), command);
+  if (command.length > 0)
+    return podCommandNaming(object.replace(/^namespaces\/[^/]+\//, ''), command);
   const verb = searchParams.has('watch') ? 'WATCH' : method;
   return {
     what: `${verb} ${object.replace(/^namespaces\/[^/]+\//, '')}`,
@@ -20,7 +22,7 @@ export const kubernetesNaming: Naming = ({ method, path }) => {
 const readingCommands = ['ls', 'stat', 'sha256sum', 'tar -tzf'];
 
 /** A command in a pod, without the names of files, which differ. */
-function commandNaming(object: string, [program = '', option = '']: string[]) {
+function podCommandNaming(object: string, [program = '', option = '']: string[]) {
   const command = option.startsWith('-') ? `${program} ${option}` : program;
   const isReading = readingCommands.some((reading) => command.startsWith(reading));
   return { what: `${object} ${command}`, changes: !isReading };
@@ -45,4 +47,45 @@ export const temporalNaming: Naming = ({ path, body }) => {
 function textOf(body: Buffer): string {
   const message = body.subarray(5);
   return (body[0] === 1 ? gunzipSync(message) : message).toString('latin1');
+}
+
+const changing = /\b(insert|update|delete|pg_(?:terminate|cancel)_backend|setval)\b/i;
+/** Statistics are for the planner alone, and gathered table by table. */
+const asking = /^(select|with|show|set|reset|begin|start|rollback|savepoint|analyze|copy\b.* to )/i;
+
+/** Statements of PostgreSQL: the first of them that changes something, by verb and object, without values. */
+export function statementNaming(sql: string): Named {
+  const statements = sql
+    .replaceAll(/'(?:[^']|'')*'|\$\d+|\b\d+\b/g, '?')
+    .replaceAll(/--.*$/gm, '')
+    .replaceAll(/\s+/g, ' ')
+    .split(';')
+    .map((statement) => withoutNames(statement.trim()));
+  const changes = (text: string) => !asking.test(text) || changing.test(text);
+  const statement = statements.find((text) => text !== '' && changes(text)) ?? statements[0] ?? '';
+  const [acting] = changing.exec(statement) ?? [];
+  const from = / from ([^ ,)]+)/i.exec(statement)?.[1] ?? statement.slice(7, longestName);
+  const isSelect = /^(select|with) /i.test(statement);
+  const what = isSelect ? `SELECT ${acting ?? `FROM ${from}`}` : statement.slice(0, longestName);
+  return { what, changes: changes(statement) };
+}
+
+const longestName = 60;
+
+/** Names of a place and times in the names of databases differ from run to run. */
+function withoutNames(text: string): string {
+  return text.replaceAll(/chaos-[0-9a-f]{8}/g, 'NAME').replaceAll(/\d{8}T\d{6}Z/g, 'TIME');
+}
+
+const askingCommands =
+  /^(get|mget|exists|scan|info|role|ping|select|auth|hello|client|config|dbsize|type|command|memory|cluster)$/i;
+
+/** A command of Redis, without keys. */
+export function redisNaming(command: string): Named {
+  return { what: command.toUpperCase(), changes: !askingCommands.test(command) };
+}
+
+/** A request of HTTP: its verb and path. */
+export function httpNaming(method: string, path: string): Named {
+  return { what: `${method} ${withoutNames(path)}`, changes: method !== 'GET' };
 }

@@ -1,10 +1,15 @@
 import { type Client, WorkflowNotFoundError } from '@temporalio/client';
 import { execa } from 'execa';
+import { mkdirSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import pg from 'pg';
 import { targetKey, type TargetKind } from '../../src/contract/plan.ts';
 import type { Phase, RunStatus } from '../../src/contract/run.ts';
 import { searchAttributes } from '../../src/contract/search-attributes.ts';
 import type { FakeOwner } from './fake-owner.ts';
+import type { Addresses } from './wires.ts';
 
 const lookEveryMs = 50;
 const startAttempts = 20;
@@ -15,23 +20,28 @@ export class Place {
   /** The run's; another one where it was resumed as a new run. */
   workflowId: string;
   readonly client: Client;
-  /** Address of a server whose /green is healthy and whose /red is not. */
+  /** Address of a server whose /green is healthy and whose /red is not, and which tells an error rate of 50 %. */
   readonly health: string;
+  /** Servers as people reach them, and as the worker does, through the wires. */
+  readonly servers: Addresses;
+  readonly wired: Addresses;
   /** Who holds the target before the run does. */
   owner: FakeOwner | undefined;
   private readonly variables: Record<string, string>;
   private readonly isOver: AbortSignal;
 
   constructor(
-    { namespace, client, health }: Pick<Place, 'namespace' | 'client' | 'health'>,
+    about: Pick<Place, 'namespace' | 'client' | 'health' | 'servers' | 'wired'>,
     variables: Record<string, string>,
     isOver: AbortSignal,
   ) {
-    this.namespace = namespace;
-    this.workflowId = `run-${namespace}`;
-    this.client = client;
-    this.health = health;
-    this.variables = variables;
+    this.namespace = about.namespace;
+    this.workflowId = `run-${about.namespace}`;
+    this.client = about.client;
+    this.health = about.health;
+    this.servers = about.servers;
+    this.wired = about.wired;
+    this.variables = { ...variables, ...about.servers };
     this.isOver = isOver;
   }
 
@@ -50,6 +60,43 @@ export class Place {
   /** An object, or all of a kind, as JSON. */
   async get<T>(...args: string[]): Promise<T> {
     return JSON.parse(await this.kubectl('get', ...args, '-o', 'json')) as T;
+  }
+
+  /** Address of a database; `server` is that of another one of its server, which people reach so. */
+  databaseUrl(name: string, server: string = this.servers.DATABASE_URL): string {
+    const url = new URL(server);
+    url.pathname = `/${name}`;
+    return url.href;
+  }
+
+  /** Rows that the last of some statements answers. */
+  async sql(database: string, text: string): Promise<Record<string, unknown>[]> {
+    const client = new pg.Client({ connectionString: this.databaseUrl(database) });
+    client.on('error', () => undefined);
+    await client.connect();
+    try {
+      const answered: unknown = await client.query(text);
+      const last = Array.isArray(answered) ? (answered as unknown[]).at(-1) : answered;
+      return (last as pg.QueryResult<Record<string, unknown>>).rows;
+    } finally {
+      await client.end();
+    }
+  }
+
+  /** Names of the databases that are the place's own: of its name, or of that and more. */
+  async databases(): Promise<string[]> {
+    const rows = await this.sql(
+      'postgres',
+      `select datname from pg_database where datname ~ '^${this.namespace}(_|$)' order by 1`,
+    );
+    return rows.map(({ datname }) => String(datname));
+  }
+
+  /** A folder of its own, for dumps and scripts. */
+  get folder(): string {
+    const folder = join(tmpdir(), this.namespace);
+    mkdirSync(folder, { recursive: true });
+    return folder;
   }
 
   /** Waits until a Service has a ready endpoint. */

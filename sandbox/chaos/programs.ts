@@ -19,6 +19,7 @@ import {
   deployBoth,
   images,
 } from './scenarios/deployment.ts';
+import type { Wire } from './wire.ts';
 
 const name = 'web';
 const acts = 6;
@@ -36,13 +37,13 @@ const possible: Record<string, Act> = {
     await delay(random() * 8000);
     stopped?.signal('SIGCONT');
   },
-  'all connections break': ({ temporal, kubernetes }) => {
-    temporal.cut();
-    kubernetes.cut();
+  'all connections break': ({ wires }) => {
+    for (const wire of Object.values(wires)) wire.cut();
   },
-  'Temporal is out of reach': ({ temporal }, _, random) => away(temporal, random),
-  'Kubernetes is out of reach': ({ kubernetes }, _, random) => away(kubernetes, random),
-  'Temporal is killed and comes back': (lane, _, random) => lane.restartTemporal(random() * 2000),
+  'Temporal is out of reach': ({ wires }, _, random) => away(wires.temporal, random),
+  'Kubernetes is out of reach': ({ wires }, _, random) => away(wires.kubernetes, random),
+  'Temporal is killed and comes back': ({ servers }, _, random) =>
+    servers.restart('temporal', random() * 2000),
   'somebody cancels': (_, { client, workflowId }) => client.workflow.getHandle(workflowId).cancel(),
   'somebody terminates, and resumes': async (_, place) => {
     await place.client.workflow.getHandle(place.workflowId).terminate('by mistake');
@@ -75,7 +76,7 @@ const possible: Record<string, Act> = {
   'the on-call retries': (_, place) => place.rollbackOnce('retry', place.workflowId),
 };
 
-async function away(wire: Lane['temporal'], random: () => number): Promise<void> {
+async function away(wire: Wire, random: () => number): Promise<void> {
   wire.refuse(true);
   await delay(random() * 5000);
   wire.refuse(false);

@@ -9,10 +9,20 @@ export interface Situation {
   prepare(place: Place): Promise<string[]>;
   /** What people do while it runs. */
   people?(place: Place): Promise<void>;
+  /** Whether it needs a PostgreSQL, which may be killed. */
+  hasDatabase?: boolean;
+  /** Begins to look from outside, from just before the run until all is over. */
+  witness?(place: Place): Witness;
   /** Whether steps go side by side, so that nothing tells which begins first. */
   sideBySide?: boolean;
   /** What outside systems have at the end, without what differs from run to run. */
   world(place: Place): Promise<unknown>;
+}
+
+/** Who looks at the world all the time while a run is disturbed. */
+export interface Witness {
+  /** Looks no more; answers what was seen that must never be. */
+  end(): Promise<string[]>;
 }
 
 /** A situation that has one right end, whatever disturbs it. */

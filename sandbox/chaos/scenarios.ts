@@ -12,6 +12,7 @@ import { deploymentScenarios } from './scenarios/deployment.ts';
 import { featuresScenarios } from './scenarios/features.ts';
 import { ownersScenarios } from './scenarios/owners.ts';
 import { redirectScenarios } from './scenarios/redirect.ts';
+import { schemaScenarios } from './scenarios/schema.ts';
 import { servicesScenarios } from './scenarios/services.ts';
 import { statefulSetScenarios } from './scenarios/stateful-set.ts';
 
@@ -24,6 +25,7 @@ export const scenarios: readonly Scenario[] = [
   ...circuitBreakerScenarios,
   ...redirectScenarios,
   ...databasesScenarios,
+  ...schemaScenarios,
   ...featuresScenarios,
   ...ownersScenarios,
   ...statefulSetScenarios,

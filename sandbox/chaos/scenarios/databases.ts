@@ -1,66 +1,60 @@
-/** Databases: their data, their schema and long transactions, disturbed. */
+/** The data of databases, restored, swapped and swapped back, disturbed. */
 import { execa } from 'execa';
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
-import pg from 'pg';
 import { recoveryFolders, takeBaseBackup } from '../../base-backup.ts';
 import { consumerManifest } from '../../kubernetes/manifests.ts';
 import type { Place } from '../place.ts';
 import type { Scenario } from '../scenario.ts';
+import { watchLiveDatabase } from '../live-database.ts';
+import { PgBouncer } from '../../pgbouncer.ts';
 
 const web = 'web';
 
-function url(database: string): string {
-  const address = new URL(process.env.DATABASE_URL ?? '');
-  address.pathname = `/${database}`;
-  return address.href;
-}
-
-/** A folder of the place's own, for dumps and scripts. */
-function folderOf({ namespace }: Place): string {
-  const folder = join(tmpdir(), namespace);
-  mkdirSync(folder, { recursive: true });
-  return folder;
-}
-
-async function sql(database: string, text: string): Promise<Record<string, unknown>[]> {
-  const client = new pg.Client({ connectionString: url(database) });
-  client.on('error', () => undefined);
-  await client.connect();
-  try {
-    const answered: unknown = await client.query(text);
-    const last = Array.isArray(answered) ? (answered as unknown[]).at(-1) : answered;
-    return (last as pg.QueryResult<Record<string, unknown>>).rows;
-  } finally {
-    await client.end();
-  }
-}
+const wiredUrl = (place: Place) => place.databaseUrl(place.namespace, place.wired.DATABASE_URL);
 
 /** Databases of the place, without the times in their names; what is in each, and what runs have noted. */
-async function databasesWorld({ namespace }: Place): Promise<unknown> {
-  const found = await sql(
-    'postgres',
-    `select datname as name, shobj_description(oid, 'pg_database') as note
-     from pg_database where datname = '${namespace}' or datname like '${namespace}\\_%' order by 1`,
-  );
+async function databasesWorld(place: Place): Promise<unknown> {
+  const names = await place.databases();
   return Promise.all(
-    found.map(async ({ name, note }) => ({
-      name: String(name)
-        .slice(namespace.length)
-        .replace(/\d{8}T\d{6}Z/, 'TIME'),
-      state: /"state":"(\w+)"/.exec(String(note))?.[1],
-      orders: (await sql(String(name), 'select count(*) from orders'))[0]?.count,
-    })),
+    names.map(async (name) => {
+      const [row] = await place.sql(
+        name,
+        `select shobj_description(oid, 'pg_database') as note,
+           (select count(*) from orders where id < 1000) as orders
+         from pg_database where datname = current_database()`,
+      );
+      return {
+        name: name.slice(place.namespace.length).replace(/\d{8}T\d{6}Z/, 'TIME'),
+        state: /"state":"(\w+)"/.exec(String(row?.note))?.[1],
+        orders: row?.orders,
+      };
+    }),
   );
+}
+
+/** What the live database has before and after. */
+const [before, after] = [
+  [1, 2, 3],
+  [1, 2, 3, 4, 5, 6, 7, 8, 9, 10],
+];
+
+interface Options {
+  check?: 'green' | 'red';
+  is?: number;
+  flags?: string[];
+  /** Whether a PgBouncer is before it. */
+  pooled?: boolean;
 }
 
 function database(
   about: Partial<Scenario> & Pick<Scenario, 'name'>,
-  { check = 'green', is = 10, flags = [] }: { check?: string; is?: number; flags?: string[] } = {},
+  { check = 'green', is = 10, flags = [], pooled = false }: Options = {},
 ): Scenario {
   return {
+    hasDatabase: true,
+    witness: (place) => watchLiveDatabase(place, [before, after], { pooled }),
     settings: (place) => ({
       services: {
         [web]: {
@@ -70,9 +64,10 @@ function database(
       },
       databases: {
         shop: {
-          url: url(place.namespace),
-          backups: { folder: folderOf(place), jobs: 2 },
+          url: wiredUrl(place),
+          backups: { folder: place.folder, jobs: 2 },
           verify: [{ query: 'select count(*) from orders', is }],
+          ...(pooled ? { pooler: { url: place.wired.PGBOUNCER_URL, pauseWithin: '1s' } } : {}),
           services: [web],
         },
       },
@@ -86,14 +81,18 @@ function database(
         ]);
         await place.kubectl('rollout', 'status', `deployment/${web}`, '--timeout=60s');
       }
-      await sql('postgres', `create database "${namespace}"`);
-      await sql(
+      await place.sql('postgres', `create database "${namespace}"`);
+      await place.sql(
         namespace,
         'create table orders (id int primary key); insert into orders select generate_series(1, 10)',
       );
-      const file = join(folderOf(place), `${namespace}_2025-01-10T14-30-00Z.dump`);
-      await execa('pg_dump', ['--format=custom', `--file=${file}`, `--dbname=${url(namespace)}`]);
-      await sql(namespace, 'delete from orders where id > 3');
+      const file = join(place.folder, `${namespace}_2025-01-10T14-30-00Z.dump`);
+      await execa('pg_dump', [
+        '--format=custom',
+        `--file=${file}`,
+        `--dbname=${place.databaseUrl(namespace)}`,
+      ]);
+      await place.sql(namespace, 'delete from orders where id > 3');
       return ['database', 'shop', '--to', '2025-01-10T15:00:00Z', ...flags];
     },
     outcome: 'rolled-back',
@@ -106,21 +105,23 @@ function database(
 /** As above, and to an instant that no dump is of. */
 function recovered(name: string): Scenario {
   const scratchOf = (place: Place) => {
-    const folder = join(folderOf(place), 'scratch');
+    const folder = join(place.folder, 'scratch');
     mkdirSync(folder, { recursive: true });
     return folder;
   };
   const foldersOf = (place: Place) => ({
-    base: recoveryFolders(folderOf(place)).base,
-    // All places are on one server, which has one archive.
-    wal: recoveryFolders(process.env.BACKUP_DIR ?? '').wal,
+    base: recoveryFolders(place.folder).base,
+    // All places of a lane are on one server, which has one archive.
+    wal: recoveryFolders(place.servers.BACKUP_DIR).wal,
   });
   return {
     name,
+    hasDatabase: true,
+    witness: (place) => watchLiveDatabase(place, [before, [...after, 11]]),
     settings: (place) => ({
       databases: {
         shop: {
-          url: url(place.namespace),
+          url: wiredUrl(place),
           backups: { jobs: 2, recovery: { ...foldersOf(place), scratch: scratchOf(place) } },
           verify: [{ query: 'select count(*) from orders', is: 11 }],
         },
@@ -128,19 +129,19 @@ function recovered(name: string): Scenario {
     }),
     async prepare(place) {
       const { namespace } = place;
-      await sql('postgres', `create database "${namespace}"`);
-      await sql(
+      await place.sql('postgres', `create database "${namespace}"`);
+      await place.sql(
         namespace,
         'create table orders (id int primary key); insert into orders select generate_series(1, 10)',
       );
-      await takeBaseBackup(url('postgres'), foldersOf(place));
-      await sql(namespace, 'insert into orders values (11)');
-      const [row] = await sql(
+      await takeBaseBackup(place.databaseUrl('postgres'), foldersOf(place));
+      await place.sql(namespace, 'insert into orders values (11)');
+      const [row] = await place.sql(
         'postgres',
         `select date_trunc('milliseconds', clock_timestamp()) + interval '1 ms' as now from pg_sleep(0.005)`,
       );
-      await sql('postgres', 'select pg_sleep(0.01)');
-      await sql(namespace, 'delete from orders where id > 3');
+      await place.sql('postgres', 'select pg_sleep(0.01)');
+      await place.sql(namespace, 'delete from orders where id > 3');
       return ['database', 'shop', '--to', (row?.now as Date).toISOString()];
     },
     outcome: 'rolled-back',
@@ -159,46 +160,31 @@ const approvedThenAborted = async (place: Place) => {
   await place.decideWhen('paused', 'abort', 'team-lead');
 };
 
-/** Version 3 and 2 are taken back; the script for 2 may be broken. */
-function schema(about: Partial<Scenario> & Pick<Scenario, 'name'>, second: string): Scenario {
+/** As the first, and what it has put aside is then asked back. */
+function undone(name: string): Scenario {
+  const first = database({ name });
   return {
-    settings: (place) => ({
-      databases: { shop: { url: url(place.namespace), schema: { folder: folderOf(place) } } },
-    }),
+    ...first,
     async prepare(place) {
-      const scripts = {
-        'rollback_to_v2.sql': 'alter table orders drop column three',
-        'rollback_to_v1.sql': second,
-        'migrate_to_v3.sql': 'alter table orders add three int',
-      };
-      for (const [file, text] of Object.entries(scripts)) {
-        writeFileSync(join(folderOf(place), file), text);
-      }
-      await sql('postgres', `create database "${place.namespace}"`);
-      await sql(
-        place.namespace,
-        `create table orders (id int, two int, three int);
-         create table schema_migrations (version int primary key);
-         insert into schema_migrations values (1), (2), (3)`,
-      );
-      return ['schema', 'shop', '--to', '1', '--on-failure', 'compensate'];
+      const { workflowId } = place;
+      place.workflowId = `first-${workflowId}`;
+      await place.start(await first.prepare(place));
+      await first.people?.(place);
+      await place.rollbackOnce('watch', place.workflowId);
+      const args = ['database', 'shop', '--undo', place.workflowId];
+      place.workflowId = workflowId;
+      return args;
     },
-    outcome: 'rolled-back',
-    people: (place) => place.decideWhen('awaiting-approval', 'approve', 'team-lead'),
-    async world({ namespace }) {
-      const columns = await sql(
-        namespace,
-        `select column_name as c from information_schema.columns where table_name = 'orders' order by 1`,
-      );
-      const versions = await sql(namespace, 'select version from schema_migrations order by 1');
-      return { columns, versions };
-    },
-    ...about,
   };
 }
 
 export const databasesScenarios: readonly Scenario[] = [
   database({ name: 'database is restored and swapped' }),
+  undone('database is asked back by the id of its run'),
+  // Not everywhere is there one.
+  ...(PgBouncer.isThere
+    ? [database({ name: 'database behind a pooler is swapped' }, { pooled: true })]
+    : []),
   database(
     { name: 'database is restored while its services stand still' },
     { flags: ['--stop-first'] },
@@ -216,28 +202,4 @@ export const databasesScenarios: readonly Scenario[] = [
     },
     { is: 11 },
   ),
-  schema({ name: 'schema goes two versions down' }, 'alter table orders drop column two'),
-  schema(
-    { name: 'schema is put on again', outcome: 'aborted', people: approvedThenAborted },
-    'alter table nothing drop x',
-  ),
-  {
-    name: 'transactions are ended',
-    settings: ({ namespace }) => ({ databases: { shop: { url: url(namespace) } } }),
-    async prepare({ namespace }) {
-      await sql('postgres', `create database "${namespace}"`);
-      const client = new pg.Client({ connectionString: url(namespace) });
-      client.on('error', () => undefined);
-      await client.connect();
-      await client.query('begin');
-      await client.query('create table held (id int)');
-      return ['transactions', 'shop', '--older-than', '1ms', '--end-after', '1ms'];
-    },
-    outcome: 'rolled-back',
-    world: async ({ namespace }) =>
-      sql(
-        'postgres',
-        `select count(*) from pg_stat_activity where datname = '${namespace}' and backend_type = 'client backend'`,
-      ),
-  },
 ];

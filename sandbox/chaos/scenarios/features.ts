@@ -13,10 +13,14 @@ interface Example {
 }
 
 /** As they are shipped; the cache has keys of each place's own, since all share one server. */
-function settings({ namespace }: Place): object {
+function settings({ namespace, health }: Place): object {
   const text = readFileSync(join(repository, 'rollback.yaml'), 'utf8');
   const { caches, features } = parse(text) as Example;
-  return { features, caches: { wakala: { ...caches.wakala, prefixes: [`view:${namespace}:`] } } };
+  const wakala = { ...features.wakala, errorRate: { url: `${health}/error-rate` } };
+  return {
+    features: { wakala },
+    caches: { wakala: { ...caches.wakala, prefixes: [`view:${namespace}:`] } },
+  };
 }
 
 /** Sets a flag that is named after the place, and lets it be read, which caches it. */
@@ -45,10 +49,9 @@ function featureFlag(
     },
     outcome: 'rolled-back',
     async world(place) {
-      const { WAKALA_URL } = process.env;
-      const served = await fetch(`${WAKALA_URL}/features/${place.namespace}`);
+      const served = await fetch(`${place.servers.WAKALA_URL}/features/${place.namespace}`);
       const { enabled, rollout_percentage } = (await served.json()) as Record<string, unknown>;
-      const uid = `${WAKALA_URL}/admin/features`;
+      const uid = `${place.wired.WAKALA_URL}/admin/features`;
       const isLocked = await place.isLocked('feature', place.namespace, uid);
       return { enabled, rollout_percentage, isLocked };
     },
@@ -56,11 +59,19 @@ function featureFlag(
   };
 }
 
-const gradual = ['--gradual', '--percentages', '50,0', '--gate', '1'];
+/** The error rate is 50 %. */
+const gradual = ['--gradual', '--percentages', '50,25,0'];
 
 export const featuresScenarios: readonly Scenario[] = [
   featureFlag({ name: 'feature is turned off' }),
-  featureFlag({ name: 'feature is reduced to the gate' }, ...gradual, '--watch', '500ms'),
+  featureFlag(
+    { name: 'feature is reduced share by share' },
+    ...[...gradual, '--gate', '0.1', '--watch', '500ms'],
+  ),
+  featureFlag(
+    { name: 'feature is reduced to the gate' },
+    ...[...gradual, '--gate', '0.5', '--watch', '500ms'],
+  ),
   featureFlag(
     {
       name: 'feature is aborted while it is watched',
