@@ -1,6 +1,7 @@
 /**
  * The short form of `npm run chaos`, with a Deployment: workers are killed where something was just changed and where
- * it is about to be known, and stopped where they would wake up as zombies.
+ * it is about to be known, and stopped where they would wake up as zombies. With a database, worker and server are
+ * killed in the middle of its swap.
  */
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { Runtime } from '@temporalio/worker';
@@ -8,6 +9,7 @@ import { type Case, casesOf, inPeace, type Peace, tryCase } from '../sandbox/cha
 import { Lane } from '../sandbox/chaos/lane.ts';
 import { tryProgram } from '../sandbox/chaos/programs.ts';
 import { replay } from '../sandbox/chaos/replay.ts';
+import { databasesScenarios } from '../sandbox/chaos/scenarios/databases.ts';
 import { deploymentScenarios as scenarios } from '../sandbox/chaos/scenarios/deployment.ts';
 import { activityClasses } from '../src/contract/activities.ts';
 import { workflowBundle } from '../src/workers/workflow-bundle.ts';
@@ -98,6 +100,31 @@ test('Temporal and Kubernetes may go away and come back in the middle of a chang
     ({ fault, point }) => ['restart', 'away'].includes(fault) && point.nth === 1,
   );
   expect(await wrongWith(outages)).toEqual([]);
+}, 180_000);
+
+test('a database whose swap is cut off is the old one or the new one, and serves', async () => {
+  const [scenario] = databasesScenarios;
+  if (!scenario) throw new Error('There is no scenario of a database.');
+  const peace = await inPeace(lanes[0] as Lane, scenario);
+  const commits = peace.exchanges.filter(({ what }) => what === 'commit');
+  const isAtSwap = ({ point: { what, nth } }: Case) =>
+    what === 'alter database "NAME" rename to "NAME_old_TIME"' ||
+    (what === 'commit' && nth === commits.length);
+  const wanted = [
+    ['kill', 'after', 'alter'],
+    ['crash', 'before', 'commit'],
+    ['kill', 'after', 'commit'],
+  ];
+  const cases = casesOf(peace).filter(
+    (one) =>
+      isAtSwap(one) &&
+      wanted.some(
+        ([fault, side, verb = '']) =>
+          one.fault === fault && one.point.side === side && one.point.what.startsWith(verb),
+      ),
+  );
+  expect(cases).toHaveLength(wanted.length);
+  expect(await wrongWith(cases)).toEqual([]);
 }, 180_000);
 
 test('whatever happens in whatever order, a run ends and leaves nothing behind', async () => {

@@ -50,7 +50,7 @@ function textOf(body: Buffer): string {
 }
 
 const changing = /\b(insert|update|delete|pg_(?:terminate|cancel)_backend|setval)\b/i;
-/** Statistics are for the planner alone, and gathered table by table. */
+/** Statistics are for the planner alone. */
 const asking = /^(select|with|show|set|reset|begin|start|rollback|savepoint|analyze|copy\b.* to )/i;
 
 /** Statements of PostgreSQL: the first of them that changes something, by verb and object, without values. */
@@ -62,15 +62,19 @@ export function statementNaming(sql: string): Named {
     .split(';')
     .map((statement) => withoutNames(statement.trim()));
   const changes = (text: string) => !asking.test(text) || changing.test(text);
-  const statement = statements.find((text) => text !== '' && changes(text)) ?? statements[0] ?? '';
-  const [acting] = changing.exec(statement) ?? [];
-  const from = / from ([^ ,)]+)/i.exec(statement)?.[1] ?? statement.slice(7, longestName);
-  const isSelect = /^(select|with) /i.test(statement);
-  const what = isSelect ? `SELECT ${acting ?? `FROM ${from}`}` : statement.slice(0, longestName);
-  return { what, changes: changes(statement) };
+  const found = statements.find((text) => text !== '' && changes(text)) ?? statements[0] ?? '';
+  return { what: shortened(found), changes: changes(found) };
 }
 
-const longestName = 60;
+function shortened(statement: string): string {
+  const [verb = ''] = statement.split(' ');
+  // Table by table, and in no order.
+  if (/^analyze$/i.test(verb)) return verb;
+  if (!/^(select|with)$/i.test(verb)) return statement.slice(0, 60);
+  const [acting] = changing.exec(statement) ?? [];
+  const [from = statement.slice(0, 60)] = / from [^ ,)]+/i.exec(statement) ?? [];
+  return `${verb} ${acting ?? from.trim()}`;
+}
 
 /** Names of a place and times in the names of databases differ from run to run. */
 function withoutNames(text: string): string {

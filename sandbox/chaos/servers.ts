@@ -9,6 +9,7 @@ import { down, status, up } from '../sandbox.ts';
 import type { Part } from '../servers/all.ts';
 import type { Addresses } from './wires.ts';
 
+const lookEveryMs = 5;
 const parts: readonly Part[] = ['temporal', 'kubernetes', 'postgres', 'redis', 'wakala'];
 
 export class LaneServers {
@@ -55,13 +56,15 @@ export class LaneServers {
 
   /** Ends a server with all its processes at once, and starts it again on its data. */
   async restart(name: 'temporal' | 'postgres', awayMs: number): Promise<void> {
-    const server = status(this.dir).find((one) => one.name === name);
+    const found = () => status(this.dir).find((one) => one.name === name);
+    const server = found();
     if (!server) throw new Error(`The lane has no ${name}.`);
     // Each of PostgreSQL's processes leads a group of its own.
     const { stdout } = execaSync('pgrep', ['-P', String(server.pid)], { reject: false });
     process.kill(server.pid, 'SIGKILL');
     for (const child of stdout.split('\n').filter(Boolean)) killIfThere(Number(child));
     await delay(awayMs);
+    while (found()?.state !== 'dead') await delay(lookEveryMs);
     await this.up();
   }
 
