@@ -16,7 +16,7 @@ import { resultOf } from '../../src/client/run-status.ts';
 import type { Outcome, RunResult, StepState } from '../../src/contract/run.ts';
 import { WorkerProcess } from '../worker-process.ts';
 import { Place } from './place.ts';
-import type { Situation } from './scenario.ts';
+import type { Situation, Witness } from './scenario.ts';
 import { LaneServers } from './servers.ts';
 import { addressesThrough, openWires, type Wires, writeKubeconfig } from './wires.ts';
 
@@ -107,6 +107,7 @@ export class Lane {
     const { client } = this;
     const { dir, addresses: servers } = this.servers;
     if (scenario.hasDatabase) await this.servers.startDatabase();
+    let witness: Witness | undefined;
     await execa('kubectl', ['create', 'namespace', namespace]);
     try {
       const [config, kubeconfig] = [join(dir, `${namespace}.yaml`), join(dir, 'kubeconfig')];
@@ -120,7 +121,7 @@ export class Lane {
       const worker = new WorkerProcess(this.variables);
       this.workers.push(worker);
       const [start] = await Promise.all([scenario.prepare(place), worker.ready]);
-      const witness = scenario.witness?.(place);
+      witness = scenario.witness?.(place);
       disturbance?.begin(this, place);
       await place.start(start);
       const people = scenario.people?.(place);
@@ -136,6 +137,7 @@ export class Lane {
       return await this.ending(scenario, place, result);
     } finally {
       over.abort();
+      await witness?.end().catch(() => undefined);
       for (const wire of Object.values(this.wires)) {
         wire.observe();
         wire.refuse(false);

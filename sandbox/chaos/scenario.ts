@@ -21,7 +21,7 @@ export interface Situation {
 
 /** Who looks at the world all the time while a run is disturbed. */
 export interface Witness {
-  /** Looks no more; answers what was seen that must never be. */
+  /** Looks no more; answers what was seen that must never be, and the same when it is asked again. */
   end(): Promise<string[]>;
 }
 

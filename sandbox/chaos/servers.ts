@@ -7,6 +7,7 @@ import { execaSync } from 'execa';
 import { PgBouncer } from '../pgbouncer.ts';
 import { down, status, up } from '../sandbox.ts';
 import type { Part } from '../servers/all.ts';
+import { startOf } from '../setup/process-identity.mjs';
 import type { Addresses } from './wires.ts';
 
 const lookEveryMs = 5;
@@ -56,15 +57,16 @@ export class LaneServers {
 
   /** Ends a server with all its processes at once, and starts it again on its data. */
   async restart(name: 'temporal' | 'postgres', awayMs: number): Promise<void> {
-    const found = () => status(this.dir).find((one) => one.name === name);
-    const server = found();
+    const server = status(this.dir).find((one) => one.name === name);
     if (!server) throw new Error(`The lane has no ${name}.`);
-    // Each of PostgreSQL's processes leads a group of its own.
+    // Each of PostgreSQL's processes leads a group of its own, and none may be added meanwhile.
+    process.kill(server.pid, 'SIGSTOP');
     const { stdout } = execaSync('pgrep', ['-P', String(server.pid)], { reject: false });
-    process.kill(server.pid, 'SIGKILL');
-    for (const child of stdout.split('\n').filter(Boolean)) killIfThere(Number(child));
+    const all = [server.pid, ...stdout.split('\n').filter(Boolean).map(Number)];
+    for (const pid of all) killIfThere(pid);
+    // As long as one of them is there, so is their shared memory, and no other server may start.
+    while (all.some((pid) => startOf(pid) !== undefined)) await delay(lookEveryMs);
     await delay(awayMs);
-    while (found()?.state !== 'dead') await delay(lookEveryMs);
     await this.up();
   }
 
