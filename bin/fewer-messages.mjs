@@ -16,6 +16,7 @@ const calls = {
     'PollWorkflowExecutionUpdate',
     'QueryWorkflow',
     'ResetWorkflowExecution',
+    'SignalWorkflowExecution',
     'StartWorkflowExecution',
     'UpdateWorkflowExecution',
   ],
