@@ -83,7 +83,11 @@ export class StatefulSets {
   /** Waits until the pod has this image and runs. */
   async untilRuns(pod: string, image: string): Promise<void> {
     await eventually(`${pod} runs ${image}`, async () => {
-      const { spec, status } = await this.cluster().get<Pod>('pod', pod);
+      // While it is replaced there is none of its name.
+      const found = await this.cluster().kubectl(
+        ...['get', 'pod', pod, '--ignore-not-found', '-o', 'json'],
+      );
+      const { spec, status } = (found === '' ? {} : JSON.parse(found)) as Partial<Pod>;
       return spec?.containers[0]?.image === image && status?.phase === 'Running';
     });
   }
