@@ -49,30 +49,32 @@ function textOf(body: Buffer): string {
   return (body[0] === 1 ? gunzipSync(message) : message).toString('latin1');
 }
 
+const longestName = 70;
 const changing = /\b(insert|update|delete|pg_(?:terminate|cancel)_backend|setval)\b/i;
 /** Statistics are for the planner alone. */
 const asking = /^(select|with|show|set|reset|begin|start|rollback|savepoint|analyze|copy\b.* to )/i;
 
 /** Statements of PostgreSQL: the first of them that changes something, by verb and object, without values. */
-export function statementNaming(sql: string): Named {
+export function statementNaming(sql: string): Named | undefined {
   const statements = sql
     .replaceAll(/'(?:[^']|'')*'|\$\d+|\b\d+\b/g, '?')
     .replaceAll(/--.*$/gm, '')
     .replaceAll(/\s+/g, ' ')
     .split(';')
-    .map((statement) => withoutNames(statement.trim()));
+    .map((statement) => withoutNames(statement.trim()))
+    .filter(Boolean);
   const changes = (text: string) => !asking.test(text) || changing.test(text);
-  const found = statements.find((text) => text !== '' && changes(text)) ?? statements[0] ?? '';
-  return { what: shortened(found), changes: changes(found) };
+  const found = statements.find(changes) ?? statements[0];
+  return found === undefined ? undefined : { what: shortened(found), changes: changes(found) };
 }
 
 function shortened(statement: string): string {
   const [verb = ''] = statement.split(' ');
   // Table by table, and in no order.
   if (/^analyze$/i.test(verb)) return verb;
-  if (!/^(select|with)$/i.test(verb)) return statement.slice(0, 60);
+  if (!/^(select|with)$/i.test(verb)) return statement.slice(0, longestName);
   const [acting] = changing.exec(statement) ?? [];
-  const [from = statement.slice(0, 60)] = / from [^ ,)]+/i.exec(statement) ?? [];
+  const [from = statement.slice(0, longestName)] = / from [^ ,)]+/i.exec(statement) ?? [];
   return `${verb} ${acting ?? from.trim()}`;
 }
 

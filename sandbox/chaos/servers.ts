@@ -35,7 +35,8 @@ export class LaneServers {
     chmodSync(dir, 0o755);
     try {
       const { TEMPORAL_ADDRESS, DATABASE_URL, BACKUP_DIR } = await up({
-        ...{ dir, without: allBut(['temporal']) },
+        dir,
+        without: allBut(['temporal']),
       });
       const pooler = await PgBouncer.reserve(DATABASE_URL);
       const { REDIS_URL = '', WAKALA_URL = '' } = process.env;
@@ -50,8 +51,8 @@ export class LaneServers {
   /** Starts PostgreSQL, and PgBouncer where there is one, unless they run. */
   async startDatabase(): Promise<void> {
     if (this.running.includes('postgres')) return;
+    await up({ dir: this.dir, without: allBut(['temporal', 'postgres']) });
     this.running.push('postgres');
-    await this.up();
     if (PgBouncer.isThere) this.stopPooler = await this.pooler.start();
   }
 
@@ -67,16 +68,12 @@ export class LaneServers {
     // As long as one of them is there, so is their shared memory, and no other server may start.
     while (all.some((pid) => startOf(pid) !== undefined)) await delay(lookEveryMs);
     await delay(awayMs);
-    await this.up();
+    await up({ dir: this.dir, without: allBut(this.running) });
   }
 
   async stop(): Promise<void> {
     await this.stopPooler?.();
     await down(this.dir);
-  }
-
-  private async up(): Promise<void> {
-    await up({ dir: this.dir, without: allBut(this.running) });
   }
 }
 

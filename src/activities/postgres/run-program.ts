@@ -4,7 +4,7 @@ import { execa } from 'execa';
 import { printable } from '../../contract/printable.ts';
 import { killGroup } from '../kill-group.ts';
 import type { Database } from './database.ts';
-import { withoutValues } from './errors.ts';
+import { DatabaseUnreachable, withoutValues } from './errors.ts';
 
 const longestReason = 600;
 const mostErrors = 4;
@@ -103,8 +103,16 @@ function withoutRows(error: string): string {
   return why === undefined ? error.replace(/(: )".*$/, '$1…') : `${start}${withoutValues(why)}`;
 }
 
-/** Runs a program of PostgreSQL on one database of the server, with the jobs of the settings. */
-export function runOn(
+/** What programs say of a connection that is lost or refused (libpq; errors of PostgreSQL's class 57P). */
+const lostPattern =
+  /server closed the connection|connection to server .* failed|no connection to the server|could not (?:send data to|receive data from) server|terminating connection|database system is (?:starting up|shutting down|in recovery mode)/;
+
+/**
+ * Runs a program of PostgreSQL on one database of the server, with the jobs of the settings.
+ * @returns why it failed, as `runProgram`
+ * @throws DatabaseUnreachable where the server went away.
+ */
+export async function runOn(
   { database, on }: { database: Database; on: string },
   name: 'pg_restore' | 'vacuumdb',
   flags: readonly string[],
@@ -113,5 +121,11 @@ export function runOn(
   const { jobs = 1, programs } = database.settings.backups ?? {};
   const { address, env } = database.forPrograms(on);
   const args = [`--dbname=${address}`, `--jobs=${jobs}`, ...flags];
-  return runProgram(programPath(name, programs), args, { ...options, env });
+  const why = await runProgram(programPath(name, programs), args, { ...options, env });
+  if (why !== undefined && lostPattern.test(why)) {
+    throw new DatabaseUnreachable(
+      `PostgreSQL at ${database.address} does not answer ${name}: ${why}.`,
+    );
+  }
+  return why;
 }
