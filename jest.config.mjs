@@ -17,4 +17,6 @@ export default {
   // Waits are on events of real servers; a test that needs longer has lost one.
   testTimeout: 60_000,
   maxWorkers: 2,
+  // The modules of files that have ended stay in memory, and the last files would take three times as long.
+  workerIdleMemoryLimit: '900MB',
 };
