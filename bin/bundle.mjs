@@ -70,6 +70,7 @@ await Promise.all([
     packages: 'external',
   }),
 ]);
-await warmUp(cli);
+// It starts as well without, only slower.
+await warmUp(cli).catch((error) => console.error(`The CLI will start slower: ${error.message}`));
 rmSync(bundleFolder, { recursive: true, force: true });
 renameSync(partial, bundleFolder);

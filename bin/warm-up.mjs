@@ -29,7 +29,7 @@ export async function warmUp(cli) {
       ...{ TEMPORAL_ADDRESS: `127.0.0.1:${port}`, TEMPORAL_CONFIG_FILE: join(folder, 'none') },
     };
     const flags = ['deployment', 'warm-up', '--detach', '--key', key];
-    const child = spawn(join(repository, 'bin', 'rollback'), flags, { env });
+    const child = spawn(join(repository, 'bin', 'rollback'), flags, { env, timeout: 20_000 });
     const [said, [code]] = await Promise.all([text(child.stderr), once(child, 'exit')]);
     if (code !== 0) throw new Error(`The CLI cannot be started: ${said}`);
   } finally {

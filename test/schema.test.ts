@@ -14,6 +14,7 @@ import { TestDatabases } from './support/databases.ts';
 import { eventually } from './support/eventually.ts';
 import { mandateFor } from './support/mandates.ts';
 import { useRollbackEnvironment } from './support/rollback-environment.ts';
+import type { HistoryEvent } from './support/runs.ts';
 
 const databases = new TestDatabases();
 type Scripts = Record<string, string>;
@@ -29,6 +30,7 @@ const cases = {
   changed: 'plain',
   outside: 'plain',
   overtaken: 'plain',
+  renewed: 'plain',
   wrong: 'plain',
   killed: 'plain',
   orphaned: 'plain',
@@ -120,6 +122,28 @@ describe('taking a schema back', () => {
     expect(result.plan?.needs).toMatchObject([{ roles: ['team-lead'] }]);
     const again = await env.result(await env.startAs('on-call', { database: 'plain', to: '1' }));
     expect(again.outcome).toBe('no-op');
+  });
+
+  test('is not done again by a reset, after a version was put on again', async () => {
+    await makePlain('renewed');
+    const id = await start('renewed', '1');
+    expect((await env.result(id)).outcome).toBe('rolled-back');
+    await sql(
+      'renewed',
+      'insert into schema_migrations values (2); alter table orders add two int',
+    );
+
+    const steps = (events: HistoryEvent[]) =>
+      events.filter(
+        ({ activityTaskScheduledEventAttributes: scheduled }) =>
+          scheduled?.activityType?.name === 'postgres.migrate',
+      );
+    await env.reset(id, (events) => steps(events).length < 2);
+
+    const { pausedAt } = await env.untilPaused(id);
+    expect(pausedAt[0]?.error).toContain('The plan was made before the run was reset.');
+    expect(await columns('renewed')).toContain('two');
+    await env.client.workflow.getHandle(id).cancel();
   });
 
   test('of scripts that record their version themselves, each is recorded once', async () => {

@@ -1,4 +1,5 @@
 import { Context } from '@temporalio/activity';
+import { heartbeatTimeoutMs } from '../contract/activities.ts';
 
 /** How a long activity tells how far it is, and learns that it is to end. */
 export interface Progress {
@@ -19,6 +20,8 @@ export interface ProgressDetails {
 const heartbeatEveryMs = 1000;
 const latest = new WeakMap<Context, ProgressDetails>();
 const subjects = new WeakMap<Context, string>();
+/** When an activity has told that it lives, in milliseconds since 1970, and whether it once did so too late. */
+const beats = new WeakMap<Context, { last: number; wasLate: boolean }>();
 
 /** Progress of the activity that is running, as details of its heartbeats. */
 export function activityProgress(): Progress {
@@ -33,6 +36,15 @@ export function activityProgress(): Progress {
 }
 
 /**
+ * Whether this process stood still for so long that the activity is taken for dead: another attempt may
+ * have done its work by now, and somebody else's may have come after that.
+ */
+export function isTakenForDead(context: Context): boolean {
+  const beat = beats.get(context);
+  return beat !== undefined && (beat.wasLate || Date.now() - beat.last >= heartbeatTimeoutMs);
+}
+
+/**
  * Runs `activity` with heartbeats every second, so that a killed worker is missed soon. A local
  * activity has none: its workflow task is missed instead.
  * @param about what it works on, in words
@@ -44,7 +56,13 @@ export async function withHeartbeats<T>(
 ): Promise<T> {
   if (context.info.isLocal) return activity();
   if (about !== undefined) subjects.set(context, about);
-  const timer = setInterval(() => context.heartbeat(latest.get(context)), heartbeatEveryMs);
+  const beat = { last: Date.now(), wasLate: false };
+  beats.set(context, beat);
+  const timer = setInterval(() => {
+    beat.wasLate = isTakenForDead(context);
+    beat.last = Date.now();
+    context.heartbeat(latest.get(context));
+  }, heartbeatEveryMs);
   try {
     return await activity();
   } finally {

@@ -54,7 +54,7 @@ export async function authorize(
       return await assertMayBegin();
     } catch (error) {
       const isRefused = error instanceof ApplicationFailure;
-      if (!isRefused || !(await hasBegun(parts, plan.targets, run))) throw error;
+      if (!isRefused || !(await hasBegun(parts, mandate))) throw error;
     }
   }
   await assertGranted(undo ? 'undo' : 'begun', []);

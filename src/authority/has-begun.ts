@@ -1,6 +1,6 @@
 import { hasChanged } from '../activities/kubernetes/last-change.ts';
 import { hasChangedDatabase } from '../activities/postgres/last-change.ts';
-import { isInCluster, type RunIdentity, type Target } from '../contract/plan.ts';
+import { isInCluster, type Mandate } from '../contract/plan.ts';
 import type { AuthorityParts } from './parts.ts';
 
 /**
@@ -10,13 +10,13 @@ import type { AuthorityParts } from './parts.ts';
  */
 export async function hasBegun(
   { clusters, settings }: AuthorityParts,
-  targets: readonly Target[],
-  run: RunIdentity,
+  { change, plan, run }: Mandate,
 ): Promise<boolean> {
   const found = await Promise.all(
-    targets.map(async (target) => {
+    plan.targets.map(async (target) => {
       if (isInCluster(target)) return hasChanged(clusters.of(target.context), target, run);
-      return target.kind === 'database' && hasChangedDatabase(settings, target, run);
+      const { kind } = change;
+      return target.kind === 'database' && hasChangedDatabase(settings, { kind, target }, run);
     }),
   );
   return found.includes(true);

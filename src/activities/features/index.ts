@@ -2,7 +2,7 @@
 import { Context } from '@temporalio/activity';
 import type { Mandate } from '../../contract/plan.ts';
 import { planning, type PlanningParts } from '../planning.ts';
-import { activityProgress } from '../progress.ts';
+import { activityProgress, isTakenForDead } from '../progress.ts';
 import type { ClearingChange } from '../redis/cache-change.ts';
 import { awaitFlag } from './await-flag.ts';
 import { compareFlag } from './compare-flag.ts';
@@ -22,8 +22,11 @@ export function featuresActivities(parts: PlanningParts) {
      * @param from what it was reduced to last, or its share before the plan
      */
     setFlag: (mandate: FlagMandate, percentage?: number, from?: number) => {
-      const { info, cancellationSignal: signal } = Context.current();
-      const attempt = { isRetried: info.attempt > 1, signal };
+      const context = Context.current();
+      const attempt = {
+        ...{ isRetried: context.info.attempt > 1, signal: context.cancellationSignal },
+        isTakenForDead: () => isTakenForDead(context),
+      };
       return setFlag(settings, mandate, { percentage, from }, attempt);
     },
     awaitFlag: (

@@ -1,5 +1,4 @@
 import type { LoadedSettings } from '../../config/settings.ts';
-import { heartbeatTimeoutMs } from '../../contract/activities.ts';
 import type { Effect } from '../../contract/plan.ts';
 import { stale } from '../failures.ts';
 import { assertMayUndo } from '../kubernetes/may-undo.ts';
@@ -29,6 +28,7 @@ export interface Attempt {
   /** Whether an earlier attempt of this very step may have done it already. */
   isRetried: boolean;
   signal: AbortSignal;
+  isTakenForDead: () => boolean;
 }
 
 /**
@@ -36,13 +36,13 @@ export interface Attempt {
  * that is lower already stays, so that none is ever raised but by taking it back.
  * @throws PlanStale where the flag is neither as before nor as after the change, and where nobody has
  *   signed that it goes on again.
- * @throws {HttpUnreachable} where reading took so long that another attempt may be at work by now.
+ * @throws {HttpUnreachable} where the worker stood still for so long that another attempt may be at work by now.
  */
 export async function setFlag(
   loaded: LoadedSettings,
   mandate: FlagMandate,
   { percentage, from }: ReductionStep,
-  { isRetried, signal }: Attempt,
+  { isRetried, signal, isTakenForDead }: Attempt,
 ): Promise<Effect> {
   const { change, undo } = mandate;
   await assertMayUndo(mandate, () => compareFlag(loaded, mandate));
@@ -50,7 +50,6 @@ export async function setFlag(
   const system = FlagSystem.of(loaded, target);
   const wanted = undo ? before : stateAfter(change, percentage);
   const what = `${inWords(target)} in ${system.name}`;
-  const began = Date.now();
   const found = await system.read(target.name, signal);
   if (!found) throw stale(`${what} is not there any more: find out who has deleted it.`);
   const { state } = found;
@@ -63,8 +62,8 @@ export async function setFlag(
     );
   }
   // Who is taken for dead by now would undo what came after. Off is off, however late it comes.
-  if (wanted.enabled && Date.now() - began > heartbeatTimeoutMs / 2) {
-    throw new HttpUnreachable(`${what}: reading it took too long to change it safely`);
+  if (wanted.enabled && isTakenForDead()) {
+    throw new HttpUnreachable(`${what}: the worker stood still for too long to change it safely`);
   }
   await system.change(target.name, wanted, requestFor(change, state, wanted), found, signal);
   return { changed: true, text: `${what} goes from ${stateInWords(state)} to ${inShort(wanted)}.` };

@@ -50,7 +50,8 @@ export class Locks {
   private readonly client: Client;
   /** The last lock that was started here for each target: freed without being looked at first. */
   private readonly started = new Map<string, Held>();
-  private readonly freeing = new Set<Promise<unknown>>();
+  /** Those that are being freed, by the id of the lock. */
+  private readonly freeing = new Map<string, Promise<unknown>>();
 
   constructor(client: Client) {
     this.client = client;
@@ -94,6 +95,8 @@ export class Locks {
       throw hasEnded(owner);
     }
     for (;;) {
+      // A reset run has the identity of the one that has ended, and must not pass on its lock.
+      await this.freeing.get(lockId(target));
       const held = await this.find(target);
       if (!held) {
         if (await this.start(target, owner)) return;
@@ -133,14 +136,18 @@ export class Locks {
    * surrounds the steps, and whoever comes first takes them over.
    */
   releaseAtEnd(targets: readonly Target[], owner: RunIdentity): void {
-    const freed = Promise.allSettled(targets.map((target) => this.release(target, owner)));
-    this.freeing.add(freed);
-    void freed.then(() => this.freeing.delete(freed));
+    for (const target of targets) {
+      const id = lockId(target);
+      const freed = this.release(target, owner)
+        .catch(() => undefined)
+        .finally(() => this.freeing.delete(id));
+      this.freeing.set(id, freed);
+    }
   }
 
   /** Resolves when the locks are free that were to be. */
   async settled(): Promise<void> {
-    await Promise.all(this.freeing);
+    await Promise.all(this.freeing.values());
   }
 
   /**
@@ -230,8 +237,9 @@ export class Locks {
       const run = await this.client.workflow.getHandle(workflowId).describe();
       const isThatRun = (run.raw.workflowExecutionInfo?.firstRunId || run.runId) === firstRunId;
       if (run.status.name === 'RUNNING' && isThatRun) return undefined;
-      // Whoever ends by himself has waited for his activities.
-      if (isThatRun && ['COMPLETED', 'FAILED'].includes(run.status.name)) return longAgo;
+      // Whoever ends by himself has waited for his activities; but not for those from before a reset.
+      const wasReset = run.runId !== firstRunId;
+      if (!wasReset && ['COMPLETED', 'FAILED'].includes(run.status.name)) return longAgo;
       // A later run with the same id can only have started after the one that holds the lock ended.
       const at = isThatRun ? (run.closeTime ?? new Date(0)) : run.startTime;
       return { lastActivityEndsBy: new Date(at.getTime() + lastActivityMayLiveMs) };

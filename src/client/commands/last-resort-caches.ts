@@ -109,6 +109,7 @@ function prefixCommands(prefix: string, cli: string, { cluster }: CacheSettings)
   return [
     `keys="$(mktemp)" && trap 'rm -f "$keys"' EXIT || exit 1`,
     ...(cluster ? onMasters(cli, commands) : [`{ ${commands(cli)}; } || ${notAll}`]),
+    'rm -f "$keys"',
   ];
 }
 

@@ -92,11 +92,11 @@ async function resumptionOf({ client }: Temporal, handle: WorkflowHandle): Promi
   if (!procedure || !input) {
     throw new CliError(`What run ${shellWord(workflowId)} was started with is not known.`);
   }
-  const why = wentBack
-    ? 'had begun to go back'
-    : wasEndedFromOutside
-      ? 'was ended from outside after it had begun'
-      : 'has ended by itself';
+  const fromOutside = isUnmarked
+    ? 'was ended from outside after it had begun'
+    : 'was ended before it began';
+  const ended = wasEndedFromOutside ? fromOutside : 'has ended by itself';
+  const why = wentBack ? 'had begun to go back' : ended;
   const text = `Run ${shellWord(workflowId)} ${why}, so a new one with the same input begins.`;
   return { kind: 'again', procedure, input, text };
 }

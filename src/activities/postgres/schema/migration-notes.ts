@@ -13,6 +13,8 @@ import type { MigrationMandate } from './versions.ts';
 interface MigrationNote extends RunIdentity {
   /** Ids of the run's changes that it has undone. */
   undone: string[];
+  /** Version that it has reached. */
+  version?: string;
   /** ISO 8601 */
   at: string;
 }
@@ -39,24 +41,25 @@ export async function noteMigration(
   const undone = note && isOfRun(note, run) ? note.undone : [];
   const next: MigrationNote = {
     ...{ ...run, at: new Date().toISOString() },
+    version: (undo ? change.before : change.after).version,
     undone: undo ? [...undone, change.id] : undone,
   };
   await client.query(`comment on table ${table} is ${literal(joinComment(comment, next) ?? '')}`);
 }
 
-/** Whether the run has taken a step of the schema, and none of them back. */
-export async function hasMigrated(
+/** What the run has noted, where it was the last to take steps of the schema and has taken none back. */
+export async function standingMigration(
   client: Client,
   table: string,
   run: RunIdentity,
-): Promise<boolean> {
+): Promise<Pick<MigrationNote, 'version' | 'at'> | undefined> {
   const { note } = await read(client, table);
-  return isOfRun(note, run) && note?.undone.length === 0;
+  return note && isOfRun(note, run) && note.undone.length === 0 ? note : undefined;
 }
 
 async function read(client: Client, table: string) {
   const { rows } = await client.query<{ description: string | null }>(
-    `select obj_description(${literal(table)}::regclass, 'pg_class') as description`,
+    `select obj_description(to_regclass(${literal(table)}), 'pg_class') as description`,
   );
   return splitComment<MigrationNote>(rows[0]?.description ?? '');
 }
