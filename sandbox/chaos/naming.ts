@@ -74,8 +74,8 @@ function shortened(statement: string): string {
   if (/^analyze$/i.test(verb)) return verb;
   if (!/^(select|with)$/i.test(verb)) return statement.slice(0, longestName);
   const [acting] = changing.exec(statement) ?? [];
-  const [from = statement.slice(0, longestName)] = / from [^ ,)]+/i.exec(statement) ?? [];
-  return `${verb} ${acting ?? from.trim()}`;
+  const [from] = /\bfrom [^ ,()]+/i.exec(statement) ?? [];
+  return acting || from ? `${verb} ${acting ?? from}` : statement.slice(0, longestName);
 }
 
 /** Names of a place and times in the names of databases differ from run to run. */
