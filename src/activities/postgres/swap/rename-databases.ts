@@ -16,7 +16,7 @@ const endAgainEveryMs = 200;
 /** New sessions wait while the database is renamed, and must not for longer. */
 const renameWithin = '1s';
 /** Between two statements of the swap. */
-const idleWithin = '5s';
+const idleWithin = '2s';
 const swapTries = 3;
 /** Object in use, statement not done in time (PostgreSQL, appendix A). */
 const inTheWay = ['55006', '57014'];
