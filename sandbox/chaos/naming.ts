@@ -56,12 +56,13 @@ const asking = /^(select|with|show|set|reset|begin|start|rollback|savepoint|anal
 
 /** Statements of PostgreSQL: the first of them that changes something, by verb and object, without values. */
 export function statementNaming(sql: string): Named | undefined {
-  const statements = sql
+  // Names first: some have nothing but digits in them.
+  const statements = withoutNames(sql)
     .replaceAll(/'(?:[^']|'')*'|\$\d+|\b\d+\b/g, '?')
     .replaceAll(/--.*$/gm, '')
     .replaceAll(/\s+/g, ' ')
     .split(';')
-    .map((statement) => withoutNames(statement.trim()))
+    .map((statement) => statement.trim())
     .filter(Boolean);
   const changes = (text: string) => !asking.test(text) || changing.test(text);
   const found = statements.find(changes) ?? statements[0];
