@@ -2,9 +2,10 @@
 import { z } from 'zod';
 
 /** What a header can have; whoever sends another one would say it in an error. */
+export const headerPattern = /^[\t\x20-\x7e]*$/;
 const headerText = z
   .string()
-  .regex(/^[\t\x20-\x7e]*$/, 'has line breaks or characters other than ASCII');
+  .regex(headerPattern, 'has line breaks or characters other than ASCII');
 
 const prefix = headerText.default('');
 

@@ -81,10 +81,10 @@ export class RollbackEnvironment extends Runs {
 
   async close(): Promise<void> {
     try {
-      await within('The replay of all histories', this.replayHistories());
+      await this.replayHistories();
     } finally {
-      await within('The stop of the worker', this.stopWorker());
-      await within('The end of the Temporal server', this.temporal.teardown());
+      await within(() => 'The stop of the worker', this.stopWorker());
+      await within(() => 'The end of the Temporal server', this.temporal.teardown());
       await execa('kubectl', ['delete', 'namespace', '--wait=false', ...this.namespaces]);
     }
   }
@@ -166,16 +166,34 @@ export class RollbackEnvironment extends Runs {
         history: await this.client.workflow.getHandle(workflowId).fetchHistory(),
       })),
     );
-    const broken = await replay(this.bundle, histories);
+    let current = '';
+    const oneByOne = function* () {
+      for (const each of histories) {
+        current = `${each.workflowId}, ${each.history.events?.length} events,`;
+        yield each;
+      }
+    };
+    // Thousands of signals take a busy machine minutes.
+    const events = histories.reduce((sum, { history }) => sum + (history.events?.length ?? 0), 0);
+    const broken = await within(
+      () => `The replay of ${current}`,
+      replay(this.bundle, oneByOne()),
+      patience + 30 * events,
+    );
     if (broken.length > 0) throw new Error(broken.join('\n'));
   }
 }
 
+const patience = 30_000;
+
 /** Names what hangs, before the hook's own limit ends the file without a word about that. */
-async function within<T>(what: string, work: Promise<T>): Promise<T> {
+async function within<T>(what: () => string, work: Promise<T>, limitMs = patience): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`${what} hangs.`)), 30_000);
+    timer = setTimeout(
+      () => reject(new Error(`${what()} has not ended after ${limitMs / 1000} s.`)),
+      limitMs,
+    );
   });
   return Promise.race([work, late]).finally(() => clearTimeout(timer));
 }
@@ -202,6 +220,6 @@ export function useRollbackEnvironment(
     Runtime.install({ logger: silentLogger });
     return environment.open();
   });
-  afterAll(() => environment.close());
+  afterAll(() => environment.close(), 300_000);
   return environment;
 }

@@ -1,5 +1,5 @@
 /** Requests to systems of feature flags: JSON in, JSON out, secrets in headers and nowhere else. */
-import type { Headers, Secret } from '../../config/secret.ts';
+import { headerPattern, type Headers, type Secret } from '../../config/secret.ts';
 import { printable } from '../../contract/printable.ts';
 import { readSecret, SecretMissing } from '../secret.ts';
 
@@ -153,7 +153,7 @@ function headersOf(all: readonly Headers[], folder: string) {
  * @throws {SecretMissing} with the name of the variable or file, and nothing of what is in it.
  */
 function assertHeader(value: string, from: Secret, header: string): void {
-  if (/^[\t\x20-\x7e]*$/.test(value)) return;
+  if (headerPattern.test(value)) return;
   const where = 'env' in from ? `environment variable ${from.env}` : `file ${from.file}`;
   throw new SecretMissing(
     `The ${where} has line breaks or characters other than ASCII in it, which the header ${header} cannot have: put the secret there and nothing else.`,

@@ -19,7 +19,7 @@ export function isForbidden(error: unknown): boolean {
 }
 
 /** A message about a value that is wrong, without that value: it may be a row's. */
-export function withoutValues(message: string): string {
+export function withoutQuoted(message: string): string {
   return message.replace(/"[^]*$/, '…');
 }
 
@@ -28,7 +28,7 @@ export function withoutValues(message: string): string {
  * be rows. (PostgreSQL, appendix A: error codes.)
  */
 export function saidBy({ code = '', message }: DatabaseError): string {
-  return `${code}: ${code.startsWith('22') ? withoutValues(message) : message}`;
+  return `${code}: ${code.startsWith('22') ? withoutQuoted(message) : message}`;
 }
 
 /** What an error that PostgreSQL has answered means. */

@@ -4,7 +4,8 @@ import { execa } from 'execa';
 import { printable } from '../../contract/printable.ts';
 import { killGroup } from '../kill-group.ts';
 import type { Database } from './database.ts';
-import { DatabaseUnreachable, withoutValues } from './errors.ts';
+import { DatabaseUnreachable, withoutQuoted } from './errors.ts';
+import { startKeeper } from './keeper.ts';
 
 const longestReason = 600;
 const mostErrors = 4;
@@ -87,20 +88,15 @@ export async function runProgram(
   }
 }
 
-/** A process beside the worker, which it outlives: nothing that it could do itself is done when it is killed. */
 function keeperOf(group: number | undefined) {
-  const keeper = execa('sh', ['-c', keeperScript], {
-    ...{ stdin: 'pipe', stdout: 'ignore', stderr: 'ignore', reject: false },
-    ...{ detached: true, cleanup: false, cwd: '/' },
-  });
-  keeper.stdin.on('error', () => undefined);
+  const keeper = startKeeper(keeperScript, []);
   keeper.stdin.write(`${group}\n`);
   return keeper;
 }
 
 function withoutRows(error: string): string {
   const [, start = '', why] = rowError.exec(error) ?? [];
-  return why === undefined ? error.replace(/(: )".*$/, '$1…') : `${start}${withoutValues(why)}`;
+  return why === undefined ? error.replace(/(: )".*$/, '$1…') : `${start}${withoutQuoted(why)}`;
 }
 
 /** What programs say of a connection that is lost or refused (libpq; errors of PostgreSQL's class 57P). */

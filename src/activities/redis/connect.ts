@@ -66,9 +66,9 @@ export function cacheSettings(caches: Record<string, CacheSettings>, name: strin
 
 /** Where a cache is, without credentials. */
 export function placeOf({ url, sentinel, cluster, database, ...rest }: CacheSettings) {
-  const first = new URL(url ?? sentinel?.nodes[0] ?? cluster?.[0] ?? '');
-  const host = withoutBrackets(first.hostname);
-  const port = Number(first.port || (sentinel ? sentinelPort : serverPort));
+  const node = url ?? sentinel?.nodes[0] ?? cluster?.[0] ?? '';
+  const first = new URL(node);
+  const { host, port } = hostAndPort(node, sentinel ? sentinelPort : serverPort);
   const inPath = Number(first.pathname.slice(1) || 0);
   return {
     address: `${first.hostname}:${port}`,
@@ -82,7 +82,7 @@ export function placeOf({ url, sentinel, cluster, database, ...rest }: CacheSett
 }
 
 const serverPort = 6379;
-const sentinelPort = 26_379;
+export const sentinelPort = 26_379;
 
 function connect(settings: CacheSettings, folder: string): Redis | Cluster {
   const { timeout, sentinel, cluster } = settings;
@@ -131,13 +131,14 @@ function none(): null {
   return null;
 }
 
-function hostAndPort(address: string, usual: number): { host: string; port: number } {
+/** @param usual port where the address names none */
+export function hostAndPort(address: string, usual: number): { host: string; port: number } {
   const { hostname, port } = new URL(address);
   return { host: withoutBrackets(hostname), port: Number(port || usual) };
 }
 
 /** An IPv6 address as sockets take it. */
-export function withoutBrackets(hostname: string): string {
+function withoutBrackets(hostname: string): string {
   return hostname.replace(/^\[(.*)\]$/, '$1');
 }
 

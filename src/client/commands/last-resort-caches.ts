@@ -1,5 +1,5 @@
 /** The clearing of caches as redis-cli commands; the password comes from REDISCLI_AUTH. */
-import { placeOf, withoutBrackets } from '../../activities/redis/connect.ts';
+import { hostAndPort, placeOf, sentinelPort } from '../../activities/redis/connect.ts';
 import type { ClearingChange, FlushChange } from '../../activities/redis/cache-change.ts';
 import { escaped } from '../../activities/redis/keys.ts';
 import type { CacheSettings } from '../../config/caches.ts';
@@ -78,8 +78,8 @@ function masterCommands(
   const flags = [...tls, ...(username ? [`--user ${quote(decodeURIComponent(username))}`] : [])];
   const cli = ['redis-cli', ...flags].join(' ');
   const places = nodes.map((node) => {
-    const { hostname, port } = new URL(node);
-    return `${withoutBrackets(hostname)} ${port || 26_379}`;
+    const { host, port } = hostAndPort(node, sentinelPort);
+    return `${host} ${port}`;
   });
   return [
     ...(password ? [': "${SENTINEL_AUTH:?set it to the password of the sentinels}"'] : []),

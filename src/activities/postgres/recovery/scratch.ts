@@ -1,8 +1,8 @@
 import { chown, mkdtemp, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { execa } from 'execa';
 import { refused } from '../../failures.ts';
+import { startKeeper } from '../keeper.ts';
 import { type ProgramOptions, runProgram } from '../run-program.ts';
 
 /**
@@ -33,15 +33,13 @@ type Running = Omit<ProgramOptions, 'account'>;
 export class Scratch {
   readonly folder: string;
   private readonly account: Account | undefined;
-  private readonly keeper: ReturnType<typeof keeperOf>;
+  private readonly keeper: ReturnType<typeof startKeeper>;
   private readonly groups = new Set<number>();
 
   private constructor(folder: string, account: Account | undefined) {
     this.folder = folder;
     this.account = account;
-    this.keeper = keeperOf(folder);
-    // What it is told after its end is not missed: it has ended everything.
-    this.keeper.stdin.on('error', () => undefined);
+    this.keeper = startKeeper(keeperScript, [folder]);
   }
 
   /**
@@ -90,13 +88,6 @@ export class Scratch {
   private tell(groups: ReadonlySet<number>): void {
     this.keeper.stdin.write(`${[...groups].join(' ')}\n`);
   }
-}
-
-function keeperOf(folder: string) {
-  return execa('sh', ['-c', keeperScript, 'keeper', folder], {
-    ...{ stdin: 'pipe', stdout: 'ignore', stderr: 'ignore', reject: false },
-    ...{ detached: true, cleanup: false, cwd: '/' },
-  });
 }
 
 /** @throws Refused where PostgreSQL would have to run as root. */

@@ -1,11 +1,11 @@
 /** PgBouncer in front of a database: its clients wait while it is paused, instead of failing. */
 import { ApplicationFailure } from '@temporalio/common';
-import { execa } from 'execa';
 import pg from 'pg';
 import { failureTypes } from '../../../contract/failures.ts';
 import { connectionOf, programAddress } from '../address.ts';
 import { type Database, identifier } from '../database.ts';
 import { DatabaseUnreachable } from '../errors.ts';
+import { startKeeper } from '../keeper.ts';
 import { programPath } from '../run-program.ts';
 
 const answerWithinMs = 5000;
@@ -148,12 +148,7 @@ export function resumeCommand(database: Database): string[] {
 
 function keeperOf(database: Database) {
   const { env } = programAddress(database.settings.pooler?.url ?? '');
-  const keeper = execa('sh', ['-c', keeperScript, 'keeper', ...resumeCommand(database)], {
-    ...{ stdin: 'pipe', stdout: 'ignore', stderr: 'ignore', reject: false },
-    ...{ detached: true, cleanup: false, cwd: '/', env: { ...env, PGCONNECT_TIMEOUT: '5' } },
-  });
-  keeper.stdin.on('error', () => undefined);
-  return keeper;
+  return startKeeper(keeperScript, resumeCommand(database), { ...env, PGCONNECT_TIMEOUT: '5' });
 }
 
 function pooledName({ name, settings }: Database): string {
