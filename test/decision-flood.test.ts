@@ -5,7 +5,6 @@ import { useRollbackEnvironment } from './support/rollback-environment.ts';
 
 const [v1, v2] = ['wakala/api:1.0.0', 'wakala/api:2.0.0-bad'];
 const env = useRollbackEnvironment();
-const flood = 1500;
 
 /** Runs `send` so many times, some at once, as somebody with a script does. */
 async function times(count: number, send: (index: number) => Promise<unknown>): Promise<void> {
@@ -20,6 +19,7 @@ test('a flood of forged decisions keeps no honest one out, and fills no history'
   await env.cluster.history('flooded', 1, v1, v2);
   const id = await env.start({ deployment: 'flooded' }, undefined, 'nobody');
   await env.untilWaiting(id);
+  const flood = 500;
   const handle = env.client.workflow.getHandle(id);
   // Everything fits but the signature: only a look at that tells them from honest ones.
   const honest = await env.token(id, 'approve', 'on-call');
@@ -47,6 +47,8 @@ test('a flood of forged decisions keeps no honest one out, and fills no history'
 }, 120_000);
 
 test('a flood that came while no worker was there is no more than one that comes bit by bit', async () => {
+  // So many that they come in one task.
+  const flood = 1500;
   await env.cluster.history('away', 1, v1, v2);
   const id = await env.start({ deployment: 'away' }, undefined, 'nobody');
   await env.untilWaiting(id);
