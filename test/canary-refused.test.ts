@@ -29,8 +29,7 @@ async function make(objects: object[], ...rollouts: string[]): Promise<void> {
 }
 
 async function specOf(kind: string, name: string): Promise<Record<string, unknown>> {
-  const text = await env.cluster.kubectl('get', kind, name, '-o', 'json');
-  return (JSON.parse(text) as { spec: Record<string, unknown> }).spec;
+  return (await env.cluster.get<{ spec: Record<string, unknown> }>(kind, name)).spec;
 }
 
 async function patch(kind: string, name: string, spec: object): Promise<void> {

@@ -38,8 +38,7 @@ async function make(name: string, objects: object[], ...args: string[]): Promise
 }
 
 async function specOf(kind: string, name: string): Promise<Record<string, unknown>> {
-  const text = await env.cluster.kubectl('get', kind, name, '-o', 'json');
-  return (JSON.parse(text) as { spec: Record<string, unknown> }).spec;
+  return (await env.cluster.get<{ spec: Record<string, unknown> }>(kind, name)).spec;
 }
 
 /** Kinds and names of what is there of a service. */

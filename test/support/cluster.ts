@@ -1,18 +1,37 @@
-/** A namespace of its own on the tests' cluster, worked on with kubectl as a person would. */
+/** A namespace of its own on the tests' cluster, worked on as kubectl does it for a person. */
 import { execa } from 'execa';
 import type {
   Deployment,
   ReplicaSet,
 } from '../../src/activities/kubernetes/deployment/revisions.ts';
+import { ApiServer } from './api-server.ts';
 import { eventually } from './eventually.ts';
+
+/** Kinds that are read without kubectl, since they are read often. */
+const groups = {
+  configmap: 'api/v1',
+  deployment: 'apis/apps/v1',
+  destinationrule: 'apis/networking.istio.io/v1',
+  endpointslice: 'apis/discovery.k8s.io/v1',
+  httproute: 'apis/gateway.networking.k8s.io/v1',
+  pod: 'api/v1',
+  replicaset: 'apis/apps/v1',
+  service: 'api/v1',
+  statefulset: 'apis/apps/v1',
+  virtualservice: 'apis/networking.istio.io/v1',
+};
+type ReadKind = keyof typeof groups;
 
 export class TestCluster {
   readonly namespace: string;
   private readonly where: string[];
+  private readonly context: string | undefined;
+  private connected: ApiServer | undefined;
 
   /** @param context of the kubeconfig, where it is not the current one */
   constructor(namespace: string, context?: string) {
     this.namespace = namespace;
+    this.context = context;
     this.where = ['-n', namespace, ...(context === undefined ? [] : ['--context', context])];
   }
 
@@ -30,9 +49,24 @@ export class TestCluster {
     });
   }
 
-  /** Creates a Deployment and waits for its pods. */
+  /** Creates a Deployment as `kubectl create deployment` does, and waits for its pods. */
   async deploy(name: string, image: string, replicas: number): Promise<void> {
-    await this.kubectl('create', 'deployment', name, `--image=${image}`, `--replicas=${replicas}`);
+    const labels = { app: name };
+    const container = image.replace(/^.*\/|:.*$/g, '');
+    await this.api.request(this.pathOf('deployment'), {
+      method: 'POST',
+      manager: 'kubectl-create',
+      body: {
+        ...{ apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name, labels } },
+        spec: {
+          ...{ replicas, selector: { matchLabels: labels }, strategy: {} },
+          template: {
+            metadata: { labels },
+            spec: { containers: [{ name: container, image, resources: {} }] },
+          },
+        },
+      },
+    });
     await this.rollout(name);
   }
 
@@ -43,28 +77,67 @@ export class TestCluster {
     }
   }
 
-  /** Changes the image, and waits for the pods unless they are known never to come. */
+  /**
+   * Changes all images as `kubectl set image` does, and waits for the pods unless they are known never
+   * to come.
+   */
   async release(name: string, image: string, wait = true): Promise<void> {
-    await this.kubectl('set', 'image', `deployment/${name}`, `*=${image}`);
+    const { spec } = (await this.deployment(name)).spec?.template ?? {};
+    const withImage = (containers?: { name: string }[]) =>
+      containers?.map(({ name }) => ({ name, image }));
+    await this.write(name, 'kubectl-set', 'application/strategic-merge-patch+json', {
+      spec: {
+        template: {
+          spec: {
+            containers: withImage(spec?.containers),
+            initContainers: withImage(spec?.initContainers),
+          },
+        },
+      },
+    });
     if (wait) await this.rollout(name);
   }
 
+  /** Waits for what `kubectl rollout status` waits for. */
   async rollout(name: string): Promise<void> {
-    await this.kubectl('rollout', 'status', `deployment/${name}`, '--timeout=30s');
+    await eventually(
+      `the rollout of ${name}`,
+      async () => {
+        const { metadata, spec, status = {} } = await this.deployment(name);
+        const { observedGeneration = 0, replicas = 0, updatedReplicas = 0 } = status;
+        return (
+          observedGeneration >= (metadata?.generation ?? 0) &&
+          updatedReplicas === spec?.replicas &&
+          replicas === updatedReplicas &&
+          (status.availableReplicas ?? 0) === updatedReplicas
+        );
+      },
+      30_000,
+    );
   }
 
   /** Changes a Deployment's fields with a merge patch. */
   async patch(name: string, fields: object): Promise<void> {
-    await this.kubectl('patch', 'deployment', name, '--type=merge', '-p', JSON.stringify(fields));
+    await this.write(name, 'kubectl-patch', 'application/merge-patch+json', fields);
   }
 
-  /** An object as JSON. */
+  /** Objects of a kind, those with the label `selector` where one is given. */
+  async list<T>(kind: ReadKind, selector = ''): Promise<T[]> {
+    const path = `${this.pathOf(kind)}?labelSelector=${encodeURIComponent(selector)}`;
+    return (await this.api.get<{ items: T[] }>(path)).items;
+  }
+
+  /** An object as `kubectl get -o json` shows it. */
   async get<T>(kind: string, name: string): Promise<T> {
+    if (isRead(kind)) {
+      const object = await this.api.get<{ metadata: object }>(`${this.pathOf(kind)}/${name}`);
+      return { ...object, metadata: { ...object.metadata, managedFields: undefined } } as T;
+    }
     return JSON.parse(await this.kubectl('get', kind, name, '-o', 'json')) as T;
   }
 
   async deployment(name: string): Promise<Deployment> {
-    return JSON.parse(await this.kubectl('get', 'deployment', name, '-o', 'json')) as Deployment;
+    return this.get<Deployment>('deployment', name);
   }
 
   async image(name: string): Promise<string | undefined> {
@@ -73,9 +146,7 @@ export class TestCluster {
 
   /** The Deployment's ReplicaSets by the image of their pods. */
   async replicaSets(name: string): Promise<Map<string, ReplicaSet>> {
-    const { items } = JSON.parse(await this.kubectl('get', 'replicasets', '-o', 'json')) as {
-      items: ReplicaSet[];
-    };
+    const items = await this.list<ReplicaSet>('replicaset');
     return new Map(
       items
         .filter(({ metadata }) => metadata?.ownerReferences?.[0]?.name === name)
@@ -110,6 +181,28 @@ export class TestCluster {
       },
     };
   }
+
+  private get api(): ApiServer {
+    return (this.connected ??= new ApiServer(this.context));
+  }
+
+  private pathOf(kind: ReadKind): string {
+    return `/${groups[kind]}/namespaces/${this.namespace}/${kind}s`;
+  }
+
+  private async write(
+    name: string,
+    manager: `kubectl-${string}`,
+    type: string,
+    body: object,
+  ): Promise<void> {
+    const path = `${this.pathOf('deployment')}/${name}`;
+    await this.api.request(path, { method: 'PATCH', manager, type, body });
+  }
+}
+
+function isRead(kind: string): kind is ReadKind {
+  return kind in groups;
 }
 
 /** What people and tools have written on a Deployment; its controller goes on writing the status. */

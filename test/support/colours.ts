@@ -47,10 +47,9 @@ export async function untilServed(
 /** Pods that are ready endpoints of a Service. */
 export async function endpoints(cluster: TestCluster, name: string): Promise<string[]> {
   const selector = `kubernetes.io/service-name=${name}`;
-  const slices = await cluster.kubectl('get', 'endpointslices', '-l', selector, '-o', 'json');
   // A Service without pods has a slice whose endpoints are null.
-  const { items } = JSON.parse(slices) as { items: { endpoints: Endpoint[] | null }[] };
-  return items
+  const slices = await cluster.list<{ endpoints: Endpoint[] | null }>('endpointslice', selector);
+  return slices
     .flatMap((slice) => slice.endpoints ?? [])
     .filter((endpoint) => endpoint.conditions.ready)
     .map((endpoint) => endpoint.targetRef.name);

@@ -7,7 +7,7 @@ export interface OwnerObject extends KubernetesObject {
 
 /** An object of any kind, as kubectl names it. */
 export async function read(cluster: TestCluster, kind: string, name: string): Promise<OwnerObject> {
-  return JSON.parse(await cluster.kubectl('get', kind, name, '-o', 'json')) as OwnerObject;
+  return cluster.get<OwnerObject>(kind, name);
 }
 
 /** Labels and annotations, without the note by which a run knows its own change. */

@@ -2,6 +2,7 @@
 import { execa, type ResultPromise } from 'execa';
 import { resolve } from 'node:path';
 import { FakeOwner } from '../../sandbox/chaos/fake-owner.ts';
+import type { Deployment } from '../../src/activities/kubernetes/deployment/revisions.ts';
 import type { Target } from '../../src/contract/plan.ts';
 import type { TestCluster } from './cluster.ts';
 import { eventually } from './eventually.ts';
@@ -93,9 +94,10 @@ export class TestReleases {
 
   /** Names of the Deployments of a release. */
   async deployments(name: string): Promise<string[]> {
-    const path = 'jsonpath={range .items[*]}{.metadata.name}{"\\n"}{end}';
-    const names = (await this.cluster.kubectl('get', 'deployments', '-o', path)).split('\n');
-    return names.filter((one) => one === name || one.startsWith(`${name}-`));
+    const deployments = await this.cluster.list<Deployment>('deployment');
+    return deployments
+      .map(({ metadata }) => metadata?.name ?? '')
+      .filter((one) => one === name || one.startsWith(`${name}-`));
   }
 
   /**

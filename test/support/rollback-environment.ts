@@ -201,12 +201,13 @@ async function within<T>(what: () => string, work: Promise<T>, limitMs = patienc
 /** @param object `service/web`; a name alone is a Deployment's */
 export async function targetOf(cluster: TestCluster, object: string): Promise<Target> {
   const [name = '', kind = 'deployment'] = object.split('/').reverse();
+  const { metadata } = await cluster.get<{ metadata: { uid: string } }>(kind, name);
   return {
     kind: kind as TargetKind,
     context: 'not part of the key',
     namespace: cluster.namespace,
     name,
-    uid: await cluster.kubectl('get', kind, name, '-o', 'jsonpath={.metadata.uid}'),
+    uid: metadata.uid,
   };
 }
 

@@ -65,10 +65,8 @@ export class StatefulSets {
 
   /** `NAME IMAGE UID` of each pod, in order. */
   async pods(name: string): Promise<string[]> {
-    const { items } = JSON.parse(
-      await this.cluster().kubectl('get', 'pods', '-l', `app=${name}`, '-o', 'json'),
-    ) as { items: Pod[] };
-    return items
+    const pods = await this.cluster().list<Pod>('pod', `app=${name}`);
+    return pods
       .map(
         ({ metadata, spec }) => `${metadata?.name} ${spec?.containers[0]?.image} ${metadata?.uid}`,
       )
