@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { dirname, join } from 'node:path';
 import { parse, stringify } from 'yaml';
 import { tokenTypes } from '../src/contract/decision.ts';
-import { inputHash } from '../src/authority/start.ts';
+import { inputHash } from '../src/authority/sign-start.ts';
 import { startMemo, taskQueue } from '../src/contract/run.ts';
 import { eventually } from './support/eventually.ts';
 import { keyOf } from './support/people.ts';

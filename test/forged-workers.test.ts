@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { kustomization } from '../sandbox/kubernetes/owner-manifests.ts';
 import type { DeploymentChange } from '../src/activities/kubernetes/deployment/deployment-change.ts';
-import { signStart } from '../src/authority/start.ts';
+import { signStart } from '../src/authority/sign-start.ts';
 import type { Mandate, Planned, RunIdentity } from '../src/contract/plan.ts';
 import { sealedPlanQuery, startMemo, type SealedPlan } from '../src/contract/run.ts';
 import { makeColours, untilServed } from './support/colours.ts';

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { DeploymentChange } from '../src/activities/kubernetes/deployment/deployment-change.ts';
+import type { Deployment } from '../src/activities/kubernetes/deployment/revisions.ts';
 import { activityClasses, classOf, isGuarded } from '../src/contract/activities.ts';
 import { hashOf, planDigest, digestPlan } from '../src/contract/digest.ts';
 import type { SealClaims } from '../src/contract/authority.ts';
@@ -75,14 +76,15 @@ async function refusal(
   argument: (run: RunIdentity) => unknown,
   activity = 'kubernetes.restoreTemplate',
 ) {
-  const versions = () =>
-    env.cluster.kubectl(
-      ...['get', 'deployments', '-o'],
-      'jsonpath={range .items[*]}{.metadata.generation}{.metadata.annotations}{end}',
-    );
+  const versions = async () =>
+    (await env.cluster.list<Deployment>('deployment')).map(({ metadata }) => [
+      metadata?.name,
+      metadata?.generation,
+      metadata?.annotations,
+    ]);
   const before = await versions();
   const failure = await forger.ask(activity, argument);
-  expect(await versions()).toBe(before);
+  expect(await versions()).toEqual(before);
   expect(failure.nonRetryable).toBe(true);
   return failure;
 }

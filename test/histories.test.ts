@@ -31,7 +31,7 @@ test('runs that are in flight go on with today’s workflows', async () => {
   });
   const broken = await replay(await workflowBundle(silentLogger), histories);
   expect(broken).toEqual([]);
-});
+}, 240_000);
 
 const keep = process.env.KEEP_HISTORIES === '1' ? describe : describe.skip;
 

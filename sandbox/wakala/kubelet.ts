@@ -166,6 +166,8 @@ function tunnel(
     onward.write(head);
     onward.pipe(socket).pipe(onward);
   });
+  // Messages of a few bytes each would wait 40 ms for an acknowledgement, which a kubelet's do not.
+  onward.setNoDelay(true);
   const end = () => {
     onward.destroy();
     socket.destroy();

@@ -1,36 +1,10 @@
 /** Who started a run, and whether they may. */
 import type { StartAuthority } from '../contract/authority.ts';
-import {
-  audienceOf,
-  quoted,
-  tokenLimits,
-  tokenTypes,
-  type StartClaims,
-} from '../contract/decision.ts';
-import { hashOf } from '../contract/digest.ts';
+import { quoted, tokenLimits, tokenTypes, type StartClaims } from '../contract/decision.ts';
 import type { CommonInput } from '../contract/input.ts';
 import type { Origin } from './origin.ts';
-import type { SigningKey } from './private-key.ts';
 import { TokenError, type Register } from './register.ts';
-
-/** Signs the start of a run with this input, as the CLI does with the caller's key. */
-export function signStart(
-  key: SigningKey,
-  run: { namespace: string; workflowId: string; workflowType: string; input: unknown },
-): Promise<string> {
-  const claims: Omit<StartClaims, 'jti'> = {
-    sub: key.sub,
-    aud: audienceOf(run.namespace, run.workflowId),
-    input: inputHash(run.workflowType, run.input),
-    iat: Math.floor(Date.now() / 1000),
-  };
-  return key.sign(tokenTypes.start, claims);
-}
-
-/** What a start signature is bound to, besides the run's name. */
-export function inputHash(type: string, input: unknown): string {
-  return hashOf({ type, input: input ?? null });
-}
+import { inputHash } from './sign-start.ts';
 
 /**
  * How the start of a run is authorized. A signature that proves nothing makes the start unsigned,

@@ -6,7 +6,7 @@ import {
   type WorkflowHandle,
 } from '@temporalio/client';
 import { randomBytes, randomUUID } from 'node:crypto';
-import { signStart } from '../../src/authority/start.ts';
+import { signStart } from '../../src/authority/sign-start.ts';
 import { sendDecision } from '../../src/client/send-decision.ts';
 import {
   tokenTypes,

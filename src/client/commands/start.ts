@@ -6,7 +6,7 @@ import {
 import { readFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import type { SigningKey } from '../../authority/private-key.ts';
-import { inputHash, signStart } from '../../authority/start.ts';
+import { inputHash, signStart } from '../../authority/sign-start.ts';
 import {
   defaultWorkflowId,
   InvalidInputError,

@@ -31,15 +31,22 @@ export class Archives {
     return posix.join(this.folder, file);
   }
 
-  async makeFolder(): Promise<void> {
-    await this.run('mkdir', '-p', this.folder);
+  /** Names of all files in the folder, newest first; makes the folder where there is none. */
+  async listOrMake(): Promise<string[]> {
+    const files = await this.files();
+    if (files === undefined) await this.run('mkdir', '-p', this.folder);
+    return files ?? [];
   }
 
-  /** Names of all files in the folder, newest first; none where there is no folder. */
+  /** As `listOrMake`, and changes nothing. */
   async list(): Promise<string[]> {
+    return (await this.files()) ?? [];
+  }
+
+  private async files(): Promise<string[] | undefined> {
     const ended = await this.attempt('ls', '-1t', this.folder);
     if (ended.exitCode === notStarted) throw this.failed('ls', ended);
-    return ended.stdout.split('\n').filter(Boolean);
+    return ended.exitCode === 0 ? ended.stdout.split('\n').filter(Boolean) : undefined;
   }
 
   /** Bytes and time of change of a file; undefined where it is not there. */

@@ -38,7 +38,7 @@ export async function backUpState(
   const archives = new Archives(cluster, { namespace, ...after }, after.folder, progress.cancelled);
   const prefix = archivePrefix(run, after.pod);
 
-  const [files] = await Promise.all([archives.list(), archives.makeFolder()]);
+  const files = await archives.listOrMake();
   const complete = completeOf(prefix, files);
   if (complete !== undefined) {
     const sha256 = await archives.sha256(complete);
