@@ -38,7 +38,7 @@ const shown = ({ steps }: Pick<RunResult, 'steps'>) =>
 describe('the traffic stays where it is', () => {
   test.concurrent('while the other colour is not ready, and its pod says why', async () => {
     await makeColours(cluster(), 'crash', { blue: { image: 'wakala/api:crash', replicas: 0 } });
-    const watch = watchFewest(cluster(), 'crash');
+    const watch = await watchFewest(cluster(), 'crash');
 
     const paused = await env.runUntilPaused({ service: 'crash' });
 
@@ -144,7 +144,7 @@ describe('a red check', () => {
     async () => {
       await makeColours(cluster(), 'red', { blue: { replicas: 0 } });
       const before = await standing(cluster(), 'red');
-      const watch = watchFewest(cluster(), 'red');
+      const watch = await watchFewest(cluster(), 'red');
       const paused = await env.runUntilPaused({ service: 'red' });
       expect(shown(paused as RunResult).at(-1)).toBe('Check health: paused');
       expect(await standing(cluster(), 'red')).toMatchObject({ version: 'blue', green: 2 });
@@ -217,7 +217,7 @@ describe('with the role in deploy/', () => {
   test.concurrent('but for delete deployments abort brings even the last pods back', async () => {
     await makeColours(cluster(), 'kept');
     const before = await standing(cluster(), 'kept');
-    const watch = watchFewest(cluster(), 'kept');
+    const watch = await watchFewest(cluster(), 'kept');
     const input = { service: 'kept', context: 'no-delete', delete: true };
     const paused = await env.runUntilPaused(input);
     expect(paused.message).toContain('cannot delete resource "deployments"');
@@ -238,7 +238,7 @@ test.concurrent('the plan as commands switches once, however often they are run'
     ROLLBACK_CONFIG: settingsFileWith(JSON.stringify({ kubernetes })),
   });
   const { stdout } = await cli.run('plan', 'blue-green', 'by-hand', '--delete', '--commands');
-  const watch = watchFewest(cluster(), 'by-hand');
+  const watch = await watchFewest(cluster(), 'by-hand');
 
   await execa('sh', { input: stdout });
   await untilServed(cluster(), 'by-hand', 'blue', 2);

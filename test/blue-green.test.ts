@@ -25,7 +25,7 @@ describe('the traffic of a Service goes back', () => {
     const patch = JSON.stringify({ spec: { selector: { version: 'blue' } } });
     await cluster().kubectl('patch', 'service', 'theirs', '-p', patch);
     await cluster().kubectl('scale', 'deployment', 'theirs-green', '--replicas=0');
-    const watch = watchFewest(cluster(), 'ours');
+    const watch = await watchFewest(cluster(), 'ours');
 
     const result = await env.run({ service: 'ours' });
 
@@ -79,7 +79,7 @@ describe('the traffic of a Service goes back', () => {
 
   test.concurrent('to a colour that was scaled to zero, as many pods as the live one', async () => {
     await makeColours(cluster(), 'asleep', { blue: { replicas: 0 }, green: { replicas: 3 } });
-    const watch = watchFewest(cluster(), 'asleep');
+    const watch = await watchFewest(cluster(), 'asleep');
 
     const result = await env.run({ service: 'asleep' });
 

@@ -126,7 +126,7 @@ describe('a rollback goes on, with one new revision and nothing left of the bad 
     await releases.release('hook', {
       ...{ image: v2, 'migration.enabled': false, 'worker.enabled': true },
     });
-    const jobs = env.cluster.watch('jobs', [], '{.metadata.uid} {.status.active}');
+    const jobs = await env.cluster.watch('jobs', [], '{.metadata.uid} {.status.active}');
     const id = await env.start({ release: 'hook' });
     await eventually('the hook runs', async () => {
       const names = await env.cluster.kubectl('get', 'jobs', '-o', 'name');

@@ -46,7 +46,7 @@ describe('with room for it, all pods come up at once', () => {
     'with no pod fewer on the way and the strategy as before at the end',
     async () => {
       await env.cluster.history('roomy', 4, v1, v2);
-      const watch = env.cluster.watch(
+      const watch = await env.cluster.watch(
         'deployment',
         ['roomy'],
         '{.status.availableReplicas} {.status.replicas}',
@@ -113,7 +113,7 @@ describe('without room, the strategy stays as it is and the plan says why', () =
     const cluster = await env.anotherNamespace();
     await cluster.history('full', 4, v1, v2);
     await limitPods(cluster, 4);
-    const refusals = cluster.watch('events', [], '{.reason}');
+    const refusals = await cluster.watch('events', [], '{.reason}');
 
     const result = await env.run({ deployment: 'full', namespace: cluster.namespace });
 

@@ -169,7 +169,7 @@ describe('a paused Deployment', () => {
     await env.cluster.pods('half', broken);
     await env.cluster.kubectl('rollout', 'pause', 'deployment/half');
     const paused = await env.cluster.deployment('half');
-    const pods = env.cluster.watch(
+    const pods = await env.cluster.watch(
       'pods',
       ['-l', 'app=half'],
       '{.spec.containers[0].image} {.metadata.uid}',

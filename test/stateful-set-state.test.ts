@@ -32,7 +32,7 @@ const states = ({ steps }: Pick<RunResult | RunStatus, 'steps'>) =>
 describe('while a StatefulSet goes back', () => {
   test.concurrent('it gets no traffic, and then exactly what it got before', async () => {
     await sets.history('proved', [v1, v2]);
-    const watch = env.cluster.watch('service', ['proved'], '{.spec.selector}');
+    const watch = await env.cluster.watch('service', ['proved'], '{.spec.selector}');
 
     const result = await env.run({ statefulSet: 'proved' });
 

@@ -84,7 +84,7 @@ describe('without Temporal', () => {
     const { stdout: commands } = await cli.run('plan', 'statefulset', 'by-hand', ...flags);
     expect(commands).toMatch(/^# Ask 1 team-lead before you run this/m);
     const env_ = { KUBECONFIG: admin };
-    const watch = env.cluster.watch('service', ['by-hand'], '{.spec.selector.version}');
+    const watch = await env.cluster.watch('service', ['by-hand'], '{.spec.selector.version}');
 
     await execa('sh', { input: commands, env: env_ });
 
@@ -94,7 +94,7 @@ describe('without Temporal', () => {
     expect(await sets.archives('by-hand-0')).toHaveLength(3);
 
     await sets.write('by-hand-0', 'written since');
-    const again = env.cluster.watch('service', ['by-hand'], '{.spec.selector.version}');
+    const again = await env.cluster.watch('service', ['by-hand'], '{.spec.selector.version}');
     await execa('sh', { input: commands, env: env_ });
 
     expect(await sets.read('by-hand-0')).toBe('written since');

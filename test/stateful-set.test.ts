@@ -172,8 +172,8 @@ describe('what the update strategy says is kept', () => {
     await env.cluster.kubectl('delete', 'pod', '--wait=false', 'manual-0', 'manual-1', 'manual-2');
     await sets.untilAllReady('manual', v2);
     const path = '{.metadata.name} {.metadata.deletionTimestamp}';
-    const pods = env.cluster.watch('pods', ['-l', 'app=manual'], path);
-    const ready = env.cluster.watch('statefulset', ['manual'], '{.status.readyReplicas}');
+    const pods = await env.cluster.watch('pods', ['-l', 'app=manual'], path);
+    const ready = await env.cluster.watch('statefulset', ['manual'], '{.status.readyReplicas}');
 
     const result = await env.run({ statefulSet: 'manual', skipBackup });
 

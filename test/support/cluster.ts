@@ -163,16 +163,28 @@ export class TestCluster {
   }
 
   /**
-   * Follows objects with `kubectl get --watch`; `stop` answers every value of the JSON path that
-   * was seen.
+   * Follows objects with `kubectl get --watch`, from now on; `stop` answers every value of the JSON
+   * path that was seen.
    */
-  watch(kind: string, selector: string[], jsonpath: string): { stop(): Promise<string[]> } {
+  async watch(
+    kind: string,
+    selector: string[],
+    jsonpath: string,
+  ): Promise<{ stop(): Promise<string[]> }> {
     const lines: string[] = [];
-    const args = ['get', kind, ...selector, '--watch', '-o', `jsonpath=${jsonpath}{"\\n"}`];
+    const path = `jsonpath=${jsonpath}{"\\n"}`;
+    const args = ['get', kind, ...selector, '--watch', '-v=6', '-o', path];
     const watching = execa('kubectl', [...this.where, ...args], { reject: false });
     const read = (async () => {
       for await (const line of watching) lines.push(line);
     })();
+    // It lists first and then watches from there, which it tells.
+    const began = new Promise<void>((resolve) => {
+      watching.stderr.on('data', (said: Buffer) => {
+        if (String(said).includes('watch=true')) resolve();
+      });
+    });
+    await Promise.race([began, read]);
     return {
       async stop() {
         watching.kill();

@@ -56,9 +56,12 @@ export async function endpoints(cluster: TestCluster, name: string): Promise<str
 }
 
 /** Follows a Service's endpoints; `stop` answers the fewest that were ready at any moment. */
-export function watchFewest(cluster: TestCluster, name: string): { stop(): Promise<number> } {
+export async function watchFewest(
+  cluster: TestCluster,
+  name: string,
+): Promise<{ stop(): Promise<number> }> {
   const selector = ['-l', `kubernetes.io/service-name=${name}`];
-  const watch = cluster.watch('endpointslices', selector, '{.endpoints[*].conditions.ready}');
+  const watch = await cluster.watch('endpointslices', selector, '{.endpoints[*].conditions.ready}');
   return {
     async stop() {
       const seen = await watch.stop();
