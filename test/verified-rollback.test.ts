@@ -86,7 +86,7 @@ describe('lines with ERROR', () => {
     const loaded = { settings: settingsSchema.parse(settings), file: '', folder: '' };
     const activities = verificationActivities(new Clusters(), loaded);
     const check = { service: name, check: 'logs' } as const;
-    const change = { target } as Partial<Change> as Change;
+    const change = { kind: 'deployment/template', target } as Partial<Change> as Change;
     const running: Promise<string> = new MockActivityEnvironment({}, { logger: silentLogger }).run(
       () => activities.runCheck(mandateFor(change), check),
     );
