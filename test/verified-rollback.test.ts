@@ -5,6 +5,7 @@ import { Clusters } from '../src/activities/kubernetes/api.ts';
 import { verificationActivities } from '../src/activities/verification/index.ts';
 import { settingsSchema } from '../src/config/schema.ts';
 import type { Change, Target } from '../src/contract/plan.ts';
+import { eventually } from './support/eventually.ts';
 import { mandateFor } from './support/mandates.ts';
 import { TestCluster } from './support/cluster.ts';
 import { HealthServer } from './support/health-server.ts';
@@ -79,6 +80,8 @@ describe('a red check', () => {
 
 describe('lines with ERROR', () => {
   const production = new TestCluster('production');
+  /** When the pods were ready, as far as is known. */
+  let since = '';
 
   /** What the check of the logs says of the revision of a Deployment that stands there now. */
   function look(name = 'wakala-api', { namespace } = production): Promise<string> {
@@ -109,8 +112,8 @@ describe('lines with ERROR', () => {
 
   test('from before a pod was ready are not held against it', async () => {
     const names = await production.kubectl('get', 'pods', '-l', 'app=wakala-api', '-o', 'name');
-    const since = new Date(Math.ceil(Date.now() / 1000) * 1000 + 1000);
-    const ready = { type: 'Ready', status: 'True', lastTransitionTime: since.toISOString() };
+    since = new Date(Math.ceil(Date.now() / 1000) * 1000 + 1000).toISOString();
+    const ready = { type: 'Ready', status: 'True', lastTransitionTime: since };
     const patch = JSON.stringify({ status: { conditions: [ready] } });
     await Promise.all(
       names
@@ -125,11 +128,13 @@ describe('lines with ERROR', () => {
     const broken = 'wakala/api:3.0.0-broken';
     await production.release('wakala-api', broken, false);
     await production.pods('wakala-api', broken);
-    await traffic();
     const hash = (await production.replicaSets('wakala-api')).get(v2)?.metadata?.labels;
     const left = `pod-template-hash=${hash?.['pod-template-hash']}`;
-    const old = await production.kubectl('logs', '-l', left, '--tail=50');
-    expect(old).toContain('ERROR');
+    await eventually('errors of the version that is left, since it was ready', async () => {
+      await traffic();
+      const logs = await production.kubectl('logs', '-l', left, `--since-time=${since}`);
+      return logs.includes('ERROR');
+    });
 
     expect(await look()).toMatch(/^logs: 0 lines with ERROR in the last 1000 of \d new pods/);
   });
