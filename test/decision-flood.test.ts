@@ -44,7 +44,7 @@ test('a flood of forged decisions keeps no honest one out, and fills no history'
   const answer = await env.send(id, { decision: 'approve', token: honest });
   expect(answer).toEqual({ counted: true, text: 'on-call approved; nothing is missing any more.' });
   expect((await env.result(id)).outcome).toBe('rolled-back');
-}, 120_000);
+}, 300_000);
 
 test('a flood that came while no worker was there is no more than one that comes bit by bit', async () => {
   // So many that they come in one task.
@@ -73,7 +73,7 @@ test('a flood that came while no worker was there is no more than one that comes
     .filter((event) => event.workflowTaskFailedEventAttributes)
     .filter((event) => !JSON.stringify(event).includes('FORCE_CLOSE_COMMAND'));
   expect(failed).toEqual([]);
-});
+}, 300_000);
 
 test('decisions that come before the plan wait for it, and no more than an honest run has', async () => {
   await env.cluster.history('claimed', 1, v1, v2);

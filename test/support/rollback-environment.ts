@@ -184,7 +184,7 @@ export class RollbackEnvironment extends Runs {
   }
 }
 
-const patience = 30_000;
+const patience = 60_000;
 
 /** Names what hangs, before the hook's own limit ends the file without a word about that. */
 async function within<T>(what: () => string, work: Promise<T>, limitMs = patience): Promise<T> {
