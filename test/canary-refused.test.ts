@@ -28,10 +28,6 @@ async function make(objects: object[], ...rollouts: string[]): Promise<void> {
   await Promise.all(rollouts.map((name) => env.cluster.rollout(name)));
 }
 
-async function specOf(kind: string, name: string): Promise<Record<string, unknown>> {
-  return (await env.cluster.get<{ spec: Record<string, unknown> }>(kind, name)).spec;
-}
-
 async function patch(kind: string, name: string, spec: object): Promise<void> {
   const text = JSON.stringify({ spec });
   await env.cluster.kubectl('patch', kind, name, '--type=merge', '-p', text);
@@ -39,7 +35,7 @@ async function patch(kind: string, name: string, spec: object): Promise<void> {
 
 /** Weights of the first route of a VirtualService. */
 async function weights(name: string): Promise<(number | undefined)[]> {
-  const spec = (await specOf('virtualservice', name)) as {
+  const spec = (await env.cluster.specOf('virtualservice', name)) as {
     http: { route: { weight?: number }[] }[];
   };
   return spec.http[0]?.route.map(({ weight }) => weight) ?? [];
@@ -167,7 +163,7 @@ describe('what somebody else does meanwhile', () => {
     const result = await env.result(id);
     expect(result.plannedAgain).toContain('was changed after the plan was made');
     expect(result.outcome).toBe('rolled-back');
-    expect(await specOf('virtualservice', 'moved')).toMatchObject({
+    expect(await env.cluster.specOf('virtualservice', 'moved')).toMatchObject({
       http: [{ route: [to('moved', 'stable')] }, { route: [{ weight: 100 }, { weight: 0 }] }],
     });
   });
@@ -281,7 +277,7 @@ describe('where Argo Rollouts sets the weights', () => {
 
   test.concurrent('it is told to abort, and nothing of its own is touched', async () => {
     await rolled('aborted', { currentPodHash: 'new', stableRS: 'old', phase: 'Progressing' });
-    const before = await specOf('deployment', 'aborted-canary');
+    const before = await env.cluster.specOf('deployment', 'aborted-canary');
 
     const id = await env.start({ service: 'aborted' });
     await eventually('it is aborted', async () => (await statusOf('aborted'))?.abort);
@@ -292,7 +288,7 @@ describe('where Argo Rollouts sets the weights', () => {
     expect(result.outcome).toBe('rolled-back');
     expect(result.steps.map(({ title }) => title)).toEqual(['Abort rollout/aborted']);
     expect(result.plan?.warnings.join()).toContain('go back in its manifests as well');
-    expect(await specOf('deployment', 'aborted-canary')).toEqual(before);
+    expect(await env.cluster.specOf('deployment', 'aborted-canary')).toEqual(before);
     expect((await env.run({ service: 'aborted', keep: true })).plan?.changes).not.toContainEqual(
       expect.objectContaining({ kind: 'argo-rollouts/abort' }),
     );
@@ -356,8 +352,12 @@ describe('what is not the canary’s alone stays', () => {
       expect(result.steps[0]?.title).toBe(`Pause canary ${env.cluster.namespace}/flagged`);
       expect(result.outcome).toBe('rolled-back');
       expect(await weights('flagged')).toEqual([100, 0]);
-      expect(await specOf('deployment', 'flagged-canary')).toMatchObject({ replicas: 0 });
-      expect(await specOf('canaries.flagger.app', 'flagged')).toMatchObject({ suspend: true });
+      expect(await env.cluster.specOf('deployment', 'flagged-canary')).toMatchObject({
+        replicas: 0,
+      });
+      expect(await env.cluster.specOf('canaries.flagger.app', 'flagged')).toMatchObject({
+        suspend: true,
+      });
     },
   );
 
@@ -386,7 +386,7 @@ describe('what is not the canary’s alone stays', () => {
       /Deployment shared-canary keeps its pods: Service reports-of-shared sends traffic to 1 of them/,
     );
     expect(await weights('shared')).toEqual([100, 0]);
-    expect(await specOf('deployment', 'shared-canary')).toMatchObject({ replicas: 1 });
+    expect(await env.cluster.specOf('deployment', 'shared-canary')).toMatchObject({ replicas: 1 });
   });
 
   test.concurrent('an autoscaler, which rests meanwhile', async () => {

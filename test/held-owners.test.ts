@@ -41,8 +41,7 @@ async function deployBy(name: string, ...applications: string[]): Promise<void> 
   await deploy(name, trackedBy(own, 'apps/Deployment', env.cluster.namespace, name));
 }
 
-const specOf = async (kind: string, name: string) => (await read(env.cluster, kind, name)).spec;
-const policyOf = async (name: string) => (await specOf('application', name)).syncPolicy;
+const policyOf = async (name: string) => (await env.cluster.specOf('application', name)).syncPolicy;
 const automated = { automated: { prune: true, selfHeal: true } };
 
 function cli(): CommandLine {
@@ -120,7 +119,7 @@ describe('after a rollback its owner does not bring the bad version back', () =>
     const result = await env.run({ deployment: name });
 
     expect(result.outcome).toBe('rolled-back');
-    expect(await specOf(kind, name)).toEqual({ ...before.spec, suspend: true });
+    expect(await env.cluster.specOf(kind, name)).toEqual({ ...before.spec, suspend: true });
     expect((await env.release(`${kind}/${name}`)).outcome).toBe('rolled-back');
     const after = await read(env.cluster, kind, name);
     expect(after.spec).toEqual(before.spec);
@@ -345,7 +344,7 @@ describe('an ApplicationSet', () => {
       { jsonPointers: expect.arrayContaining(['/spec/syncPolicy/automated']) as unknown },
     ]);
     await env.release('application/made');
-    expect(await specOf('applicationset', 'shops')).toEqual(set.spec);
+    expect(await env.cluster.specOf('applicationset', 'shops')).toEqual(set.spec);
     expect(await policyOf('made')).toEqual(automated);
   });
 });

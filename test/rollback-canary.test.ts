@@ -37,10 +37,6 @@ async function make(name: string, objects: object[], ...args: string[]): Promise
   await Promise.all([env.cluster.rollout(`${name}-stable`), env.cluster.rollout(`${name}-canary`)]);
 }
 
-async function specOf(kind: string, name: string): Promise<Record<string, unknown>> {
-  return (await env.cluster.get<{ spec: Record<string, unknown> }>(kind, name)).spec;
-}
-
 /** Kinds and names of what is there of a service. */
 async function left(service: string): Promise<string[]> {
   const kinds = 'deployments,destinationrules,services,virtualservices,httproutes';
@@ -78,7 +74,10 @@ describe('a canary is taken out', () => {
       await left('theirs'),
     );
     const route = [to('ours', 'stable', { weight: 100 }), to('ours', 'canary', { weight: 0 })];
-    expect(await specOf('virtualservice', 'ours')).toEqual({ hosts: ['ours'], http: [{ route }] });
+    expect(await env.cluster.specOf('virtualservice', 'ours')).toEqual({
+      hosts: ['ours'],
+      http: [{ route }],
+    });
   });
 
   test.concurrent('and every other route, match, header, timeout and mirror stays', async () => {
@@ -146,12 +145,12 @@ describe('a canary is taken out', () => {
         tls: tls(95, 5),
       }),
     ]);
-    const rule = await specOf('destinationrule', name);
+    const rule = await env.cluster.specOf('destinationrule', name);
 
     const result = await env.run({ service: name });
 
     expect(result.outcome).toBe('rolled-back');
-    expect(await specOf('virtualservice', name)).toEqual({
+    expect(await env.cluster.specOf('virtualservice', name)).toEqual({
       ...{ hosts: [name], ...spec },
       http: [
         testers('stable'),
@@ -173,7 +172,7 @@ describe('a canary is taken out', () => {
       ]),
     );
     // A rule that is about others too stays whole; the canary's Deployment goes.
-    expect(await specOf('destinationrule', name)).toEqual(rule);
+    expect(await env.cluster.specOf('destinationrule', name)).toEqual(rule);
     expect(result.plan?.warnings.join()).toContain(`DestinationRule ${name} is about others`);
     expect(await left(name)).not.toContain(`deployment/${name}-canary`);
   });
@@ -219,8 +218,8 @@ describe('a canary is taken out', () => {
     const result = await env.run({ service: name });
 
     expect(result.outcome).toBe('rolled-back');
-    expect((await specOf('httproute', name)).rules).toEqual([users(100, 0)]);
-    expect((await specOf('httproute', `${name}-more`)).rules).toEqual([
+    expect((await env.cluster.specOf('httproute', name)).rules).toEqual([users(100, 0)]);
+    expect((await env.cluster.specOf('httproute', `${name}-more`)).rules).toEqual([
       testers('stable'),
       copied(0),
     ]);
@@ -256,7 +255,7 @@ describe('a canary is taken out', () => {
     ]);
     expect(results.map(({ outcome }) => outcome)).toEqual(Array(3).fill('rolled-back'));
     for (const name of all) {
-      expect(await specOf('virtualservice', name)).toMatchObject({
+      expect(await env.cluster.specOf('virtualservice', name)).toMatchObject({
         http: [{ route: [{ weight: 100 }, { weight: 0 }] }],
       });
       expect(await left(name)).not.toContain(`deployment/${name}-v2`);
@@ -305,7 +304,7 @@ describe('run again', () => {
     await make('kept', objects, '--server-side');
     const kept = await env.run({ service: 'kept', keep: true });
     expect(kept.outcome).toBe('rolled-back');
-    expect(await specOf('deployment', 'kept-canary')).toMatchObject({ replicas: 0 });
+    expect(await env.cluster.specOf('deployment', 'kept-canary')).toMatchObject({ replicas: 0 });
     expect(await left('kept')).toContain('destinationrule/kept-canary');
     expect((await env.run({ service: 'kept', keep: true })).outcome).toBe('no-op');
 
@@ -331,7 +330,7 @@ describe('run again', () => {
 
     expect(result.outcome).toBe('rolled-back');
     expect(await left('begun')).not.toContain('deployment/begun-canary');
-    expect((await specOf('virtualservice', 'begun')).http).toEqual(merge.spec.http);
+    expect((await env.cluster.specOf('virtualservice', 'begun')).http).toEqual(merge.spec.http);
   });
 
   test.concurrent('a service without a canary is left alone', async () => {
@@ -370,15 +369,15 @@ describe('an abort puts back exactly what was there', () => {
       ...istioCanary('aborted', { replicas: { canary: 3 } }),
       spread('aborted'),
     ]);
-    const before = await specOf('virtualservice', 'aborted');
+    const before = await env.cluster.specOf('virtualservice', 'aborted');
     const paused = await env.runUntilPaused({ service: 'aborted' });
     expect(paused.pausedAt[0]?.step).toBe('Check health');
-    expect(await specOf('deployment', 'aborted-canary')).toMatchObject({ replicas: 0 });
+    expect(await env.cluster.specOf('deployment', 'aborted-canary')).toMatchObject({ replicas: 0 });
 
     const result = await env.abort(paused);
 
     expect(result.outcome).toBe('aborted');
-    expect(await specOf('virtualservice', 'aborted')).toEqual(before);
+    expect(await env.cluster.specOf('virtualservice', 'aborted')).toEqual(before);
     const { spec, status } = await env.cluster.deployment('aborted-canary');
     expect([spec?.replicas, status?.availableReplicas]).toEqual([3, 3]);
     expect(await left('aborted')).toContain('destinationrule/aborted-canary');
@@ -386,12 +385,12 @@ describe('an abort puts back exactly what was there', () => {
 
   test.concurrent('of an HTTPRoute', async () => {
     await make('gated', gatewayCanary('gated'));
-    const before = await specOf('httproute', 'gated');
+    const before = await env.cluster.specOf('httproute', 'gated');
 
     const result = await env.abort(await env.runUntilPaused({ service: 'gated' }));
 
     expect(result.outcome).toBe('aborted');
-    expect(await specOf('httproute', 'gated')).toEqual(before);
+    expect(await env.cluster.specOf('httproute', 'gated')).toEqual(before);
   });
 
   test.concurrent('and nobody but a person brings the canary its traffic back', async () => {
@@ -400,7 +399,7 @@ describe('an abort puts back exactly what was there', () => {
     const paused = await env.runUntilPaused({ service: 'held', onFailure: 'compensate' });
 
     expect(paused.pausedAt[0]?.step).toBe('Check health');
-    expect(await specOf('virtualservice', 'held')).toMatchObject({
+    expect(await env.cluster.specOf('virtualservice', 'held')).toMatchObject({
       http: [{ route: [{ weight: 100 }, { weight: 0 }] }],
     });
     await env.abort(paused);

@@ -40,6 +40,7 @@ export async function* benchDatabase(rounds: number, dir: string): AsyncGenerato
   try {
     yield await benchSwap(parts, { name: 'direct', asked: 250, address: addressOf });
     if (stopPooler) yield await benchSwap(parts, { name: 'pooled', asked: 400, address: pooled });
+    // As many in which ours is first as second.
     yield await benchRestore({ ...parts, rounds: 2 * Math.ceil(Math.min(rounds, 4) / 2) });
   } finally {
     worker.stop();

@@ -136,6 +136,10 @@ export class TestCluster {
     return JSON.parse(await this.kubectl('get', kind, name, '-o', 'json')) as T;
   }
 
+  async specOf(kind: string, name: string): Promise<Record<string, unknown>> {
+    return (await this.get<{ spec: Record<string, unknown> }>(kind, name)).spec;
+  }
+
   async deployment(name: string): Promise<Deployment> {
     return this.get<Deployment>('deployment', name);
   }

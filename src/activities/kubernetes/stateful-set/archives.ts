@@ -35,11 +35,11 @@ export class Archives {
     await this.run('mkdir', '-p', this.folder);
   }
 
-  /** Names of all files in the folder, newest first; undefined where there is no folder. */
-  async list(): Promise<string[] | undefined> {
+  /** Names of all files in the folder, newest first; none where there is no folder. */
+  async list(): Promise<string[]> {
     const ended = await this.attempt('ls', '-1t', this.folder);
     if (ended.exitCode === notStarted) throw this.failed('ls', ended);
-    return ended.exitCode === 0 ? ended.stdout.split('\n').filter(Boolean) : undefined;
+    return ended.stdout.split('\n').filter(Boolean);
   }
 
   /** Bytes and time of change of a file; undefined where it is not there. */
@@ -162,7 +162,7 @@ export function partialsOf(prefix: string, files: readonly string[]): string[] {
 }
 
 /** The complete archive of a run among the files; undefined where there is none. */
-export function completeOf(prefix: string, files: readonly string[] = []): string | undefined {
+export function completeOf(prefix: string, files: readonly string[]): string | undefined {
   return files.find((file) => file.startsWith(`${prefix}.`) && file.endsWith(ending));
 }
 
@@ -179,7 +179,7 @@ export function vouchesFor(file: string, sha256: string): boolean {
 export function chooseArchive(
   wanted: string,
   pod: string,
-  files: readonly string[] = [],
+  files: readonly string[],
 ): string | undefined {
   const own = files.filter((file) => !isOfAnother(pod, file));
   const archives = own.filter((file) => file.startsWith('state-') && file.endsWith(ending));

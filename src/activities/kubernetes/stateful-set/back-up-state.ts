@@ -33,12 +33,13 @@ export async function backUpState(
 ): Promise<Effect> {
   const { target, after } = change;
   const cluster = clusters.of(target.context);
+  await readTarget<StatefulSet>(cluster, target);
   const { namespace } = target;
   const archives = new Archives(cluster, { namespace, ...after }, after.folder, progress.cancelled);
   const prefix = archivePrefix(run, after.pod);
 
-  const [files] = await Promise.all([archives.list(), readTarget<StatefulSet>(cluster, target)]);
-  if (files === undefined) await archives.makeFolder();
+  const files = await archives.list();
+  if (files.length === 0) await archives.makeFolder();
   const complete = completeOf(prefix, files);
   if (complete !== undefined) {
     const sha256 = await archives.sha256(complete);
@@ -48,7 +49,7 @@ export async function backUpState(
     }
   }
   // What an earlier attempt left is of no use: nobody knows how its tar has ended, or will.
-  await archives.remove([...partialsOf(prefix, files ?? []), ...(complete ? [complete] : [])]);
+  await archives.remove([...partialsOf(prefix, files), ...(complete ? [complete] : [])]);
 
   const partial = partialName(prefix, randomUUID().slice(0, 8));
   try {
