@@ -82,7 +82,7 @@ export class TestCluster {
    * to come.
    */
   async release(name: string, image: string, wait = true): Promise<void> {
-    const { spec } = (await this.deployment(name)).spec?.template ?? {};
+    const { spec } = (await this.observed(name)).spec?.template ?? {};
     const withImage = (containers?: { name: string }[]) =>
       containers?.map(({ name }) => ({ name, image }));
     await this.write(name, 'kubectl-set', 'application/strategic-merge-patch+json', {
@@ -96,6 +96,15 @@ export class TestCluster {
       },
     });
     if (wait) await this.rollout(name);
+  }
+
+  /** A Deployment whose controller has seen its last change: a version it never saw has no revision. */
+  private async observed(name: string): Promise<Deployment> {
+    return eventually(`the controller sees the change of ${name}`, async () => {
+      const deployment = await this.deployment(name);
+      const { metadata, status } = deployment;
+      return (status?.observedGeneration ?? 0) >= (metadata?.generation ?? 0) && deployment;
+    });
   }
 
   /** Waits for what `kubectl rollout status` waits for. */

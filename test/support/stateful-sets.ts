@@ -3,7 +3,7 @@ import {
   type StatefulSetWanted,
   statefulSetManifests,
 } from '../../sandbox/kubernetes/manifests.ts';
-import type { Pod } from '../../src/activities/kubernetes/pods.ts';
+import { type Pod, readySince } from '../../src/activities/kubernetes/pods.ts';
 import type { StatefulSet } from '../../src/activities/kubernetes/stateful-set/revisions.ts';
 import type { TestCluster } from './cluster.ts';
 import { eventually } from './eventually.ts';
@@ -48,10 +48,13 @@ export class StatefulSets {
 
   /** Waits until all pods have an image and are ready, whatever the update strategy. */
   async untilAllReady(name: string, image: string): Promise<void> {
+    const { spec } = await this.get(name);
     await eventually(`all pods of ${name} run ${image}`, async () => {
-      const { spec, status } = await this.get(name);
-      const images = await this.images(name);
-      return status?.readyReplicas === spec?.replicas && images.every((each) => each === image);
+      // Not the set's own count, which may still be of pods that are gone.
+      const pods = await this.listPods(name);
+      return (
+        pods.filter((pod) => imageOf(pod) === image && readySince(pod)).length === spec?.replicas
+      );
     });
   }
 
@@ -65,12 +68,12 @@ export class StatefulSets {
 
   /** `NAME IMAGE UID` of each pod, in order. */
   async pods(name: string): Promise<string[]> {
-    const pods = await this.cluster().list<Pod>('pod', `app=${name}`);
-    return pods
-      .map(
-        ({ metadata, spec }) => `${metadata?.name} ${spec?.containers[0]?.image} ${metadata?.uid}`,
-      )
-      .sort();
+    const pods = await this.listPods(name);
+    return pods.map((pod) => `${pod.metadata?.name} ${imageOf(pod)} ${pod.metadata?.uid}`).sort();
+  }
+
+  private listPods(name: string): Promise<Pod[]> {
+    return this.cluster().list<Pod>('pod', `app=${name}`);
   }
 
   /** Images of the pods, in order. */
@@ -117,4 +120,8 @@ export class StatefulSets {
     );
     return spec.selector;
   }
+}
+
+function imageOf({ spec }: Pod): string | undefined {
+  return spec?.containers[0]?.image;
 }
