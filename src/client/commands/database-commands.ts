@@ -20,8 +20,7 @@ import type { Settings } from '../../config/schema.ts';
 import { hashOf } from '../../contract/digest.ts';
 import type { Plan } from '../../contract/plan.ts';
 import { printable } from '../../contract/printable.ts';
-import type { CommandsOf } from './feature-commands.ts';
-import { quote } from './shell.ts';
+import { type CommandsOf, quote } from './shell.ts';
 
 /** How each kind of change of a database is made by hand. */
 export const databaseCommands: Record<string, CommandsOf> = {

@@ -1,13 +1,10 @@
 /** How changes of feature flags and caches are made by hand, by the kind of the change. */
 import type { DisablingChange, ReductionChange } from '../../activities/features/flag-change.ts';
 import type { ClearingChange, FlushChange } from '../../activities/redis/cache-change.ts';
-import type { Settings } from '../../config/schema.ts';
-import type { Change, Plan } from '../../contract/plan.ts';
+import type { Plan } from '../../contract/plan.ts';
 import { clearingCommands, flushCommands } from './last-resort-caches.ts';
 import { disablingCommands, readBackCommands, reductionCommands } from './last-resort-features.ts';
-
-/** Makes the commands for one change of a plan. */
-export type CommandsOf = (change: Change, plan: Plan, settings: Settings) => string[];
+import type { CommandsOf } from './shell.ts';
 
 export const featureCommands: Record<string, CommandsOf> = {
   'feature/disable'(change, plan, settings) {

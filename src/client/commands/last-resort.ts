@@ -1,4 +1,3 @@
-import { fieldsOf, type RoutesChange } from '../../activities/kubernetes/canary/canary-change.ts';
 import type { BreakerChange } from '../../activities/kubernetes/config-map/breaker.ts';
 import { type AbortChange, abortChangeKind } from '../../activities/argo-rollouts/abort-change.ts';
 import { rolloutChangeKind } from '../../activities/argo-rollouts/plan-rollout.ts';
@@ -9,18 +8,15 @@ import type { ReplicasChange } from '../../activities/kubernetes/deployment/repl
 import type { ReleaseChange } from '../../activities/helm/release-change.ts';
 import { secretName } from '../../activities/helm/releases.ts';
 import { revisionAnnotation } from '../../activities/kubernetes/deployment/revisions.ts';
-import { fieldPatch } from '../../activities/kubernetes/fields.ts';
 import { restartedAnnotation } from '../../activities/kubernetes/templates.ts';
-import type { ExtraChange } from '../../activities/kubernetes/ingress/extra-ingress.ts';
-import { backendOf, type BackendsChange } from '../../activities/kubernetes/ingress/ingress.ts';
-import { labelsOf, type SelectorChange } from '../../activities/kubernetes/service/service.ts';
 import type { Settings } from '../../config/schema.ts';
-import { type Change, type Plan, targetName } from '../../contract/plan.ts';
+import type { Change, Plan } from '../../contract/plan.ts';
 import { printable } from '../../contract/printable.ts';
 import { databaseCommands } from './database-commands.ts';
-import { type CommandsOf, featureCommands } from './feature-commands.ts';
-import { kubectlFor, quote } from './shell.ts';
+import { featureCommands } from './feature-commands.ts';
+import { byRunOnly, type CommandsOf, kubectlFor, onceItIsWell, quote } from './shell.ts';
 import { statefulSetCommands } from './stateful-set-commands.ts';
+import { trafficCommands } from './traffic-commands.ts';
 import { type OwnerChange, ownerChangeKinds } from '../../activities/owners/policy.ts';
 import {
   abortCommands,
@@ -64,17 +60,11 @@ const commandsFor: Record<string, CommandsOf> = {
     'canary' in change.before
       ? onceItIsWell(deletionCommands(change as DeletionChange))
       : deletionCommands(change as DeletionChange),
-  'virtualservice/routes': (change) => routesCommands(change as RoutesChange),
-  'httproute/routes': (change) => routesCommands(change as RoutesChange),
-  'destinationrule/delete': (change) => onceItIsWell(ruleCommands(change)),
-  'service/selector': (change) => selectorCommands(change as SelectorChange),
   'configmap/open-breaker': (change) => breakerCommands(change as BreakerChange),
   'configmap/close-breaker': (change) => breakerCommands(change as BreakerChange),
-  'ingress/backends': (change) => backendsCommands(change as BackendsChange),
-  'ingress/extra': (change) => extraCommands(change as ExtraChange),
   'deployment/restart': restartCommands,
   'statefulset/restart': restartCommands,
-  'service/resume': (change) => selectorCommands(change as SelectorChange),
+  ...trafficCommands,
   ...statefulSetCommands,
   'helm/release': (change) => helmCommands(change as ReleaseChange),
   'helm/migration': ({ after }) => [
@@ -87,32 +77,6 @@ const commandsFor: Record<string, CommandsOf> = {
   [rolloutChangeKind]: (change) => promoteCommands(change as RolloutChange),
   [abortChangeKind]: (change) => abortCommands(change as AbortChange),
 };
-
-/** For what no command does safely. */
-function byRunOnly({ id, kind, target }: Change): string[] {
-  return [`echo ${quote(`Not done here: ${kind} of ${targetName(target)} (${id}).`)} >&2; exit 1`];
-}
-
-function selectorCommands({ target, before, after }: SelectorChange): string[] {
-  const { name, uid } = target;
-  const kubectl = kubectlFor(target);
-  const template = `{{.metadata.uid}}{{range $key, $value := .spec.selector}} {{$key}}={{$value}}{{end}}`;
-  const seen = (selector: string) => `'${uid} ${selector.replaceAll(',', ' ')}'`;
-  const operations = [
-    { op: 'test', path: '/metadata/uid', value: uid },
-    { op: 'test', path: '/spec/selector', value: labelsOf(before.selector) },
-    { op: 'replace', path: '/spec/selector', value: labelsOf(after.selector) },
-  ];
-  const ready = `-o 'go-template={{range .items}}{{range .status.conditions}}{{if and (eq .type "Ready") (eq .status "True")}}x{{end}}{{end}}{{end}}'`;
-  return [
-    `if [ "$(${kubectl} get service ${quote(name)} -o 'go-template=${template}')" = ${seen(before.selector)} ]; then`,
-    `  [ -n "$(${kubectl} get pods -l ${quote(after.selector)} ${ready})" ] || { echo 'No pod with ${after.selector} is ready: the traffic stays where it is.' >&2; exit 1; }`,
-    `  ${kubectl} patch service ${quote(name)} --type=json -p ${quote(JSON.stringify(operations))} || exit 1`,
-    'fi',
-    `[ "$(${kubectl} get service ${quote(name)} -o 'go-template=${template}')" = ${seen(after.selector)} ] || { echo 'Service ${name} selects something else by now: nothing is changed.' >&2; exit 1; }`,
-    `${kubectl} get endpointslices -l kubernetes.io/service-name=${quote(name)}`,
-  ];
-}
 
 function replicasCommands({ target, before, after }: ReplicasChange): string[] {
   const { name, uid } = target;
@@ -144,43 +108,6 @@ function deletionCommands({ target }: DeletionChange): string[] {
   ];
 }
 
-/** Exactly the planned fields, behind a test of all that the plan knows; what is so already stays. */
-function routesCommands({ target, before, after }: RoutesChange): string[] {
-  const { kind, name, uid } = target;
-  const kubectl = kubectlFor(target);
-  const pointers = Object.keys(fieldsOf(before));
-  const jsonpath = pointers.map(
-    (pointer) =>
-      `{.${pointer
-        .slice(1)
-        .replace(/\/(\d+)/g, '[$1]')
-        .replaceAll('/', '.')}}`,
-  );
-  const read = `"$(${kubectl} get ${kind} ${quote(name)} -o ${quote(`jsonpath={.metadata.uid} ${jsonpath.join(' ')}`)})"`;
-  const seen = (state: RoutesChange['before']) =>
-    quote([uid, ...pointers.map((pointer) => state[pointer] ?? '')].join(' '));
-  const operations = pointers
-    .filter((pointer) => before[pointer] !== after[pointer])
-    .flatMap((path) => fieldPatch(path, before[path] ?? null, after[path] ?? null));
-  const patch = JSON.stringify([{ op: 'test', path: '/metadata/uid', value: uid }, ...operations]);
-  return [
-    `if [ ${read} = ${seen(before)} ]; then`,
-    `  ${kubectl} patch ${kind} ${quote(name)} --type=json -p ${quote(patch)} || exit 1`,
-    'fi',
-    `[ ${read} = ${seen(after)} ] || { echo ${quote(`${kind} ${name} is neither as it was planned nor as it is to be: nothing more is done.`)} >&2; exit 1; }`,
-  ];
-}
-
-function ruleCommands({ target }: Change): string[] {
-  const { name, uid } = target;
-  const kubectl = kubectlFor(target);
-  return [
-    `if [ "$(${kubectl} get destinationrule ${quote(name)} --ignore-not-found -o jsonpath='{.metadata.uid}')" = '${uid}' ]; then`,
-    `  ${kubectl} delete destinationrule ${quote(name)}`,
-    'fi',
-  ];
-}
-
 function breakerCommands({ kind, target, before, after }: BreakerChange): string[] {
   const { name, uid } = target;
   const kubectl = kubectlFor(target);
@@ -201,54 +128,6 @@ function breakerCommands({ kind, target, before, after }: BreakerChange): string
     `  ${kubectl} patch configmap ${quote(name)} --type=merge -p ${quote(JSON.stringify(patch))} || exit 1`,
     'fi',
     `[ "${values}" = ${quote(wanted)} ] || { echo 'ConfigMap ${name} has other values by now: nothing more is done.' >&2; exit 1; }`,
-  ];
-}
-
-/** What has no way back is not run with the rest, since nothing is verified here. */
-function onceItIsWell(lines: string[]): string[] {
-  return [
-    '# Once the service is seen to be well, without the # before them:',
-    ...lines.map((line) => `# ${line}`),
-  ];
-}
-
-/** There only: the plan does not have what was there before, and the way back needs it. */
-function backendsCommands(change: BackendsChange): string[] {
-  const { target, before, after } = change;
-  if (after.service === null || after.port === null) return byRunOnly(change);
-  const { name, uid } = target;
-  const kubectl = kubectlFor(target);
-  const backend = JSON.stringify(backendOf({ service: after.service, port: after.port }));
-  const template =
-    `{"op":"test","path":"/metadata/uid","value":"${uid}"}` +
-    `{{range $i, $rule := .spec.rules}}{{if eq (or .host "") "${after.host}"}}{{with .http}}{{range $j, $path := .paths}}` +
-    `,{"op":"replace","path":"/spec/rules/{{$i}}/http/paths/{{$j}}/backend","value":${backend}}` +
-    `{{end}}{{end}}{{end}}{{end}}`;
-  // Of what stands there now, so that neither a second run nor an earlier night's file is in its place.
-  const file = quote(`ingress-${name}.${before.backends.slice(0, 8)}.before.yaml`);
-  return [
-    `[ -e ${file} ] || ${kubectl} get ingress ${quote(name)} -o yaml > ${file} # for the way back, which is by hand then`,
-    `operations="$(${kubectl} get ingress ${quote(name)} -o ${quote(`go-template=${template}`)})"`,
-    `case "$operations" in *replace*) ;; *) echo 'Ingress ${name} has no path for ${after.host}: change its default backend by hand.' >&2; exit 1;; esac`,
-    `${kubectl} patch ingress ${quote(name)} --type=json -p "[$operations]" || exit 1`,
-  ];
-}
-
-function extraCommands(change: ExtraChange): string[] {
-  const { target, before, after } = change;
-  const { name, uid } = target;
-  const kubectl = kubectlFor(target);
-  const ingress = `ingress ${quote(name)} --ignore-not-found -o jsonpath='{.metadata.uid}'`;
-  if (before.exists) {
-    return [
-      `[ "$(${kubectl} get ${ingress})" != '${uid}' ] || ${kubectl} delete ingress ${quote(name)}`,
-    ];
-  }
-  const { host, service, port, ingressClass } = after;
-  const rule = quote(`${host}/*=${service}:${port}`);
-  const ofClass = ingressClass === null ? '' : ` --class=${quote(ingressClass)}`;
-  return [
-    `[ -n "$(${kubectl} get ${ingress})" ] || ${kubectl} create ingress ${quote(name)} --rule=${rule}${ofClass}`,
   ];
 }
 

@@ -7,11 +7,11 @@ import type {
   TemplateChange,
 } from '../../activities/kubernetes/stateful-set/stateful-set-change.ts';
 import { hashOf } from '../../contract/digest.ts';
-import type { Change, Plan } from '../../contract/plan.ts';
-import { kubectlFor, quote } from './shell.ts';
+import type { Plan } from '../../contract/plan.ts';
+import { type CommandsOf, kubectlFor, quote } from './shell.ts';
 
 /** How each kind of change is made by hand. */
-export const statefulSetCommands: Record<string, (change: Change, plan: Plan) => string[]> = {
+export const statefulSetCommands: Record<string, CommandsOf> = {
   'service/stop': (change, plan) => stopCommands(change as SelectorChange, plan),
   'statefulset/backup': (change, plan) => backupCommands(change as BackupChange, plan),
   'statefulset/template': (change) => templateCommands(change as TemplateChange),
