@@ -15,7 +15,7 @@ const env = useRollbackEnvironment({
       rule('pair', { 'on-call': 2 }),
       rule('lead-cto', { cto: 1 }),
     ],
-    breakGlass: { for: ['team-lead'], standIn: 'on-call', count: 2, after: '2s' },
+    breakGlass: { for: ['team-lead'], standIn: 'on-call', count: 2, after: '5s' },
     remindAfter: ['300ms', '600ms'],
   },
 });
@@ -101,7 +101,7 @@ test('a rejection ends the run, and the approval that comes after it counts nowh
 });
 
 test('whoever is missing is told, then the next contact, and at last the run ends unchanged', async () => {
-  const id = await waitingRun('lead-silent', { approvalTimeout: '1s' });
+  const id = await waitingRun('lead-silent', { approvalTimeout: '4s' });
   const late = await env.token(id, 'approve', 'team-lead');
 
   const result = await env.result(id);
@@ -126,7 +126,7 @@ describe('break-glass', () => {
   test('takes two who did not ask, with a reason, after the lead was silent; and is told', async () => {
     const id = await waitingRun('lead-plane');
     expect((await env.decide(id, 'approve', 'on-call-2', glass)).text).toMatch(
-      /cannot stand in: those asked must have been silent for 2 s, which is from 20\d\d-/,
+      /cannot stand in: those asked must have been silent for 5 s, which is from 20\d\d-/,
     );
     await eventually('the lead was silent for long enough', async () => {
       const { counted } = await env.decide(id, 'approve', 'on-call-2', glass);
@@ -161,7 +161,7 @@ describe('break-glass', () => {
     await env.decide(id, 'approve', 'team-lead');
     const { startedAt } = await env.status(id);
     await eventually('the CTO was silent for long enough', () =>
-      Promise.resolve(Date.now() - Date.parse(startedAt) > 3000),
+      Promise.resolve(Date.now() - Date.parse(startedAt) > 6000),
     );
     for (const person of ['on-call-2', 'on-call-3'] as const) {
       expect((await env.decide(id, 'approve', person, glass)).counted).toBe(false);

@@ -64,7 +64,7 @@ describe('the traffic stays where it is', () => {
   test.concurrent('where quota has no room for the other colour', async () => {
     const own = await env.anotherNamespace();
     await makeColours(own, 'full', { blue: { replicas: 0 } });
-    await own.kubectl('create', 'quota', 'pods', '--hard=pods=3');
+    await own.limit('pods', 'pods=3');
 
     const { namespace } = own;
     const paused = await env.runUntilPaused({ service: 'full', namespace });

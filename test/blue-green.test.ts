@@ -12,7 +12,7 @@ import {
 import { eventually } from './support/eventually.ts';
 import { useRollbackEnvironment } from './support/rollback-environment.ts';
 
-const soaked = { service: 'soaked', blueGreen: { soak: '2s' } };
+const soaked = { service: 'soaked', blueGreen: { soak: '5s' } };
 const env = useRollbackEnvironment(
   { services: { soaked, tracked: { service: 'tracked', blueGreen: { label: 'track' } } } },
   { procedure: 'blue-green' },
@@ -121,9 +121,9 @@ describe('the traffic of a Service goes back', () => {
     const result = await env.result(run);
 
     expect(result.outcome).toBe('rolled-back');
-    expect(result.seconds).toBeGreaterThanOrEqual(2);
+    expect(result.seconds).toBeGreaterThanOrEqual(5);
     expect(result.steps.map(({ title }) => title).slice(-2)).toEqual([
-      'Keep Deployment soaked-green for 2 s',
+      'Keep Deployment soaked-green for 5 s',
       'Scale Deployment soaked-green to zero',
     ]);
     expect(await standing(cluster(), 'soaked')).toMatchObject({ green: 0 });

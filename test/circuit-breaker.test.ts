@@ -232,7 +232,7 @@ describe('a restart that cannot finish', () => {
   async function stick(name: string) {
     const own = await env.anotherNamespace();
     await make(name, own);
-    await own.kubectl('create', 'quota', 'pods', '--hard=pods=2');
+    await own.limit('pods', 'pods=2');
     const paused = await env.runUntilPaused({ configMap: name, namespace: own.namespace });
     expect(paused.message).toMatch(/The restart of Deployment .* cannot finish .*exceeded quota/);
     return { own, paused };

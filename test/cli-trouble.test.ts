@@ -84,7 +84,7 @@ describe('when Temporal is down', () => {
     expect(exitCode).toBe(5);
     expect(stderr).toContain(`Temporal at ${nowhere} does not answer`);
     expect(stderr).toContain('rollback plan deployment NAME --commands (docs/last-resort.md)');
-    expect(Date.now() - began).toBeLessThan(8000);
+    expect(Date.now() - began).toBeLessThan(20_000);
   });
 });
 

@@ -36,6 +36,7 @@ describe('after a rollback, the owner of a Deployment', () => {
       });
       const byLabeller = ['--server-side', '--field-manager=a-labeller'];
       await env.cluster.apply([deploymentManifest('labelled', v1, mode)], ...byOwner);
+      await env.cluster.rollout('labelled');
       await env.cluster.apply([label('one')], ...byLabeller);
       await env.cluster.apply([deploymentManifest('labelled', v2)], ...byOwner);
       await env.cluster.rollout('labelled');

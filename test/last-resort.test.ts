@@ -3,6 +3,7 @@ import { execa } from 'execa';
 import { randomBytes } from 'node:crypto';
 import type { Plan } from '../src/contract/plan.ts';
 import { TestCluster, written } from './support/cluster.ts';
+import { eventually } from './support/eventually.ts';
 import { CommandLine, nowhere, settingsFileWith } from './support/command-line.ts';
 
 /** What works with a kubeconfig alone: no Temporal and no worker is up in this file. */
@@ -94,6 +95,10 @@ describe('rollback plan', () => {
 test.concurrent('history tells which revision is which, and what each was for', async () => {
   await cluster.deploy('told', v1, 1);
   await cluster.kubectl('annotate', 'deployment/told', 'kubernetes.io/change-cause=first release');
+  await eventually('revision 1 has its cause', async () => {
+    const set = (await cluster.replicaSets('told')).get(v1);
+    return set?.metadata?.annotations?.['kubernetes.io/change-cause'] === 'first release';
+  });
   await cluster.release('told', v2);
 
   const { exitCode, stdout } = await cli.run('history', 'deployment/told');

@@ -60,9 +60,10 @@ describe('between plan and effect', () => {
   test.concurrent('somebody else goes back first, and the run finds its work done', async () => {
     await env.cluster.history('undone', 2, v1, v2);
 
-    const id = await env.startInterrupted({ deployment: 'undone' }, () =>
-      env.cluster.kubectl('rollout', 'undo', 'deployment/undone'),
-    );
+    const id = await env.startInterrupted({ deployment: 'undone' }, async () => {
+      await env.cluster.kubectl('rollout', 'undo', 'deployment/undone');
+      await env.cluster.rollout('undone');
+    });
     const result = await env.result(id);
 
     expect(result.outcome).toBe('rolled-back');

@@ -26,18 +26,12 @@ async function strategyOf(name: string, cluster: TestCluster = env.cluster): Pro
   return (await cluster.deployment(name)).spec?.strategy?.rollingUpdate;
 }
 
-/** Limits the number of pods in a namespace, and waits until the limit counts. */
-async function limitPods(cluster: TestCluster, pods: number): Promise<void> {
-  await cluster.kubectl('create', 'quota', 'few-pods', `--hard=pods=${pods}`);
+/** Limits the number of pods in a namespace, and waits until it has counted those that are there. */
+async function limitPods(cluster: TestCluster, pods: number, counted: number): Promise<void> {
+  await cluster.limit('few-pods', `pods=${pods}`);
   await eventually('the quota has counted the pods', async () => {
-    const used = await cluster.kubectl(
-      'get',
-      'quota',
-      'few-pods',
-      '-o',
-      'jsonpath={.status.used.pods}',
-    );
-    return used !== '' && used !== '0';
+    const path = 'jsonpath={.status.used.pods}';
+    return (await cluster.kubectl('get', 'quota', 'few-pods', '-o', path)) === String(counted);
   });
 }
 
@@ -81,7 +75,7 @@ describe('with room for it, all pods come up at once', () => {
 
       const id = await env.startInterrupted(
         { deployment: 'squeezed' },
-        () => limitPods(cluster, 4),
+        () => limitPods(cluster, 4, 4),
         cluster,
       );
       const result = await env.result(id);
@@ -98,7 +92,7 @@ describe('without room, the strategy stays as it is and the plan says why', () =
   test.concurrent('quota with too little room', async () => {
     const cluster = await env.anotherNamespace();
     await cluster.history('limited', 4, v1, v2);
-    await limitPods(cluster, 7);
+    await limitPods(cluster, 7, 4);
 
     const result = await env.run({ deployment: 'limited', namespace: cluster.namespace });
 
@@ -112,7 +106,7 @@ describe('without room, the strategy stays as it is and the plan says why', () =
   test.concurrent('full quota: pods that are refused on the way are no failure', async () => {
     const cluster = await env.anotherNamespace();
     await cluster.history('full', 4, v1, v2);
-    await limitPods(cluster, 4);
+    await limitPods(cluster, 4, 4);
     const refusals = await cluster.watch('events', [], '{.reason}');
 
     const result = await env.run({ deployment: 'full', namespace: cluster.namespace });
@@ -144,6 +138,9 @@ describe('without room, the strategy stays as it is and the plan says why', () =
     await env.cluster.apply([deploymentManifest('packed', v1, { pod, container })]);
     await env.cluster.rollout('packed');
     await env.cluster.release('packed', v2);
+    await eventually('the pods before them are gone', async () => {
+      return (await env.cluster.list('pod', 'app=packed')).length === 2;
+    });
 
     const result = await env.run({ deployment: 'packed' });
 

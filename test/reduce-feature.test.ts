@@ -135,7 +135,7 @@ describe('reducing a feature share by share', () => {
   });
 
   test('that somebody reduces further meanwhile stays as low as that', async () => {
-    const id = await env.start({ feature, system: 'gateway', watch: '1s', percentages: [50, 25] });
+    const id = await env.start({ feature, system: 'gateway', watch: '4s', percentages: [50, 25] });
     await untilWatching(id);
     await setFlag(feature, { rollout_percentage: 3 });
     const result = await env.result(id);
@@ -146,7 +146,7 @@ describe('reducing a feature share by share', () => {
   });
 
   test('that somebody raises meanwhile is left to them, and the run pauses', async () => {
-    const id = await env.start({ feature, system: 'gateway', watch: '1s', percentages: [50, 25] });
+    const id = await env.start({ feature, system: 'gateway', watch: '4s', percentages: [50, 25] });
     await untilWatching(id);
     // Where it stood before, and so a share that the plan knows.
     await setFlag(feature, { rollout_percentage: 100 });

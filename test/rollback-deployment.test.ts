@@ -128,14 +128,14 @@ describe('a Deployment goes back', () => {
     await env.cluster.deploy('caused', v1, 1);
     await cause('release 1');
     // The controller copies it to the ReplicaSet, and the next release must not come before that.
-    const annotated = (image: string) => async () => {
+    const annotated = (image: string, text: string) => async () => {
       const set = (await env.cluster.replicaSets('caused')).get(image);
-      return set?.metadata?.annotations?.['kubernetes.io/change-cause'] !== undefined;
+      return set?.metadata?.annotations?.['kubernetes.io/change-cause'] === text;
     };
-    await eventually('revision 1 has a change-cause', annotated(v1));
+    await eventually('revision 1 has a change-cause', annotated(v1, 'release 1'));
     await env.cluster.release('caused', v2);
     await cause('release 2');
-    await eventually('revision 2 has a change-cause', annotated(v2));
+    await eventually('revision 2 has a change-cause', annotated(v2, 'release 2'));
 
     await env.run({ deployment: 'caused' });
 

@@ -5,6 +5,7 @@ import { Clusters } from '../src/activities/kubernetes/api.ts';
 import { verificationActivities } from '../src/activities/verification/index.ts';
 import { settingsSchema } from '../src/config/schema.ts';
 import type { Change, Target } from '../src/contract/plan.ts';
+import { endpoints } from './support/colours.ts';
 import { eventually } from './support/eventually.ts';
 import { mandateFor } from './support/mandates.ts';
 import { TestCluster } from './support/cluster.ts';
@@ -103,6 +104,11 @@ describe('lines with ERROR', () => {
 
   beforeAll(async () => {
     await production.release('wakala-api', v2);
+    await eventually('only the new pods serve', async () => {
+      const set = (await production.replicaSets('wakala-api')).get(v2)?.metadata?.name;
+      const pods = await endpoints(production, 'wakala-api');
+      return pods.length === 4 && pods.every((pod) => pod.startsWith(`${set}-`));
+    });
     await traffic();
   });
 

@@ -125,6 +125,15 @@ export class TestCluster {
     );
   }
 
+  /** Limits what the namespace may use, such as `pods=3`, and waits until the limit counts. */
+  async limit(name: string, hard: string): Promise<void> {
+    await this.kubectl('create', 'quota', name, `--hard=${hard}`);
+    await eventually(`quota ${name} counts`, async () => {
+      const path = 'jsonpath={.status.used}';
+      return (await this.kubectl('get', 'quota', name, '-o', path)) !== '';
+    });
+  }
+
   /** Changes a Deployment's fields with a merge patch. */
   async patch(name: string, fields: object): Promise<void> {
     await this.write(name, 'kubectl-patch', 'application/merge-patch+json', fields);
@@ -198,8 +207,16 @@ export class TestCluster {
       });
     });
     await Promise.race([began, read]);
+    const isOne = selector.length === 1;
+    const each = isOne ? jsonpath : `{range .items[*]}${jsonpath}{"\\n"}{end}`;
+    const current = () => this.kubectl('get', kind, ...selector, '-o', `jsonpath=${each}`);
     return {
       async stop() {
+        const last = (await current()).split('\n');
+        const isSeen = (line: string) => (isOne ? lines.at(-1) === line : lines.includes(line));
+        await eventually('the watch has seen what is there now', () =>
+          Promise.resolve(last.every((line) => line === '' || isSeen(line))),
+        );
         watching.kill();
         await read;
         return lines;

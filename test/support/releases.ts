@@ -62,7 +62,9 @@ export class TestReleases {
 
   /** An upgrade or install whose helm is killed while it waits; the release is left pending. */
   async interruptedUpgrade(name: string, image: string): Promise<void> {
-    const args = ['upgrade', '--install', name, chart, '--wait', ...flags({ image })];
+    // Its pods count after a while only, so that helm still waits when it is killed.
+    const values = flags({ image, minReadySeconds: 60 });
+    const args = ['upgrade', '--install', name, chart, '--wait', ...values];
     const running: ResultPromise = execa(helmCommand, [...args, '-n', this.cluster.namespace], {
       reject: false,
     });

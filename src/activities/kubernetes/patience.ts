@@ -2,7 +2,7 @@ import type { Obstacle } from './deployment/obstacles.ts';
 
 /** An obstacle counts once it has stood this long without any new pod getting available. */
 const obstacleMustLastMs = 5000;
-/** A ReplicaSet that was refused pods backs off for minutes; a change of it wakes it at once. */
+/** How often a controller that backs off is woken. */
 const wakeEveryMs = 2000;
 
 /**

@@ -3,7 +3,7 @@ import { failureTypes } from '../../../contract/failures.ts';
 import type { Effect } from '../../../contract/plan.ts';
 import type { Progress } from '../../progress.ts';
 import { isSurged, keptStrategy } from './annotations.ts';
-import type { Cluster, Clusters } from '../api.ts';
+import type { Clusters } from '../api.ts';
 import { ends, readTarget, type DeploymentMandate } from './deployment-change.ts';
 import { stale } from '../../failures.ts';
 import { followUntil, into, named } from '../follow-until.ts';
@@ -16,8 +16,7 @@ import { podsPath, type Pod } from '../pods.ts';
 import { rolloutState } from './rollout-state.ts';
 import { podTemplateHash, selectorOf, type Deployment } from './revisions.ts';
 import { templateDigest } from '../templates.ts';
-
-const wokenAnnotation = 'rollback-workflows/woken';
+import { wakeReplicaSets } from '../wake.ts';
 
 /**
  * Sees the rollout to the planned revision through to its end, by watch: complete as
@@ -73,9 +72,7 @@ export async function driveRollout(
     }
     if (!obstacle) return undefined;
     progress.report(`${state.text}; ${obstacle.text}`, state.available, state.wanted);
-    if (obstacle.kind === 'capacity' && replicaSet?.metadata?.name && pace.mayWake()) {
-      await wake(cluster, namespace, replicaSet.metadata.name);
-    }
+    if (obstacle.kind === 'capacity' && pace.mayWake()) await wakeReplicaSets(cluster, deployment);
     if (!pace.isSpent(obstacle)) return undefined;
     if (obstacle.kind === 'capacity' && (await mayGetRoom(deployment, obstacle))) {
       pace.restart();
@@ -118,10 +115,4 @@ function assertStillOurs(
       `Somebody else changed Deployment ${name} in ${namespace} while it rolled out (it now asks for ${images}): their change stays; find out whose it is before you start again.`,
     );
   }
-}
-
-async function wake(cluster: Cluster, namespace: string, replicaSet: string): Promise<void> {
-  const path = `/apis/apps/v1/namespaces/${namespace}/replicasets/${replicaSet}`;
-  const pointer = `/metadata/annotations/${wokenAnnotation.replace('/', '~1')}`;
-  await cluster.patch(path, [{ op: 'add', path: pointer, value: new Date().toISOString() }]);
 }

@@ -63,7 +63,8 @@ function historyOf(deployment: Deployment, replicaSets: ReplicaSet[]): RevisionH
   return { deployment, template, revisions, current };
 }
 
-function isOwnedBy(replicaSet: ReplicaSet, uid: string | undefined): boolean {
+/** Whether the object with this UID is its controller. */
+export function isOwnedBy(replicaSet: ReplicaSet, uid: string | undefined): boolean {
   const owners = replicaSet.metadata?.ownerReferences ?? [];
   return owners.some((owner) => owner.controller === true && owner.uid === uid);
 }

@@ -11,6 +11,7 @@ import { annotationPointer, inWords, objectPath, readTarget } from '../objects.t
 import { Patience } from '../patience.ts';
 import { podsPath, readPods, type Pod } from '../pods.ts';
 import { trafficTo, whyPodsMustStay } from '../service/traffic.ts';
+import { wakeReplicaSets } from '../wake.ts';
 import { findScaleObstacle, notReady, type Obstacle } from './obstacles.ts';
 import {
   replicaEnds,
@@ -129,7 +130,11 @@ async function untilAvailable(
         findScaleObstacle(deployment, [...pods.values()]) ??
         overdue(best.at, spec?.progressDeadlineSeconds, pods);
       patience.see(obstacle, available);
-      if (!obstacle || !patience.isSpent(obstacle)) return undefined;
+      if (!obstacle) return undefined;
+      if (obstacle.kind === 'capacity' && patience.mayWake()) {
+        await wakeReplicaSets(cluster, deployment);
+      }
+      if (!patience.isSpent(obstacle)) return undefined;
       if (obstacle.kind === 'capacity' && (await scaleUpIsOnItsWay(cluster, namespace, obstacle))) {
         patience.restart();
         return undefined;

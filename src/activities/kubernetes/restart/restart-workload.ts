@@ -12,6 +12,7 @@ import { annotationPointer, inWords, objectPath, pointerToken, readTarget } from
 import { Patience } from '../patience.ts';
 import { podsPath, type Pod } from '../pods.ts';
 import { restartedAnnotation } from '../templates.ts';
+import { wakeReplicaSets } from '../wake.ts';
 import { restartProgress } from './restart-progress.ts';
 import {
   restartNote,
@@ -98,7 +99,11 @@ async function untilRestarted(
       progress.report(text, ready, wanted);
       if (isComplete) return `${inWords(change.target)}: ${text}.`;
       patience.see(obstacle, ready);
-      if (!obstacle || !patience.isSpent(obstacle)) return undefined;
+      if (!obstacle) return undefined;
+      if (kind === 'deployment' && obstacle.kind === 'capacity' && patience.mayWake()) {
+        await wakeReplicaSets(cluster, workload);
+      }
+      if (!patience.isSpent(obstacle)) return undefined;
       if (obstacle.kind === 'capacity' && (await scaleUpIsOnItsWay(cluster, namespace, obstacle))) {
         patience.restart();
         return undefined;

@@ -7,18 +7,17 @@ import { type Cluster, type Clusters, KubernetesError } from '../api.ts';
 import { selectorOf } from '../deployment/revisions.ts';
 import { followUntil, into, named } from '../follow-until.ts';
 import { scaleUpIsOnItsWay } from '../node-scale-up.ts';
-import { annotationPointer, inWords, objectPath } from '../objects.ts';
+import { inWords, objectPath } from '../objects.ts';
 import { LastProgress, Patience, undoneWithoutProgressMs } from '../patience.ts';
 import { type Pod, podsPath } from '../pods.ts';
 import { imagesOf } from '../templates.ts';
+import { wakeStatefulSet } from '../wake.ts';
 import { handBackStatefulSet } from './hand-back-stateful-set.ts';
 import { findStatefulSetObstacle } from './obstacles.ts';
 import { ownPods, replacementOf } from './pods.ts';
 import { digestOf, type StatefulSet } from './revisions.ts';
 import { nextToDelete, rolloutOf } from './rollout-state.ts';
 import { readTargetHistory, templateEnds, type TemplateMandate } from './stateful-set-change.ts';
-
-const wokenAnnotation = 'rollback-workflows/woken';
 
 /**
  * Sees the rollout to the planned revision through to its end, by watch: complete as `kubectl rollout
@@ -79,7 +78,9 @@ export async function driveStatefulSet(
     }
     if (!obstacle) return undefined;
     progress.report(`${state.text}; ${obstacle.text}`, state.ready, state.wanted);
-    if (obstacle.kind === 'capacity' && patience.mayWake()) await wake(cluster, statefulSet);
+    if (obstacle.kind === 'capacity' && patience.mayWake()) {
+      await wakeStatefulSet(cluster, statefulSet);
+    }
     if (!patience.isSpent(obstacle)) return undefined;
     if (obstacle.kind === 'capacity' && (await scaleUpIsOnItsWay(cluster, namespace, obstacle))) {
       patience.restart();
@@ -139,12 +140,4 @@ async function deletePod(cluster: Cluster, { metadata }: Pod): Promise<boolean> 
     if (error instanceof KubernetesError && [404, 409].includes(error.status)) return false;
     throw error;
   }
-}
-
-/** A controller that was refused pods backs off for minutes; a change of its object wakes it at once. */
-async function wake(cluster: Cluster, { metadata }: StatefulSet): Promise<void> {
-  const { namespace = '', name } = metadata ?? {};
-  await cluster.patch(objectPath('statefulset', namespace, name), [
-    { op: 'add', path: annotationPointer(wokenAnnotation), value: new Date().toISOString() },
-  ]);
 }
