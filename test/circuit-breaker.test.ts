@@ -1,6 +1,15 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { execa } from 'execa';
-import type { TestCluster } from './support/cluster.ts';
+import {
+  configMap,
+  data,
+  envFrom,
+  generationOf,
+  image,
+  keys,
+  makeReader,
+  valuesOf,
+} from './support/circuit-breakers.ts';
 import { CommandLine, settingsFileWith } from './support/command-line.ts';
 import { deploymentManifest } from './support/manifests.ts';
 import { useRollbackEnvironment } from './support/rollback-environment.ts';
@@ -8,14 +17,6 @@ import { makeServiceAccounts, removeClusterRoles } from './support/service-accou
 
 const env = useRollbackEnvironment({}, { procedure: 'circuit-breaker' });
 const cluster = () => env.cluster;
-const image = 'wakala/api:1.0.0';
-const keys = {
-  CIRCUIT_BREAKER_ENABLED: 'true',
-  CIRCUIT_BREAKER_THRESHOLD: '10',
-  CIRCUIT_BREAKER_TIMEOUT: '60',
-};
-const long = `${'a line of a long value\n'.repeat(20)}`;
-const data = { CIRCUIT_BREAKER_ENABLED: 'false', CIRCUIT_BREAKER_TIMEOUT: long, OTHER: 'stays' };
 
 const accounts = {
   allowed: undefined,
@@ -30,29 +31,9 @@ afterAll(async () => {
   process.env.KUBECONFIG = admin;
 });
 
-interface ConfigMap {
-  data: Record<string, string>;
-  metadata: { annotations?: object };
-}
-const configMap = (name: string, fields: object = { data }) => ({
-  ...{ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name } },
-  ...fields,
-});
-const envFrom = (name: string) => ({ envFrom: [{ configMapRef: { name } }] });
-
-/** A ConfigMap and one Deployment of the same name that reads it. */
-async function make(name: string, on: TestCluster = cluster()): Promise<void> {
-  await on.apply([
-    configMap(name),
-    deploymentManifest(name, image, { replicas: 2, container: envFrom(name) }),
-  ]);
-  await on.rollout(name);
-}
-
-const values = async (name: string, on = cluster()) =>
-  (await on.get<ConfigMap>('configmap', name)).data;
-const generation = async (name: string, on = cluster()) =>
-  (await on.deployment(name)).metadata?.generation;
+const make = (name: string) => makeReader(cluster(), name);
+const values = (name: string) => valuesOf(cluster(), name);
+const generation = (name: string) => generationOf(cluster(), name);
 const restartedAt = async (name: string) => {
   const { spec } = await cluster().deployment(name);
   return spec?.template.metadata?.annotations?.['kubectl.kubernetes.io/restartedAt'];
@@ -224,54 +205,6 @@ describe('closing it', () => {
     await env.run({ configMap: 'touched' });
     await env.run({ configMap: 'touched', state: 'close' });
     expect(await values('touched')).toEqual(data);
-  });
-});
-
-describe('a restart that cannot finish', () => {
-  /** Opens it where there is no room for one pod more. */
-  async function stick(name: string) {
-    const own = await env.anotherNamespace();
-    await make(name, own);
-    await own.limit('pods', 'pods=2');
-    const paused = await env.runUntilPaused({ configMap: name, namespace: own.namespace });
-    expect(paused.message).toMatch(/The restart of Deployment .* cannot finish .*exceeded quota/);
-    return { own, paused };
-  }
-
-  test.concurrent(
-    'holds the run, and abort restores the values before it restarts again',
-    async () => {
-      const { own, paused } = await stick('stuck');
-      await own.kubectl('delete', 'quota', 'pods');
-
-      const result = await env.abort(paused);
-
-      expect(result.outcome).toBe('aborted');
-      expect(await values('stuck', own)).toEqual(data);
-      const { metadata } = await own.get<ConfigMap>('configmap', 'stuck');
-      expect(JSON.stringify(metadata.annotations)).not.toContain(
-        'rollback-workflows/circuit-breaker',
-      );
-      // The second restart came after the values, and all pods are from it.
-      const { status, spec } = await own.deployment('stuck');
-      expect(await generation('stuck', own)).toBe(3);
-      expect(status).toMatchObject({ updatedReplicas: 2, availableReplicas: 2, replicas: 2 });
-      expect(spec?.replicas).toBe(2);
-    },
-  );
-
-  test.concurrent('of a run that was ended is done by the next one', async () => {
-    const { own, paused } = await stick('ended');
-    await env.client.workflow.getHandle(paused.workflowId).terminate();
-    await own.kubectl('delete', 'quota', 'pods');
-
-    const input = { configMap: 'ended', namespace: own.namespace, wait: '30s' };
-    const result = await env.run(input);
-
-    expect(result.outcome).toBe('rolled-back');
-    expect(result.message).toContain('already open');
-    expect(result.steps.map(({ title }) => title)).toEqual(['Restart deployment/ended']);
-    expect((await env.run(input)).outcome).toBe('no-op');
   });
 });
 

@@ -1,13 +1,11 @@
-import {
-  findObstacle,
-  type Obstacle,
-  stuckContainer,
-  unschedulable,
-} from '../deployment/obstacles.ts';
+import type { Cluster } from '../api.ts';
+import { findObstacle, type Obstacle } from '../deployment/obstacles.ts';
 import { rolloutState } from '../deployment/rollout-state.ts';
 import type { Pod } from '../pods.ts';
+import { findStatefulSetObstacle } from '../stateful-set/obstacles.ts';
+import { ownPods } from '../stateful-set/pods.ts';
 import { restartedAnnotation } from '../templates.ts';
-import type { Deployment, StatefulSet, Workload, WorkloadKind } from './workload.ts';
+import type { StatefulSet, Workload, WorkloadKind } from './workload.ts';
 
 /** How far a restart is, complete as `kubectl rollout status` says it. */
 export interface RestartProgress {
@@ -15,31 +13,17 @@ export interface RestartProgress {
   ready: number;
   wanted: number;
   text: string;
-  obstacle: Obstacle | undefined;
 }
 
-/** Reads a restart off the workload and its pods. What ails the old ones is no obstacle to the new. */
-export function restartProgress(
-  kind: WorkloadKind,
-  workload: Workload,
-  pods: readonly Pod[],
-): RestartProgress {
-  const at = workload.spec?.template.metadata?.annotations?.[restartedAnnotation];
-  const isNew = ({ metadata }: Pod) => metadata?.annotations?.[restartedAnnotation] === at;
-  const newPods = pods.filter(isNew);
-  return kind === 'deployment'
-    ? ofDeployment(workload, newPods)
-    : ofStatefulSet(workload as StatefulSet, newPods);
-}
-
-function ofDeployment(deployment: Deployment, newPods: Pod[]): RestartProgress {
-  const { complete, available, wanted, text, observed } = rolloutState(deployment);
-  const obstacle = observed && !complete ? findObstacle(deployment, newPods) : undefined;
-  return { isComplete: complete, ready: available, wanted, text, obstacle };
+/** Reads off the workload how far its restart is. */
+export function restartProgress(kind: WorkloadKind, workload: Workload): RestartProgress {
+  if (kind === 'statefulset') return ofStatefulSet(workload as StatefulSet);
+  const { complete, available, wanted, text } = rolloutState(workload);
+  return { isComplete: complete, ready: available, wanted, text };
 }
 
 /** With a partition, only the pods from that ordinal on are new. */
-function ofStatefulSet({ metadata, spec, status }: StatefulSet, newPods: Pod[]): RestartProgress {
+function ofStatefulSet({ metadata, spec, status }: StatefulSet): RestartProgress {
   const replicas = spec?.replicas ?? 1;
   const partition = spec?.updateStrategy?.rollingUpdate?.partition ?? 0;
   const wanted = Math.max(0, replicas - partition);
@@ -49,11 +33,32 @@ function ofStatefulSet({ metadata, spec, status }: StatefulSet, newPods: Pod[]):
     isObserved &&
     (status?.readyReplicas ?? 0) >= replicas &&
     (partition > 0 ? updated >= wanted : status?.currentRevision === status?.updateRevision);
-  return {
-    ...{ isComplete, wanted },
-    // Where all pods are of one revision, the controller counts none as updated.
-    ready: isComplete ? wanted : updated,
-    text: `${isComplete ? wanted : updated} of ${wanted} pods are new`,
-    obstacle: newPods.map(stuckContainer).find(Boolean) ?? newPods.map(unschedulable).find(Boolean),
-  };
+  // Where all pods are of one revision, the controller counts none as updated.
+  const ready = isComplete ? wanted : updated;
+  return { isComplete, wanted, ready, text: `${ready} of ${wanted} pods are new` };
+}
+
+/**
+ * What is in the way of a restart that is not complete; undefined where nothing is seen. What ails the
+ * old pods is no obstacle to the new, but where a StatefulSet waits for each of its pods in order.
+ * @param pods all that its selector matches
+ * @param sinceMs how long no new pod has got ready
+ */
+export async function findRestartObstacle(
+  cluster: Cluster,
+  kind: WorkloadKind,
+  workload: Workload,
+  pods: readonly Pod[],
+  sinceMs: number,
+): Promise<Obstacle | undefined> {
+  const at = workload.spec?.template.metadata?.annotations?.[restartedAnnotation];
+  const isNew = ({ metadata }: Pod) => metadata?.annotations?.[restartedAnnotation] === at;
+  if (kind === 'deployment') {
+    return rolloutState(workload).observed ? findObstacle(workload, pods.filter(isNew)) : undefined;
+  }
+  const statefulSet = workload as StatefulSet;
+  const own = ownPods(statefulSet, pods);
+  const inOrder = statefulSet.spec?.podManagementPolicy !== 'Parallel';
+  const concerned = inOrder ? own : own.filter(isNew);
+  return findStatefulSetObstacle(cluster, statefulSet, { pods: own, concerned }, sinceMs);
 }

@@ -9,17 +9,18 @@ import { selectorOf } from '../deployment/revisions.ts';
 import { followUntil, into, named } from '../follow-until.ts';
 import { scaleUpIsOnItsWay } from '../node-scale-up.ts';
 import { annotationPointer, inWords, objectPath, pointerToken, readTarget } from '../objects.ts';
-import { Patience } from '../patience.ts';
+import { LastProgress, Patience } from '../patience.ts';
 import { podsPath, type Pod } from '../pods.ts';
 import { restartedAnnotation } from '../templates.ts';
-import { wakeReplicaSets } from '../wake.ts';
-import { restartProgress } from './restart-progress.ts';
+import { wakeReplicaSets, wakeStatefulSet } from '../wake.ts';
+import { findRestartObstacle, restartProgress } from './restart-progress.ts';
 import {
   restartNote,
   restartNoteAnnotation,
   type RestartMandate,
   type RestartReference,
   restartState,
+  type StatefulSet,
   type Workload,
   type WorkloadKind,
 } from './workload.ts';
@@ -69,15 +70,23 @@ function templateOperations({ spec }: Workload): JsonPatchOperation[] {
   return [{ op: 'add', path: `${path}/annotations/${key}`, value }];
 }
 
+const wake = {
+  deployment: (cluster: Cluster, workload: Workload) => wakeReplicaSets(cluster, workload),
+  statefulset: (cluster: Cluster, workload: Workload) =>
+    wakeStatefulSet(cluster, workload as StatefulSet),
+};
+
 async function untilRestarted(
   cluster: Cluster,
   { change }: RestartMandate,
   progress: Progress,
 ): Promise<string> {
-  const { kind, namespace, name, uid } = change.target;
+  const { namespace, name, uid } = change.target;
+  const kind = change.target.kind as WorkloadKind;
   const workloads = new Map<string, Workload>();
   const pods = new Map<string, Pod>();
   const patience = new Patience();
+  const last = new LastProgress();
   const labelSelector = selectorOf(await readTarget<Workload>(cluster, change.target));
   return followUntil(
     progress,
@@ -91,18 +100,15 @@ async function untilRestarted(
       if (workload?.metadata?.uid !== uid) {
         throw stale(`${inWords(change.target)} was deleted while it restarted.`);
       }
-      const { isComplete, ready, wanted, text, obstacle } = restartProgress(
-        kind as WorkloadKind,
-        workload,
-        [...pods.values()],
-      );
+      const { isComplete, ready, wanted, text } = restartProgress(kind, workload);
       progress.report(text, ready, wanted);
       if (isComplete) return `${inWords(change.target)}: ${text}.`;
+      const all = [...pods.values()];
+      const sinceMs = last.msWithout(ready);
+      const obstacle = await findRestartObstacle(cluster, kind, workload, all, sinceMs);
       patience.see(obstacle, ready);
       if (!obstacle) return undefined;
-      if (kind === 'deployment' && obstacle.kind === 'capacity' && patience.mayWake()) {
-        await wakeReplicaSets(cluster, workload);
-      }
+      if (obstacle.kind === 'capacity' && patience.mayWake()) await wake[kind](cluster, workload);
       if (!patience.isSpent(obstacle)) return undefined;
       if (obstacle.kind === 'capacity' && (await scaleUpIsOnItsWay(cluster, namespace, obstacle))) {
         patience.restart();

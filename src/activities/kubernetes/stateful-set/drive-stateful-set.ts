@@ -14,7 +14,7 @@ import { imagesOf } from '../templates.ts';
 import { wakeStatefulSet } from '../wake.ts';
 import { handBackStatefulSet } from './hand-back-stateful-set.ts';
 import { findStatefulSetObstacle } from './obstacles.ts';
-import { ownPods, replacementOf } from './pods.ts';
+import { ownPods, replacementOf, revisionOf } from './pods.ts';
 import { digestOf, type StatefulSet } from './revisions.ts';
 import { nextToDelete, rolloutOf } from './rollout-state.ts';
 import { readTargetHistory, templateEnds, type TemplateMandate } from './stateful-set-change.ts';
@@ -71,7 +71,11 @@ export async function driveStatefulSet(
       return undefined;
     }
     const sinceMs = ready.msWithout(state.ready);
-    const obstacle = await findStatefulSetObstacle(cluster, statefulSet, own, replacement, sinceMs);
+    const { fromOrdinal, start } = replacement;
+    // Outdated pods that are stuck are deleted, if they are to be replaced at all.
+    const concerned = own.filter((pod) => revisionOf(pod) === revision || fromOrdinal > start);
+    const found = { pods: own, concerned };
+    const obstacle = await findStatefulSetObstacle(cluster, statefulSet, found, sinceMs);
     patience.see(obstacle, state.ready);
     if (mandate.undo && sinceMs >= undoneWithoutProgressMs) {
       return handedBack(`The version that was left is back, and ${state.text}.`);

@@ -2,7 +2,7 @@
 import type { Cluster, ListOf } from '../api.ts';
 import { notReady, type Obstacle, stuckContainer, unschedulable } from '../deployment/obstacles.ts';
 import { type Pod, secondsSince } from '../pods.ts';
-import { isReady, isTerminating, type Replacement, revisionOf } from './pods.ts';
+import { isReady, isTerminating } from './pods.ts';
 import type { StatefulSet } from './revisions.ts';
 
 /** A deleted pod whose node has gone stays for ever; others take their grace period and a moment. */
@@ -12,24 +12,22 @@ const noProgressForMs = 600_000;
 
 /**
  * The first obstacle in the way of the rollout; undefined where none is seen.
+ * @param pods all that the StatefulSet has made
+ * @param concerned those of them that it cannot get past where they are stuck
  * @param sinceMs how long no pod has got ready
  */
 export async function findStatefulSetObstacle(
   cluster: Cluster,
   statefulSet: StatefulSet,
-  pods: readonly Pod[],
-  { fromOrdinal, start, replicas }: Replacement,
+  { pods, concerned }: { pods: readonly Pod[]; concerned: readonly Pod[] },
   sinceMs: number,
 ): Promise<Obstacle | undefined> {
-  const revision = statefulSet.status?.updateRevision;
-  // Outdated pods that are stuck are deleted, if they are to be replaced at all.
-  const concerned = pods.filter((pod) => revisionOf(pod) === revision || fromOrdinal > start);
   const found =
     pods.map(staysTerminating).find(Boolean) ??
     concerned.map(stuckContainer).find(Boolean) ??
     concerned.map(unschedulable).find(Boolean);
   if (found) return found;
-  if (pods.length < replicas && pods.every(isReady)) {
+  if (pods.length < (statefulSet.spec?.replicas ?? 1) && pods.every(isReady)) {
     const refused = await refusedPods(cluster, statefulSet);
     if (refused) return refused;
   }
