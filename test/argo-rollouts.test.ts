@@ -117,6 +117,14 @@ describe('the pods go back as well', () => {
     const paused = await env.untilPaused(id);
     expect(paused.message).toContain('cannot finish: ProgressDeadlineExceeded');
   });
+
+  test.concurrent('and if nobody sees to that, the run does not wait for ever', async () => {
+    await release('unseen', v1, v2);
+
+    const paused = await env.untilPaused(await env.start({ deployment: 'unseen' }), 100_000);
+
+    expect(paused.message).toContain('Argo Rollouts has not seen the template within 60 s');
+  });
 });
 
 describe('an abort', () => {

@@ -39,6 +39,19 @@ async function expectRolledBackOnce(id: string, name: string): Promise<void> {
   expect(status).toMatchObject({ availableReplicas: 3, updatedReplicas: 3, replicas: 3 });
 }
 
+test('a controller manager that stands still holds the run, which says so', async () => {
+  await env.cluster.history('unseen', 2, v1, v2);
+  servers.signal('kube-controller-manager', 'SIGSTOP');
+  const id = await env.start({ deployment: 'unseen' });
+  const paused = await env.untilPaused(id, 100_000).finally(() => {
+    servers.signal('kube-controller-manager', 'SIGCONT');
+  });
+
+  expect(paused.message).toContain('its controller has not seen the change within 60 s');
+  expect((await env.decideStep(paused, 'retry')).counted).toBe(true);
+  expect((await env.result(id)).outcome).toBe('rolled-back');
+});
+
 describe('a rollback goes on', () => {
   test('after the API server did not answer for a while', async () => {
     const id = await startSlow('cut-off', 2);

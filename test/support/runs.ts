@@ -119,11 +119,12 @@ export abstract class Runs {
   }
 
   /** Waits until a run is paused at a step, and answers its status then. */
-  async untilPaused(workflowId: string): Promise<RunStatus> {
-    const paused = await eventually(`run ${workflowId} is paused`, async () => {
+  async untilPaused(workflowId: string, withinMs?: number): Promise<RunStatus> {
+    const look = async () => {
       const status = await this.status(workflowId);
       return ['paused', 'done'].includes(status.phase) && status;
-    });
+    };
+    const paused = await eventually(`run ${workflowId} is paused`, look, withinMs);
     if (paused.phase === 'paused') return paused;
     throw new Error(`Run ${workflowId} ended as ${paused.outcome}: ${paused.message}`);
   }

@@ -14,6 +14,8 @@ import { rolloutEnds, type RolloutMandate } from './rollout-change.ts';
 
 /** Argo Rollouts may say for a moment of the new template what was true of the one before. */
 const degradedMustLastMs = 5000;
+/** A controller that has not seen a template by then is not there. */
+const seenWithinMs = 60_000;
 
 /**
  * Sees a Rollout through to the template that its Deployment has been given. Going back is an update
@@ -36,6 +38,7 @@ export async function driveRollout(
   const generation = await generationOf(cluster, mandate);
   const rollouts = new Map<string, Rollout>();
   let degradedSince: number | undefined;
+  const giveUp = Date.now() + seenWithinMs;
   const text = await followUntil(
     progress,
     cluster,
@@ -48,7 +51,11 @@ export async function driveRollout(
       const ready = Math.min(status.updatedReplicas ?? 0, status.availableReplicas ?? 0);
       if (Number(status.workloadObservedGeneration ?? 0) < generation) {
         progress.report('Argo Rollouts has not seen the template yet', 0, wanted);
-        return undefined;
+        if (Date.now() < giveUp) return undefined;
+        throw ApplicationFailure.nonRetryable(
+          `${what} cannot finish: Argo Rollouts has not seen the template within ${seenWithinMs / 1000} s: see that its controller runs, and try again.`,
+          failureTypes.rolloutBlocked,
+        );
       }
       if (await patchNext(cluster, rollout, mandate)) return undefined;
       const phase = `${status.phase ?? 'no phase'}${status.message ? `, ${status.message}` : ''}`;

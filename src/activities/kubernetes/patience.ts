@@ -2,6 +2,8 @@ import type { Obstacle } from './deployment/obstacles.ts';
 
 /** An obstacle counts once it has stood this long without any new pod getting available. */
 const obstacleMustLastMs = 5000;
+/** A controller that has not looked at a change for so long does not run, or cannot keep up. */
+const seenWithinMs = 60_000;
 /** How often a controller that backs off is woken. */
 const wakeEveryMs = 2000;
 
@@ -20,6 +22,19 @@ export class LastProgress {
     this.ready = ready;
     return Date.now() - this.at;
   }
+}
+
+/**
+ * That a controller has not seen a change.
+ * @param sinceMs how long that is, at least
+ */
+export function unseen(sinceMs: number): Obstacle | undefined {
+  if (sinceMs < seenWithinMs) return undefined;
+  const seconds = seenWithinMs / 1000;
+  return {
+    kind: 'deadline',
+    text: `its controller has not seen the change within ${seconds} s: look whether the controller manager runs`,
+  };
 }
 
 /** Tells an obstacle that lasts from one that the rollout passes. */

@@ -54,6 +54,9 @@ export async function whyCanaryMustStay(
   return whyPodsMustStay(ofOthers, { targets: [] });
 }
 
+/** Pods that end do not count, so that this is the controller's work alone. */
+const goneWithinMs = 60_000;
+
 /** Follows the Deployment until its controller says that it has no pods but such as end. */
 async function untilGone(
   cluster: Cluster,
@@ -62,6 +65,7 @@ async function untilGone(
 ): Promise<void> {
   const { namespace, name, uid } = target;
   const deployments = new Map<string, Deployment>();
+  const giveUp = Date.now() + goneWithinMs;
   await followUntil(
     progress,
     cluster,
@@ -78,7 +82,11 @@ async function untilGone(
       const left = status?.replicas ?? 0;
       progress.report(`${left} pods left`);
       const isObserved = (status?.observedGeneration ?? 0) >= (metadata.generation ?? 0);
-      return (isObserved && left === 0) || undefined;
+      if (isObserved && left === 0) return true;
+      if (Date.now() < giveUp) return undefined;
+      throw blocked(
+        `${inWords(target)} still has ${left} pods ${goneWithinMs / 1000} s after it was scaled to zero: look whether the controller manager runs, and try again.`,
+      );
     },
   );
 }

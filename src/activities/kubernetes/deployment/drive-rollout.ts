@@ -10,7 +10,7 @@ import { followUntil, into, named } from '../follow-until.ts';
 import { handBackDeployment, putStrategyBack } from './hand-back-deployment.ts';
 import { findObstacle, type Obstacle } from './obstacles.ts';
 import { scaleUpIsOnItsWay } from '../node-scale-up.ts';
-import { LastProgress, Patience, undoneWithoutProgressMs } from '../patience.ts';
+import { LastProgress, Patience, undoneWithoutProgressMs, unseen } from '../patience.ts';
 import { objectPath } from '../objects.ts';
 import { podsPath, type Pod } from '../pods.ts';
 import { rolloutState } from './rollout-state.ts';
@@ -63,10 +63,11 @@ export async function driveRollout(
     if (state.complete) {
       return handedBack(`${state.wanted} of ${state.wanted} replicas are available.`);
     }
-    if (!state.observed) return undefined;
-    const obstacle = findObstacle(deployment, [...pods.values()]);
-    pace.see(obstacle, state.available);
     const sinceMs = available.msWithout(state.available);
+    const obstacle = state.observed
+      ? findObstacle(deployment, [...pods.values()])
+      : unseen(sinceMs);
+    pace.see(obstacle, state.available);
     if (mandate.undo && sinceMs >= undoneWithoutProgressMs) {
       return handedBack(`The version that was left is back, and ${state.text}.`);
     }

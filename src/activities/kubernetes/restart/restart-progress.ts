@@ -1,6 +1,7 @@
 import type { Cluster } from '../api.ts';
 import { findObstacle, type Obstacle } from '../deployment/obstacles.ts';
 import { rolloutState } from '../deployment/rollout-state.ts';
+import { unseen } from '../patience.ts';
 import type { Pod } from '../pods.ts';
 import { findStatefulSetObstacle } from '../stateful-set/obstacles.ts';
 import { ownPods } from '../stateful-set/pods.ts';
@@ -54,7 +55,8 @@ export async function findRestartObstacle(
   const at = workload.spec?.template.metadata?.annotations?.[restartedAnnotation];
   const isNew = ({ metadata }: Pod) => metadata?.annotations?.[restartedAnnotation] === at;
   if (kind === 'deployment') {
-    return rolloutState(workload).observed ? findObstacle(workload, pods.filter(isNew)) : undefined;
+    const { observed } = rolloutState(workload);
+    return observed ? findObstacle(workload, pods.filter(isNew)) : unseen(sinceMs);
   }
   const statefulSet = workload as StatefulSet;
   const own = ownPods(statefulSet, pods);

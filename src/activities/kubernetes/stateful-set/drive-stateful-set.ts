@@ -4,11 +4,12 @@ import type { Effect } from '../../../contract/plan.ts';
 import { stale } from '../../failures.ts';
 import type { Progress } from '../../progress.ts';
 import { type Cluster, type Clusters, KubernetesError } from '../api.ts';
+import type { Obstacle } from '../deployment/obstacles.ts';
 import { selectorOf } from '../deployment/revisions.ts';
 import { followUntil, into, named } from '../follow-until.ts';
 import { scaleUpIsOnItsWay } from '../node-scale-up.ts';
 import { inWords, objectPath } from '../objects.ts';
-import { LastProgress, Patience, undoneWithoutProgressMs } from '../patience.ts';
+import { LastProgress, Patience, undoneWithoutProgressMs, unseen } from '../patience.ts';
 import { type Pod, podsPath } from '../pods.ts';
 import { imagesOf } from '../templates.ts';
 import { wakeStatefulSet } from '../wake.ts';
@@ -64,13 +65,17 @@ export async function driveStatefulSet(
     if (state.complete) {
       return handedBack(wordsOf(state.wanted, replacement));
     }
-    if (!state.observed) return undefined;
+    const sinceMs = ready.msWithout(state.ready);
+    if (!state.observed) {
+      const obstacle = unseen(sinceMs);
+      if (obstacle) throw blocked(state.text, obstacle);
+      return undefined;
+    }
     const stuck = nextToDelete(statefulSet, own, replacement, revision);
     if (stuck) {
       if (await deletePod(cluster, stuck)) deleted.add(stuck.metadata?.name ?? '');
       return undefined;
     }
-    const sinceMs = ready.msWithout(state.ready);
     const { fromOrdinal, start } = replacement;
     // Outdated pods that are stuck are deleted, if they are to be replaced at all.
     const concerned = own.filter((pod) => revisionOf(pod) === revision || fromOrdinal > start);
@@ -93,8 +98,12 @@ export async function driveStatefulSet(
     if (mandate.undo) {
       return handedBack(`The version that was left is back, and ${state.text}: ${obstacle.text}.`);
     }
-    throw ApplicationFailure.nonRetryable(
-      `The rollout of ${name} in ${namespace} cannot finish (${state.text}): ${obstacle.text}.`,
+    throw blocked(state.text, obstacle);
+  }
+
+  function blocked(standing: string, obstacle: Obstacle): ApplicationFailure {
+    return ApplicationFailure.nonRetryable(
+      `The rollout of ${name} in ${namespace} cannot finish (${standing}): ${obstacle.text}.`,
       failureTypes.rolloutBlocked,
     );
   }
