@@ -2,6 +2,7 @@ import { afterAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { execa } from 'execa';
 import { Redis } from 'ioredis';
 import { stringify } from 'yaml';
+import { lookAt } from '../src/client/run-status.ts';
 import { CommandLine, settingsFileWith } from './support/command-line.ts';
 import { eventually } from './support/eventually.ts';
 import {
@@ -259,6 +260,24 @@ describe('what does not answer', () => {
     expect(noApi.stderr).toMatch(
       /Feature system system \(GET http:.*does not answer \(ECONNREFUSED\)/,
     );
+  });
+
+  test('for a while lets everybody look at the run meanwhile', async () => {
+    await setFlag(feature, on);
+    const answers = Promise.withResolvers<undefined>();
+    gateway.instead = () => answers.promise;
+    const id = await env.start({ feature, system: 'gateway' });
+    const run = env.client.workflow.getHandle(id);
+    await eventually('the plan has told that it lives', async () => {
+      const { raw } = await run.describe();
+      return raw.pendingActivities?.some(({ heartbeatDetails }) => heartbeatDetails);
+    });
+
+    const seen = await lookAt(env, run);
+    expect(seen).toMatchObject({ status: { phase: 'planning' }, progress: [] });
+
+    answers.resolve(undefined);
+    expect((await env.result(id)).outcome).toBe('rolled-back');
   });
 
   test('does not keep a feature on: without its cache it can be turned off all the same', async () => {

@@ -26,9 +26,12 @@ export interface OpenRun {
  * Status of an open run; undefined status where no worker answers in time.
  * @throws {CliError} where there is no such run.
  */
-export async function lookAt(temporal: Temporal, handle: WorkflowHandle): Promise<OpenRun> {
+export async function lookAt(
+  { client }: Pick<Temporal, 'client'>,
+  handle: WorkflowHandle,
+): Promise<OpenRun> {
   const [status, described] = await Promise.all([
-    temporal.client
+    client
       .withDeadline(Date.now() + answerWithinMs, () => handle.query<RunStatus>('status'))
       .catch((error: unknown) => {
         if (isUnanswered(error) || error instanceof QueryNotRegisteredError) return undefined;
@@ -37,10 +40,13 @@ export async function lookAt(temporal: Temporal, handle: WorkflowHandle): Promis
     handle.describe(),
   ]);
   const pending = described.raw.pendingActivities ?? [];
-  const { payloadConverter } = temporal.client.options.loadedDataConverter;
+  const { payloadConverter } = client.options.loadedDataConverter;
   const progress = pending.flatMap(({ heartbeatDetails }) => {
     const payload = heartbeatDetails?.payloads?.[0];
-    return payload ? [payloadConverter.fromPayload<ProgressDetails>(payload)] : [];
+    // An activity that has nothing to tell yet says all the same that it lives.
+    const details =
+      payload && payloadConverter.fromPayload<ProgressDetails | null | undefined>(payload);
+    return details ? [details] : [];
   });
   const failing = pending.find(({ lastFailure }) => lastFailure?.message);
   const retrying =
