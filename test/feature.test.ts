@@ -273,8 +273,9 @@ describe('what does not answer', () => {
       return raw.pendingActivities?.some(({ heartbeatDetails }) => heartbeatDetails);
     });
 
-    const seen = await lookAt(env, run);
-    expect(seen).toMatchObject({ status: { phase: 'planning' }, progress: [] });
+    const { status, progress } = await lookAt(env, run);
+    expect(status?.phase).toBe('planning');
+    expect(progress).toHaveLength(0);
 
     answers.resolve(undefined);
     expect((await env.result(id)).outcome).toBe('rolled-back');
