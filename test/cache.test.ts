@@ -5,12 +5,15 @@ import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Clusters } from '../src/activities/kubernetes/api.ts';
+import type { CacheChange } from '../src/activities/redis/cache-change.ts';
+import { clearCache } from '../src/activities/redis/clear-cache.ts';
 import { planClearing } from '../src/activities/redis/plan-clearing.ts';
 import { loadSettings } from '../src/config/settings.ts';
 import { parseInput } from '../src/contract/input.ts';
 import { CommandLine, settingsFileWith } from './support/command-line.ts';
 import { eventually } from './support/eventually.ts';
 import { historyText } from './support/features.ts';
+import { mandateFor } from './support/mandates.ts';
 import { RedisServer, startCluster } from './support/redis.ts';
 import { useRollbackEnvironment } from './support/rollback-environment.ts';
 
@@ -248,6 +251,64 @@ test('keys that could not be counted in time are no empty cache', async () => {
   const plan = await planClearing(new Clusters(), loadSettings(file), input, -1);
   expect(plan.changes).toHaveLength(1);
   expect(plan.summary).toContain('keys that could not be counted in time of cache huge');
+});
+
+describe('what the settings name only since the plan was made is nobody asked about, and stays:', () => {
+  const progress = { report: () => undefined, cancelled: new AbortController().signal };
+  const loadedWith = (cache: object) =>
+    loadSettings(settingsFileWith(JSON.stringify({ caches: { moved: cache } })));
+
+  test('another database', async () => {
+    const server = await RedisServer.start();
+    for (const [database, key] of [
+      [2, 'mine:1'],
+      [3, 'theirs:1'],
+    ] as const) {
+      await server.client.select(database);
+      await fill(server.client, [key]);
+    }
+    const planned = loadedWith({ url: `${server.url}/2` });
+    const input = parseInput('cache', { flush: true });
+    const { changes } = await planClearing(new Clusters(), planned, input);
+    const mandate = mandateFor(changes[0] as CacheChange);
+
+    const flushed = clearCache(loadedWith({ url: `${server.url}/3` }), mandate, progress);
+
+    await expect(flushed).rejects.toThrow('the settings name database 3, and 2 was planned');
+    expect(await keysOf(server.client)).toEqual(['theirs:1']);
+  });
+
+  test('other keys', async () => {
+    const server = await RedisServer.start();
+    const { url } = server;
+    await fill(server.client, ['feature:1', 'session:1']);
+    const planned = loadedWith({ url, prefixes: ['feature:'] });
+    const { changes } = await planClearing(new Clusters(), planned, parseInput('cache', {}));
+    const mandate = mandateFor(changes[0] as CacheChange);
+
+    const now = loadedWith({ url, prefixes: ['feature:', 'session:'] });
+    const cleared = clearCache(now, mandate, progress);
+
+    await expect(cleared).rejects.toThrow('the settings name other keys');
+    expect(await keysOf(server.client)).toEqual(['feature:1', 'session:1']);
+  });
+});
+
+test('a server that repeats what it was sent makes nobody tell the password', async () => {
+  const server = await RedisServer.start(['--rename-command', 'AUTH', 'HIDDEN']);
+  const { url } = server;
+  const file = settingsFileWith(
+    JSON.stringify({
+      caches: { odd: { url, password: { env: 'CACHE_PASSWORD' }, prefixes: ['feature:'] } },
+    }),
+  );
+  const planned = planClearing(new Clusters(), loadSettings(file), parseInput('cache', {}));
+  const message = await planned.then(
+    () => 'planned',
+    (error: Error) => error.message,
+  );
+  expect(message).toContain('ERR unknown command');
+  expect(message).not.toContain(password);
 });
 
 test('a server that was restarted since the plan is not emptied', async () => {

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { serverAccount } from '../sandbox/postgres-account.ts';
 import { Database, identifier } from '../src/activities/postgres/database.ts';
-import { readDatabases } from '../src/activities/postgres/notes.ts';
+import { noteSql, readDatabases } from '../src/activities/postgres/notes.ts';
 import { restoreCopy } from '../src/activities/postgres/restore/restore-copy.ts';
 import type { SwapMandate } from '../src/activities/postgres/restore/restore-change.ts';
 import { swapDatabases } from '../src/activities/postgres/swap/swap-databases.ts';
@@ -161,6 +161,52 @@ test('an empty copy that a killed worker left without its note goes with an abor
 
   expect(changed).toBe(true);
   expect(await databases.names()).not.toContain(copy);
+});
+
+test('a copy that another run has restored is not made anew, since somebody may work with it', async () => {
+  const loaded = settingsFor(databases.url(shop));
+  const copy = databases.nameOf('their copy');
+  const mandate = await restoreMandate(loaded.settings, 'shop', dump, copy);
+  const progress = { report: () => undefined, cancelled: new AbortController().signal };
+  await databases.create(copy, 1);
+  const whose = { workflowId: 'another', firstRunId: 'another', of: shop };
+  const note = { ...whose, state: 'restored', at: new Date().toISOString() } as const;
+  await databases.sql('postgres', noteSql(copy, undefined, note));
+
+  const restoring = restoreCopy(loaded, mandate, progress);
+
+  await expect(restoring).rejects.toThrow('is no copy that this run has made');
+  expect(await databases.orders(copy)).toBe(1);
+});
+
+test('a swap that an abort has called off is not made by an attempt that comes late', async () => {
+  const live = databases.nameOf('called off');
+  const copy = databases.nameOf('called off copy');
+  await databases.create(live);
+  const archive = await databases.dump(live, new Date('2025-01-10'));
+  const loaded = settingsFor(databases.url(live));
+  const mandate = await restoreMandate(loaded.settings, 'shop', archive, copy);
+  const progress = { report: () => undefined, cancelled: new AbortController().signal };
+  await restoreCopy(loaded, mandate, progress);
+  const [before] = await databases.sql<{ oid: number }>(
+    'postgres',
+    `select oid from pg_database where datname = '${live}'`,
+  );
+  const swap: SwapMandate = {
+    ...mandate,
+    change: {
+      ...{ id: 'swap', kind: 'database/swap', target: mandate.change.target },
+      ...{ before: { oid: before?.oid ?? 0 }, after: { incoming: copy, undoes: null } },
+    },
+  };
+  const undone = await swapDatabases(loaded, { ...swap, undo: true }, progress);
+  expect(undone).toMatchObject({ changed: false });
+  await databases.sql(live, `insert into orders values (99, 'since')`);
+
+  const late = swapDatabases(loaded, swap, progress);
+
+  await expect(late).rejects.toThrow('is not there as the plan has it');
+  expect(await databases.orders(live)).toBe(11);
 });
 
 test('a swap that finds no connection left is put off, and nobody has to wait for it', async () => {

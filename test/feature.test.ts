@@ -38,6 +38,7 @@ const readBack = { requests: 3, every: '50ms', limit: '400ms' };
 const features = {
   ...shipped.features,
   gateway: systemAt(gateway.url),
+  hasty: systemAt(gateway.url, { readBack }),
   // A cache that nobody reads the flags of, so that theirs is never cleared.
   stubborn: systemAt(wakala, { ...cached('own'), readBack }),
   'wrong-token': systemAt(wakala, {
@@ -182,6 +183,24 @@ describe('turning a feature off', () => {
     expect([await stored(feature), await served(feature)]).toEqual([before, before]);
   });
 
+  test('that an abort puts back is on for those as well who have read it as off', async () => {
+    await setFlag(feature, on);
+    let isChanged = false;
+    gateway.instead = ({ method, url = '' }) => {
+      if (method === 'PATCH') isChanged = true;
+      return isChanged && url.startsWith('/features/') ? 500 : undefined;
+    };
+    const paused = await env.runUntilPaused({ feature, system: 'hasty' });
+    expect(paused.pausedAt[0]?.step).toBe('Read it back');
+    gateway.instead = () => undefined;
+    // It is cached now.
+    expect(await served(feature)).toEqual(off);
+
+    expect((await env.abort(paused)).outcome).toBe('aborted');
+
+    expect([await stored(feature), await served(feature)]).toEqual([on, on]);
+  });
+
   test('is not taken back by a run that is cancelled', async () => {
     await setFlag(feature, on);
     await served(feature);
@@ -243,6 +262,19 @@ describe('is refused, and nothing is changed', () => {
     expect(failure.type).toBe('InvalidInput');
     expect(failure.message).toContain('Field "feature" is not the name of a feature flag');
   });
+});
+
+test('a system that repeats the token in what it answers makes nobody tell it', async () => {
+  await setFlag(feature, on);
+  gateway.instead = ({ method, headers }) =>
+    method === 'PATCH' ? { status: 400, text: `not for ${headers.authorization}` } : undefined;
+
+  const paused = await env.runUntilPaused({ feature, system: 'gateway' });
+
+  expect(paused.message).toContain('answers 400: not for Bearer …');
+  expect((await env.abort(paused)).outcome).toBe('aborted');
+  expect(await historyText(env, paused.workflowId)).not.toContain(process.env.WAKALA_ADMIN_TOKEN);
+  expect(await stored(feature)).toEqual(on);
 });
 
 describe('what does not answer', () => {

@@ -4,8 +4,11 @@ import { mkdtempSync, rmSync, statfsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import pg from 'pg';
+import { Clusters } from '../src/activities/kubernetes/api.ts';
+import { planRestore } from '../src/activities/postgres/restore/plan-restore.ts';
 import { restoreCopy } from '../src/activities/postgres/restore/restore-copy.ts';
 import { loadSettings } from '../src/config/settings.ts';
+import { parseInput } from '../src/contract/input.ts';
 import { OwnPostgres } from './support/own-postgres.ts';
 import { restoreMandate } from './support/restore-mandate.ts';
 import { writeSettings } from './support/settings.ts';
@@ -46,6 +49,28 @@ afterAll(async () => {
   await server.stop();
   if (mounted.exitCode === 0) await execa('umount', [disk]);
   rmSync(disk, { recursive: true });
+});
+
+withDisk('a disk that has no room for a copy is told before anything is done', async () => {
+  const dumps = mkdtempSync(join(tmpdir(), 'rollback-backups-'));
+  const file = join(dumps, 'shop_2025-01-10T14-30-00Z.dump');
+  await execa('pg_dump', ['--format=custom', `--dbname=${server.url('shop')}`, `--file=${file}`]);
+  const url = server.url('shop').replace('postgres@', 'worker@');
+  const settings = { databases: { shop: { url, backups: { folder: dumps, jobs: 2 } } } };
+  const input = parseInput('database', { database: 'shop', to: '2025-01-10T15:00:00Z' });
+  const { bavail, bsize } = statfsSync(disk);
+  const filler = join(disk, 'filler');
+  await execa('fallocate', ['--length', String(bavail * bsize - 40e6), filler]);
+
+  const told = await planRestore(new Clusters(), loadSettings(writeSettings(settings)), input).then(
+    () => 'planned',
+    (error: Error) => error.message,
+  );
+
+  rmSync(filler);
+  expect(told).toMatch(
+    /has \d+ MB free, and its WAL with a copy of shop needs some \d+ MB: make room first/,
+  );
 });
 
 withDisk(

@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { once } from 'node:events';
 import { appendFileSync, mkdtempSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { toFailure } from '../src/activities/failures.ts';
@@ -8,6 +10,7 @@ import { runProgram } from '../src/activities/postgres/run-program.ts';
 import type { RunResult } from '../src/contract/run.ts';
 import { CommandLine } from './support/command-line.ts';
 import { TestDatabases } from './support/databases.ts';
+import { eventually } from './support/eventually.ts';
 import { useRollbackEnvironment } from './support/rollback-environment.ts';
 
 const databases = new TestDatabases();
@@ -15,6 +18,7 @@ const shop = databases.nameOf('shop');
 const other = databases.nameOf('other');
 const backups = { folder: databases.folder, jobs: 2 };
 const programs = mkdtempSync(join(tmpdir(), 'rollback-programs-'));
+const telling = mkdtempSync(join(tmpdir(), 'rollback-programs-'));
 const mark = shop.split(' ')[0];
 
 const env = useRollbackEnvironment(
@@ -27,6 +31,7 @@ const env = useRollbackEnvironment(
       gone: { url: databases.url(databases.nameOf('gone')), backups },
       other: { url: databases.url(other, `${mark}_least`), backups },
       newer: { url: databases.url(shop), backups: { ...backups, programs } },
+      later: { url: databases.url(shop), backups: { ...backups, programs: telling } },
       nowhere: { url: databases.url(shop), backups: { folder: '/nowhere' } },
     },
   },
@@ -84,6 +89,32 @@ describe('what is in the way of a swap is told before anything is done', () => {
     const { message } = await plan('shop');
     expect(message).toContain(`Inactive replication slot ${mark}_slot belongs to`);
     await databases.sql(shop, `select pg_drop_replication_slot('${mark}_slot')`);
+  });
+
+  test('a subscription, which would go on filling the old one, and the process that fills it', async () => {
+    // A publisher that never says a word, so that the process stays.
+    const sockets: Socket[] = [];
+    const publisher = createServer((socket) => sockets.push(socket.on('error', () => undefined)));
+    await once(publisher.listen(0, '127.0.0.1'), 'listening');
+    const { port } = publisher.address() as AddressInfo;
+    const subscription = `${mark}_subscription`;
+    await databases.sql(
+      shop,
+      `create subscription ${subscription} connection 'host=127.0.0.1 port=${port}' publication p with (connect = false)`,
+    );
+    await databases.sql(shop, `alter subscription ${subscription} enable`);
+    await eventually('its process is there', () => Promise.resolve(sockets.length > 0));
+
+    const { outcome, message } = await plan('shop');
+
+    await databases.sql(shop, `alter subscription ${subscription} disable`);
+    await databases.sql(shop, `alter subscription ${subscription} set (slot_name = none)`);
+    for (const socket of sockets) socket.destroy();
+    publisher.close();
+    await databases.sql(shop, `drop subscription ${subscription}`);
+    expect(outcome).toBe('refused');
+    expect(message).toContain(`Subscription ${subscription} writes into ${shop}`);
+    expect(message).toMatch(/Process logical replication .* of the server has/);
   });
 
   test('rights that the worker lacks, all at once', async () => {
@@ -195,6 +226,18 @@ describe('a backup that cannot be used leaves the live database as it is', () =>
     );
     const { message } = await plan('newer');
     expect(message).toContain('sets transaction_timeout, which the server');
+  });
+
+  test('one of a newer server than the live one', async () => {
+    // Stands in for a dump of one: it says so in its list of contents.
+    writeFileSync(
+      join(telling, 'pg_restore'),
+      `#!/bin/sh\npg_restore "$@" | sed 's/\\(Dumped from database version:\\) .*/\\1 99.1/'\n`,
+      { mode: 0o755 },
+    );
+    const { outcome, message } = await plan('later');
+    expect(outcome).toBe('refused');
+    expect(message).toContain("is of PostgreSQL 99, newer than the server's");
   });
 
   test('one with a value that the table does not take, which is not told', async () => {

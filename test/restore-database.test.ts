@@ -3,12 +3,18 @@ import { execa } from 'execa';
 import { Redis } from 'ioredis';
 import { resolve } from 'node:path';
 import { identifier } from '../src/activities/postgres/database.ts';
+import { verifyCopy } from '../src/activities/postgres/restore/verify-copy.ts';
+import { loadSettings } from '../src/config/settings.ts';
 import type { RunResult } from '../src/contract/run.ts';
 import { TestDatabases } from './support/databases.ts';
 import { eventually } from './support/eventually.ts';
+import { RedisServer } from './support/redis.ts';
+import { restoreMandate } from './support/restore-mandate.ts';
 import { useRollbackEnvironment } from './support/rollback-environment.ts';
+import { writeSettings } from './support/settings.ts';
 
 const databases = new TestDatabases();
+const guarded = await RedisServer.start();
 /** By what each is for; names are as nasty as PostgreSQL allows. */
 const names = {
   plain: databases.nameOf('plain'),
@@ -22,13 +28,21 @@ const names = {
   served: databases.nameOf('served'),
   least: databases.nameOf('least'),
   replaced: databases.nameOf('replaced'),
+  cached: databases.nameOf('cached'),
+  halted: databases.nameOf('halted'),
+  closed: databases.nameOf('closed'),
+  locked: databases.nameOf('locked'),
+  asked: databases.nameOf('asked'),
 };
 type Key = keyof typeof names;
 
 const env = useRollbackEnvironment(
   {
-    services: { shop: { deployment: 'shop' } },
-    caches: { shop: { url: process.env.REDIS_URL, prefixes: ['served-order:'] } },
+    services: { shop: { deployment: 'shop' }, halted: { deployment: 'halted' } },
+    caches: {
+      shop: { url: process.env.REDIS_URL, prefixes: ['served-order:'] },
+      guarded: { url: guarded.url, prefixes: ['order:'] },
+    },
     databases: Object.fromEntries(
       Object.entries(names).map(([key, name]) => [
         key,
@@ -36,7 +50,9 @@ const env = useRollbackEnvironment(
           url: databases.url(name, key === 'least' ? databases.roleName('worker') : 'postgres'),
           backups: { folder: databases.folder, jobs: 2 },
           ...(key === 'served' ? { services: ['shop'], caches: ['shop'] } : {}),
-          ...(key === 'wrong'
+          ...(key === 'cached' ? { caches: ['guarded'] } : {}),
+          ...(key === 'halted' ? { services: ['halted'] } : {}),
+          ...(key === 'wrong' || key === 'halted'
             ? { verify: [{ query: 'select count(*) from orders', is: 11 }] }
             : {}),
         },
@@ -72,6 +88,13 @@ async function run(key: Key, input?: object): Promise<RunResult> {
   if (ended.phase === 'paused') throw new Error(ended.pausedAt[0]?.error);
   return env.result(id);
 }
+const mayConnect = async (role: string, key: Key) => {
+  const [answer] = await databases.sql<{ may: boolean }>(
+    'postgres',
+    `select has_database_privilege('${role}', '${names[key]}', 'connect') as may`,
+  );
+  return answer?.may;
+};
 const stepTexts = ({ steps }: RunResult) => steps.map(({ text }) => text ?? '').join('\n');
 const copyOf = async (key: Key, word: string) =>
   (await databases.names()).find(
@@ -150,6 +173,43 @@ describe('going back to a backup', () => {
 
     expect(await properties()).toEqual(before);
     expect(before[0]?.comment).toBe('all the orders');
+  });
+
+  test('opens to nobody what is open to nobody', async () => {
+    const reader = await databases.role('stranger', '');
+    await databases.sql(
+      'postgres',
+      `revoke all on database ${identifier(names.closed)} from public, postgres`,
+    );
+    await databases.dump(names.closed, at);
+
+    expect((await run('closed')).outcome).toBe('rolled-back');
+
+    expect(await mayConnect(reader, 'closed')).toBe(false);
+  });
+
+  test('lets nobody back in who was locked out since, when it is taken back', async () => {
+    const name = identifier(names.locked);
+    const reader = await databases.role('leaver', '');
+    await databases.sql(
+      'postgres',
+      `revoke connect on database ${name} from public;
+       grant connect on database ${name} to ${reader} with grant option;
+       alter database ${name} set work_mem to '12MB'`,
+    );
+    await databases.dump(names.locked, at);
+    const id = await start('locked');
+    expect((await env.result(id)).outcome).toBe('rolled-back');
+    expect(await mayConnect(reader, 'locked')).toBe(true);
+    await databases.sql(
+      'postgres',
+      `revoke all on database ${name} from ${reader}; alter database ${name} reset work_mem`,
+    );
+
+    expect((await run('locked', { undo: id })).outcome).toBe('rolled-back');
+
+    expect(await mayConnect(reader, 'locked')).toBe(false);
+    expect(await databases.sql(names.locked, 'show work_mem')).toEqual([{ work_mem: '4MB' }]);
   });
 
   test('needs no more than deploy/postgres-role.sql grants', async () => {
@@ -243,6 +303,72 @@ describe('going back to a backup', () => {
     expect(await databases.names()).toContain(names.wrong);
     expect(await copyOf('wrong', 'restore')).toBeUndefined();
     expect(await copyOf('wrong', 'old')).toBeUndefined();
+  });
+
+  test('a copy that says no, or nothing at all, is no right one', async () => {
+    const dump = await databases.dump(names.asked, at);
+    const progress = { report: () => undefined, cancelled: new AbortController().signal };
+    const ask = async (query: string) => {
+      const asked = { url: databases.url(names.asked), backups: { folder: databases.folder } };
+      const file = writeSettings({ databases: { asked: { ...asked, verify: [{ query }] } } });
+      const loaded = loadSettings(file);
+      // The query is what is tried here, and any database will do as a copy.
+      const mandate = await restoreMandate(loaded.settings, 'asked', dump, names.asked);
+      return verifyCopy(loaded, mandate, progress);
+    };
+    for (const no of ['count(*) > 10', 'count(*) - 10', 'null', `'f'`]) {
+      await expect(ask(`select ${no} from orders`)).rejects.toThrow(
+        'and not true, or more than 0 to: select',
+      );
+    }
+    await expect(ask('select id from orders where id < 0')).rejects.toThrow('answers null');
+    await expect(ask('delete from orders returning 1')).rejects.toThrow('read-only transaction');
+    expect((await ask('select count(*) = 10 from orders')).text).toContain('1 queries are right');
+  });
+
+  test('services that were stopped for it are started again, even where its copy cannot be dropped', async () => {
+    await databases.dump(names.halted, at);
+    await env.cluster.deploy('halted', 'wakala/api:1.0.0', 2);
+    const paused = await env.untilPaused(await start('halted', { to, stopFirst: true }));
+    expect(paused.pausedAt[0]?.step).toBe('Verify the copy');
+    expect((await env.cluster.deployment('halted')).spec?.replicas).toBe(0);
+    const copy = (await copyOf('halted', 'restore')) ?? '';
+    await databases.sql(copy, `begin; delete from orders; prepare transaction '${copy}'`);
+
+    await env.client.workflow.getHandle(paused.workflowId).cancel();
+    const held = await eventually('somebody is asked about the copy', async () => {
+      const status = await env.status(paused.workflowId);
+      return status.pausedAt[0]?.step.startsWith('Undo') && status;
+    });
+    expect(held.pausedAt[0]?.error).toContain('cannot be dropped');
+    expect((await env.cluster.deployment('halted')).spec?.replicas).toBe(2);
+    await env.decideStep(held, 'skip');
+    const { outcome } = await env.result(paused.workflowId);
+
+    expect(outcome).toBe('failed');
+    expect(await databases.orders(copy)).toBe(10);
+    expect((await env.cluster.deployment('halted')).spec?.replicas).toBe(2);
+  });
+
+  test('that an abort takes back clears the cache of what was read of the backup', async () => {
+    await databases.dump(names.cached, at);
+    await databases.sql(names.cached, `insert into orders values (99, 'late')`);
+    await guarded.client.set('order:1', 'stale');
+    const id = await env.startAs('on-call', { database: 'cached', to });
+    await env.untilWaiting(id);
+    // It lets nobody in who comes from now on.
+    await guarded.client.config('SET', 'requirepass', 'another');
+    await env.decide(id, 'approve', 'team-lead');
+    const paused = await env.untilPaused(id);
+    expect(paused.pausedAt[0]?.step).toBe('Clear cache guarded');
+    expect(await databases.orders(names.cached)).toBe(10);
+    await guarded.client.config('SET', 'requirepass', '');
+    await guarded.client.set('order:99', 'not in the backup');
+
+    expect((await env.abort(paused)).outcome).toBe('aborted');
+
+    expect(await databases.orders(names.cached)).toBe(11);
+    expect(await guarded.client.keys('*')).toEqual([]);
   });
 
   test('a database that somebody has made anew meanwhile is not put aside', async () => {

@@ -35,6 +35,7 @@ const cases = {
   killed: 'plain',
   orphaned: 'plain',
   secret: 'plain',
+  late: 'plain',
   go: 'golang-migrate',
   flyway: 'flyway',
   node: 'node-pg-migrate',
@@ -273,6 +274,26 @@ describe('taking a schema back', () => {
     expect(result.outcome).toBe('aborted');
     expect(await columns('undone')).toContain('three');
     expect(await applied('undone')).toEqual(['1', '2', '3']);
+  });
+
+  test('a version that was put on again is not taken back by an attempt that comes late', async () => {
+    await makePlain('late', { 'migrate_to_v3.sql': 'alter table orders add three int;' });
+    const { plan: planned } = await plan('late', '2');
+    const mandate = mandateFor(planned?.changes[0] as MigrationChange);
+    const progress = { cancelled: new AbortController().signal, report: () => undefined };
+    const settings = loadSettings(env.settingsFile);
+    const undo = { ...mandate, undo: true };
+    await migrate(settings, mandate, progress);
+    await expect(migrate(settings, undo, progress)).rejects.toThrow('nobody has signed');
+    const abort = { token: 'signed', step: 'Take version 3 back', attempt: 1 };
+    const signed = { ...undo, authority: { ...undo.authority, abort } };
+    expect(await migrate(settings, signed, progress)).toMatchObject({ changed: true });
+
+    const late = migrate(settings, mandate, progress);
+
+    await expect(late).rejects.toThrow('put it on again already');
+    expect(await columns('late')).toContain('three');
+    expect(await applied('late')).toEqual(['1', '2', '3']);
   });
 
   test('a script that was changed after the plan was shown is not run', async () => {

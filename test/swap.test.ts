@@ -3,9 +3,10 @@ import { execa } from 'execa';
 import { once } from 'node:events';
 import pg from 'pg';
 import { PgBouncer } from '../sandbox/pgbouncer.ts';
-import { identifier } from '../src/activities/postgres/database.ts';
-import { readDatabases } from '../src/activities/postgres/notes.ts';
+import { Database, identifier } from '../src/activities/postgres/database.ts';
+import { noteSql, readDatabases } from '../src/activities/postgres/notes.ts';
 import type { SwapMandate } from '../src/activities/postgres/restore/restore-change.ts';
+import { whilePaused } from '../src/activities/postgres/swap/pooler.ts';
 import { tryToRename } from '../src/activities/postgres/swap/rename-databases.ts';
 import { swapDatabases } from '../src/activities/postgres/swap/swap-databases.ts';
 import { checkDatabases } from '../src/client/check-databases.ts';
@@ -301,7 +302,54 @@ describe('what cannot be ended', () => {
   });
 });
 
+test('a copy that was withdrawn after it was looked at does not become the live database', async () => {
+  const [live, copy] = ['kept', 'withdrawn'].map((name) => databases.nameOf(name)) as [
+    string,
+    string,
+  ];
+  await Promise.all([live, copy].map((name) => databases.create(name, 1)));
+  const [client, other] = [
+    await databases.connect('postgres'),
+    await databases.connect('postgres'),
+  ];
+  const all = await readDatabases(client);
+  const [found, incoming] = [live, copy].map((name) => all.find((one) => one.name === name));
+  if (!found || !incoming) throw new Error('There are no databases to swap.');
+  const run = { workflowId: 'w', firstRunId: 'r' };
+  const now = { ...run, of: live, at: new Date().toISOString() };
+  // The run was aborted meanwhile.
+  const withdrawn = { ...now, state: 'restored', withdrawn: run } as const;
+  await databases.sql('postgres', noteSql(copy, undefined, withdrawn));
+
+  const swapping = tryToRename(client, other, {
+    ...{ live: found, incoming, aside: databases.nameOf('aside') },
+    between: databases.nameOf('between'),
+    ...{ incomingNote: { ...now, state: 'live' }, outgoingNote: { ...now, state: 'old' } },
+  });
+
+  await expect(swapping).rejects.toThrow('was changed meanwhile: nothing was swapped');
+  const left = await readDatabases(client);
+  expect(left.find(({ name }) => name === live)?.oid).toBe(found.oid);
+  expect(left.find(({ name }) => name === copy)?.note?.state).toBe('restored');
+  await Promise.all([client.end(), other.end()]);
+});
+
 describe('PgBouncer', () => {
+  withPooler('is let go on where what was to be done while it is paused fails', async () => {
+    const client = new pg.Client({
+      ...{ connectionString: pooler.addressOf(pooled), query_timeout: 10_000 },
+    });
+    await client.connect();
+    await client.query('select 1');
+    const database = new Database(loadSettings(env.settingsFile).settings, 'pooled');
+
+    const failing = whilePaused(database, () => Promise.reject(new Error('It is in the way.')));
+
+    await expect(failing).rejects.toThrow('It is in the way.');
+    expect((await client.query('select 1')).rowCount).toBe(1);
+    await client.end();
+  });
+
   withPooler('is let go on when the worker is killed while it is paused', async () => {
     const from = (path: string) => JSON.stringify(new URL(`../src/${path}`, import.meta.url).href);
     const script = `

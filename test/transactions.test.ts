@@ -6,11 +6,14 @@ import { join } from 'node:path';
 import pg from 'pg';
 import { findServers } from '../sandbox/setup/servers.mjs';
 import { Database } from '../src/activities/postgres/database.ts';
+import { endSession } from '../src/activities/postgres/sessions/end-session.ts';
+import { type SessionChange, withoutValues } from '../src/activities/postgres/sessions/sessions.ts';
 import { settingsSchema } from '../src/config/schema.ts';
+import { loadSettings } from '../src/config/settings.ts';
 import type { RunResult } from '../src/contract/run.ts';
-import { withoutValues } from '../src/activities/postgres/sessions/sessions.ts';
 import { TestDatabases } from './support/databases.ts';
 import { eventually } from './support/eventually.ts';
+import { mandateFor } from './support/mandates.ts';
 import { OwnPostgres } from './support/own-postgres.ts';
 import { useRollbackEnvironment } from './support/rollback-environment.ts';
 
@@ -24,16 +27,20 @@ const env = useRollbackEnvironment(
     databases: {
       shop: { url: databases.url(shop) },
       blind: { url: databases.url(shop, blind) },
+      least: { url: databases.url(shop, databases.roleName('least')) },
+      fading: { url: databases.url(shop, databases.roleName('fading')) },
     },
   },
   { procedure: 'transactions' },
 );
 
 beforeAll(async () => {
-  const parameters = { max_connections: '300', wal_level: 'logical' };
+  const parameters = { max_connections: '300', wal_level: 'logical', autovacuum_naptime: '1s' };
   await server.start(folder, parameters);
   await databases.create(shop);
   await databases.role('blind', '');
+  await databases.role('least', 'in role pg_read_all_stats, pg_signal_backend');
+  await databases.role('fading', 'in role pg_read_all_stats, pg_signal_backend');
 });
 afterAll(async () => {
   await databases.close();
@@ -171,6 +178,30 @@ describe('long transactions', () => {
     });
   });
 
+  test('autovacuum goes on, without which the server would come to a stop', async () => {
+    // A page each tenth of a second.
+    await databases.sql(
+      shop,
+      `create table dusty with (autovacuum_vacuum_threshold = 0, autovacuum_vacuum_scale_factor = 0,
+         autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1)
+       as select repeat('x', 1000) as body from generate_series(1, 5000)`,
+    );
+    await databases.sql(shop, 'delete from dusty');
+    const pid = await eventually('it is at work', async () => {
+      const [row] = await databases.sql<{ pid: number }>(
+        shop,
+        `select pid from pg_stat_activity where datname = current_database()
+           and backend_type = 'autovacuum worker' and xact_start < clock_timestamp() - interval '300 ms'`,
+      );
+      return row?.pid;
+    });
+
+    expect((await run()).outcome).toBe('no-op');
+
+    expect(await isOpen(pid)).toBe(true);
+    await databases.sql(shop, 'drop table dusty');
+  });
+
   test('two hundred that wait behind one are told from it at once', async () => {
     const holder = await session('begin', `update orders set body = 'x' where id = 1`);
     const crowd = await Promise.all(Array.from({ length: 200 }, () => databases.connect(shop)));
@@ -223,6 +254,40 @@ describe('long transactions', () => {
     expect(result.outcome).toBe('refused');
     expect(result.message).toContain('GRANT pg_read_all_stats, pg_signal_backend TO');
     await client.end();
+  });
+
+  test('a role that lost its rights since the plan does not say that all had ended', async () => {
+    // Of no superuser, whose sessions are out of reach anyway.
+    const client = await databases.connect(shop, blind);
+    await client.query('begin');
+    const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid');
+    const pid = rows[0]?.pid ?? 0;
+    await untilOld(pid);
+    const { plan } = await run({ database: 'fading', dryRun: true });
+    const change = plan?.changes.find(({ id }) => id === `session/${pid}`) as SessionChange;
+    await databases.sql(
+      'postgres',
+      `revoke pg_read_all_stats from ${databases.roleName('fading')}`,
+    );
+    const progress = { report: () => undefined, cancelled: new AbortController().signal };
+
+    const ended = endSession(loadSettings(env.settingsFile), mandateFor(change), progress);
+
+    await expect(ended).rejects.toThrow('GRANT pg_read_all_stats TO');
+    expect(await isOpen(pid)).toBe(true);
+    await client.end();
+  });
+
+  test('a session of a superuser is told with its command where the worker may not end it', async () => {
+    const holder = await session('begin', 'select 1');
+    await untilOld(holder.pid);
+
+    const { plan } = await run({ database: 'least', dryRun: true });
+
+    expect(plan?.changes.map(({ id }) => id)).not.toContain(`session/${holder.pid}`);
+    expect(plan?.differences.join('\n')).toContain(`stays: ${holder.pid} of postgres`);
+    expect(plan?.warnings.join('\n')).toContain(`select pg_terminate_backend(${holder.pid})`);
+    await holder.client.end();
   });
 
   test('with nothing open for long, it is a no-op that says so', async () => {

@@ -1,3 +1,4 @@
+import { patched } from '@temporalio/workflow';
 import type { RestoreChange, SwapChange } from '../activities/postgres/restore/restore-change.ts';
 import type { ClearingChange } from '../activities/redis/cache-change.ts';
 import type { ReplicasChange } from '../activities/kubernetes/deployment/replicas.ts';
@@ -24,7 +25,10 @@ export const restoreDatabase = runbook('database', {
     for (const restore of run.changes<RestoreChange>('restore')) {
       await run.step('Restore the backup beside it', {
         do: () => postgres.restoreCopy(restore),
-        undo: () => postgres.restoreCopy(restore.inverse),
+        undo: async () => {
+          await startAgain(run);
+          return postgres.restoreCopy(restore.inverse);
+        },
       });
       await run.step('Verify the copy', { do: () => postgres.verifyCopy(restore) });
     }
@@ -67,6 +71,13 @@ export const restoreDatabase = runbook('database', {
           : [],
     ),
 });
+
+/** Services must not stand still for a copy that cannot be dropped. */
+async function startAgain(run: Run): Promise<void> {
+  const starts = run.changes<ReplicasChange>('start');
+  if (starts.length === 0 || !patched('starts-before-the-copy-goes')) return;
+  await Promise.all(starts.map((start) => kubernetes.scaleDeployment(start)));
+}
 
 /** Of a database on a server, for PostgreSQL's programs: of any name, and with no account in it. */
 function addressOf(server: string, database: string): string {

@@ -76,7 +76,7 @@ function textsIn(value: unknown): string[] {
 }
 
 /** A status, a text that is no JSON, or nothing at all. */
-type Instead = number | { text: string } | 'cut' | undefined;
+type Instead = number | { text: string; status?: number } | 'cut' | undefined;
 
 /** An address at which nobody answers. */
 export async function closedGateway(): Promise<{ url: string }> {
@@ -119,7 +119,7 @@ export class Gateway {
     const instead = await this.instead(request);
     if (instead === 'cut') return void response.destroy();
     if (typeof instead === 'object') {
-      response.writeHead(200).end(instead.text);
+      response.writeHead(instead.status ?? 200).end(instead.text);
       return;
     }
     if (instead !== undefined) {

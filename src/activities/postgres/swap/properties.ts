@@ -10,28 +10,97 @@ const listSettings = [
   'temp_tablespaces',
 ];
 
+/** Of a database. */
+interface Properties {
+  /** `name=value` by role; those of the database itself by the empty one. */
+  settings: Map<string, string[]>;
+  grants: Grant[];
+  connectionLimit: number;
+}
+
+interface Grant {
+  /** Null for everybody. */
+  grantee: string | null;
+  privilege: string;
+  grantable: boolean;
+}
+
 /**
  * Statements that give `to` the settings, the grants and the limit of connections of the database
- * with this OID.
+ * with the OID `from`, and take from it what that one does not have: nobody gets back in who was locked out
+ * since `to` was live itself.
  */
 export async function propertyStatements(
   client: Client,
-  oid: number,
-  to: string,
+  from: number,
+  to: { oid: number; name: string },
 ): Promise<string[]> {
-  const name = identifier(to);
-  const { rows: settings } = await client.query<{ role: string | null; entries: string[] }>(
-    `select rolname as role, setconfig as entries from pg_db_role_setting
+  const [wanted, found] = [await read(client, from), await read(client, to.oid)];
+  const name = identifier(to.name);
+  const roles = new Set([...wanted.settings.keys(), ...found.settings.keys()]);
+  return [
+    ...[...roles].flatMap((role) =>
+      settingStatements(
+        name,
+        role,
+        wanted.settings.get(role) ?? [],
+        found.settings.get(role) ?? [],
+      ),
+    ),
+    ...grantStatements(name, wanted.grants, found.grants),
+    `alter database ${name} connection limit ${wanted.connectionLimit}`,
+  ];
+}
+
+function settingStatements(
+  database: string,
+  role: string,
+  wanted: readonly string[],
+  found: readonly string[],
+): string[] {
+  if (wanted.toSorted().join('\n') === found.toSorted().join('\n')) return [];
+  const alter = `alter ${role === '' ? '' : `role ${identifier(role)} in `}database ${database}`;
+  return [
+    ...(found.length > 0 ? [`${alter} reset all`] : []),
+    ...wanted.map((entry) => {
+      const at = entry.indexOf('=');
+      const [setting, value] = [entry.slice(0, at), entry.slice(at + 1)];
+      return `${alter} set ${settingName(setting)} to ${valueOf(setting, value)}`;
+    }),
+  ];
+}
+
+function grantStatements(
+  database: string,
+  wanted: readonly Grant[],
+  found: readonly Grant[],
+): string[] {
+  const inOrder = (grants: readonly Grant[]) =>
+    JSON.stringify(grants.map((one) => JSON.stringify(one)).toSorted());
+  if (inOrder(wanted) === inOrder(found)) return [];
+  const who = (grantee: string | null) => (grantee === null ? 'public' : identifier(grantee));
+  const grantees = new Set(found.map(({ grantee }) => who(grantee)));
+  return [
+    // Whoever has passed a privilege on has it back below, and so have those that got it.
+    ...[...grantees].map((one) => `revoke all on database ${database} from ${one} cascade`),
+    ...wanted.map(
+      ({ grantee, privilege, grantable }) =>
+        `grant ${privilege} on database ${database} to ${who(grantee)}${grantable ? ' with grant option' : ''}`,
+    ),
+  ];
+}
+
+async function read(client: Client, oid: number): Promise<Properties> {
+  const { rows: settings } = await client.query<{ role: string; entries: string[] }>(
+    `select coalesce(rolname, '') as role, setconfig as entries from pg_db_role_setting
      left join pg_roles r on r.oid = setrole where setdatabase = $1`,
     [oid],
   );
-  const { rows: grants } = await client.query<{
-    grantee: string | null;
-    privilege: string;
-    grantable: boolean;
-  }>(
+  // A list without entries lets nobody in; no list at all is the default.
+  const { rows: grants } = await client.query<Grant>(
     `select r.rolname as grantee, privilege_type as privilege, is_grantable as grantable
-     from pg_database d, aclexplode(d.datacl) a left join pg_roles r on r.oid = a.grantee
+     from pg_database d, aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) a
+     left join pg_roles r on r.oid = a.grantee
      where d.oid = $1`,
     [oid],
   );
@@ -39,22 +108,11 @@ export async function propertyStatements(
     'select datconnlimit as limit from pg_database where oid = $1',
     [oid],
   );
-  return [
-    ...settings.flatMap(({ role, entries }) =>
-      entries.map((entry) => {
-        const at = entry.indexOf('=');
-        const who = role === null ? '' : `role ${identifier(role)} in `;
-        return `alter ${who}database ${name} set ${settingName(entry.slice(0, at))} to ${valueOf(entry.slice(0, at), entry.slice(at + 1))}`;
-      }),
-    ),
-    // With no list of its own it has the default, as a new database does.
-    ...(grants.length > 0 ? [`revoke all on database ${name} from public`] : []),
-    ...grants.map(
-      ({ grantee, privilege, grantable }) =>
-        `grant ${privilege} on database ${name} to ${grantee === null ? 'public' : identifier(grantee)}${grantable ? ' with grant option' : ''}`,
-    ),
-    `alter database ${name} connection limit ${limits[0]?.limit ?? -1}`,
-  ];
+  return {
+    settings: new Map(settings.map(({ role, entries }) => [role, entries])),
+    grants,
+    connectionLimit: limits[0]?.limit ?? -1,
+  };
 }
 
 function settingName(name: string): string {

@@ -69,7 +69,7 @@ export async function tryToRename(
  */
 async function renameBoth(client: pg.Client, other: pg.Client, swap: Swap): Promise<number> {
   const { live, incoming, aside, between, incomingNote, outgoingNote } = swap;
-  const properties = await propertyStatements(client, live.oid, incoming.name);
+  const properties = await propertyStatements(client, live.oid, incoming);
   await client.query('begin');
   // Where this worker is cut off, the server must not keep everybody waiting for it.
   await client.query(
