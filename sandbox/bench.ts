@@ -45,7 +45,8 @@ const dir = mkdtempSync(join(tmpdir(), 'rollback-bench-'));
 // PostgreSQL does not run as root, and its own user must reach its data below.
 chmodSync(dir, 0o755);
 const stop = new AbortController();
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
+// Not `once`: beside a child of execa's nobody would be left who listens, and the process would end at once.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stop.abort());
 process.stderr.write('Starting a sandbox whose pods are ready after 3 s.\n');
 try {
   Object.assign(process.env, await up({ dir, readyMs: 3000, worker: true, signal: stop.signal }));

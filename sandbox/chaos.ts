@@ -45,7 +45,8 @@ interface Trial {
 }
 
 const stop = new AbortController();
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
+// Not `once`: beside a child of execa's nobody would be left who listens, and the process would end at once.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stop.abort());
 const dir = mkdtempSync(join(tmpdir(), 'rollback-chaos-'));
 chmodSync(dir, 0o755);
 const without = ['temporal'] as const;

@@ -22,7 +22,8 @@ async function main(): Promise<void> {
   const { connectionOptions, namespace = 'default' } = loadClientConnectConfig();
   const address = connectionOptions.address ?? 'localhost:7233';
   const stop = new AbortController();
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop.abort());
+  // Not `once`: beside a child of execa's nobody would be left who listens, and the process would end at once.
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => stop.abort());
 
   const { register, key } = await loadAuthority(settings, address);
   const [workflowBundle, connection] = await Promise.all([
