@@ -1,7 +1,9 @@
 import { Client, Connection } from '@temporalio/client';
 import { execa } from 'execa';
+import { setTimeout as delay } from 'node:timers/promises';
 import { heartbeatTimeoutMs } from '../../src/contract/activities.ts';
-import { status, up } from '../sandbox.ts';
+import { isAlive, readRecords } from '../records.ts';
+import { up } from '../sandbox.ts';
 import { median, timeOf, type Event, type Row } from './row.ts';
 
 const deployment = 'deployment/wakala-api';
@@ -23,8 +25,12 @@ export async function* benchRestart(rounds: number, dir: string): AsyncGenerator
       const handle = client.workflow.getHandle(id);
       const events = async () => (await handle.fetchHistory()).events ?? [];
       while (!scheduled(await events(), 'kubernetes.driveRollout'));
-      process.kill(status(dir).find(({ name }) => name === 'worker')?.pid ?? 0, 'SIGKILL');
+      const worker = readRecords(dir).find(({ name }) => name === 'worker');
+      if (!worker) throw new Error('There is no worker to kill.');
+      process.kill(worker.pid, 'SIGKILL');
       const restarted = Date.now();
+      // Where it were not gone yet, none would be started.
+      while (isAlive(worker)) await delay(5);
       await up({ dir, worker: true });
       await handle.result();
       times.push(timeOf(scheduled(await events(), 'verification.runCheck')) - restarted);
