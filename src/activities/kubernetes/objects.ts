@@ -91,6 +91,12 @@ export function objectPath(kind: TargetKind, namespace: string, name?: string): 
   return name === undefined ? path : `${path}/${name}`;
 }
 
+/** Whether the object with this UID is its controller. */
+export function isOwnedBy({ metadata }: KubernetesObject, uid: string | undefined): boolean {
+  const owners = metadata?.ownerReferences ?? [];
+  return owners.some((owner) => owner.controller === true && owner.uid === uid);
+}
+
 /** A kind as kubectl knows it beyond doubt: `applications.argoproj.io`. */
 export function resourceOf(kind: TargetKind): string {
   const { api, plural } = kindOf(kind);

@@ -24,17 +24,18 @@ export class LastProgress {
   }
 }
 
-/**
- * That a controller has not seen a change.
- * @param sinceMs how long that is, at least
- */
-export function unseen(sinceMs: number): Obstacle | undefined {
-  if (sinceMs < seenWithinMs) return undefined;
-  const seconds = seenWithinMs / 1000;
-  return {
-    kind: 'deadline',
-    text: `its controller has not seen the change within ${seconds} s: look whether the controller manager runs`,
-  };
+/** Tells a controller that does not look at a change from one that will in a moment. */
+export class Unseen {
+  private since: number | undefined;
+  /** The obstacle that a controller is which has not seen the last change for too long. */
+  obstacle(isObserved: boolean): Obstacle | undefined {
+    this.since = isObserved ? undefined : (this.since ?? Date.now());
+    if (this.since === undefined || Date.now() - this.since < seenWithinMs) return undefined;
+    return {
+      kind: 'deadline',
+      text: `its controller has not seen the change within ${seenWithinMs / 1000} s: look whether the controller manager runs`,
+    };
+  }
 }
 
 /** Tells an obstacle that lasts from one that the rollout passes. */

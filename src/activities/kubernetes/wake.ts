@@ -2,29 +2,30 @@
  * A controller that was refused pods backs off, for the longer the longer it was refused them, up to a
  * quarter of an hour; a change of its object wakes it at once.
  */
-import type { Cluster, ListOf } from './api.ts';
-import { type Deployment, isOwnedBy, type ReplicaSet, selectorOf } from './deployment/revisions.ts';
-import { annotationPointer, objectPath } from './objects.ts';
-import type { StatefulSet } from './stateful-set/revisions.ts';
+import type { Cluster } from './api.ts';
+import { type Deployment, readReplicaSets } from './deployment/revisions.ts';
+import { annotationPointer, type KubernetesObject, objectPath } from './objects.ts';
 
 const wokenAnnotation = 'rollback-workflows/woken';
 
 /** Wakes those of a Deployment's ReplicaSets that lack pods. */
-export async function wakeReplicaSets(
-  cluster: Cluster,
-  { metadata, spec }: Deployment,
-): Promise<void> {
-  const { namespace = '', uid } = metadata ?? {};
-  const path = `/apis/apps/v1/namespaces/${namespace}/replicasets`;
-  const labelSelector = selectorOf({ spec });
-  const { items } = await cluster.get<ListOf<ReplicaSet>>(path, { labelSelector });
-  const lacking = items.filter(
-    (set) => isOwnedBy(set, uid) && (set.spec?.replicas ?? 0) > (set.status?.replicas ?? 0),
+export async function wakeReplicaSets(cluster: Cluster, deployment: Deployment): Promise<void> {
+  const sets = await readReplicaSets(cluster, deployment);
+  const lacking = sets.filter(
+    ({ spec, status }) => (spec?.replicas ?? 0) > (status?.replicas ?? 0),
   );
-  await Promise.all(lacking.map((set) => wake(cluster, `${path}/${set.metadata?.name}`)));
+  const { namespace } = deployment.metadata ?? {};
+  await Promise.all(
+    lacking.map(({ metadata }) =>
+      wake(cluster, `/apis/apps/v1/namespaces/${namespace}/replicasets/${metadata?.name}`),
+    ),
+  );
 }
 
-export async function wakeStatefulSet(cluster: Cluster, { metadata }: StatefulSet): Promise<void> {
+export async function wakeStatefulSet(
+  cluster: Cluster,
+  { metadata }: KubernetesObject,
+): Promise<void> {
   await wake(cluster, objectPath('statefulset', metadata?.namespace ?? '', metadata?.name));
 }
 

@@ -10,7 +10,7 @@ import { followUntil, into, named } from '../follow-until.ts';
 import { handBackDeployment, putStrategyBack } from './hand-back-deployment.ts';
 import { findObstacle, type Obstacle } from './obstacles.ts';
 import { scaleUpIsOnItsWay } from '../node-scale-up.ts';
-import { LastProgress, Patience, undoneWithoutProgressMs, unseen } from '../patience.ts';
+import { LastProgress, Patience, undoneWithoutProgressMs, Unseen } from '../patience.ts';
 import { objectPath } from '../objects.ts';
 import { podsPath, type Pod } from '../pods.ts';
 import { rolloutState } from './rollout-state.ts';
@@ -45,6 +45,7 @@ export async function driveRollout(
   const labelSelector = `${selectorOf(history.deployment)},pod-template-hash=${hash}`;
   const pace = new Patience();
   const available = new LastProgress();
+  const unseen = new Unseen();
   return followUntil(
     progress,
     cluster,
@@ -64,9 +65,9 @@ export async function driveRollout(
       return handedBack(`${state.wanted} of ${state.wanted} replicas are available.`);
     }
     const sinceMs = available.msWithout(state.available);
-    const obstacle = state.observed
-      ? findObstacle(deployment, [...pods.values()])
-      : unseen(sinceMs);
+    const obstacle =
+      unseen.obstacle(state.observed) ??
+      (state.observed ? findObstacle(deployment, [...pods.values()]) : undefined);
     pace.see(obstacle, state.available);
     if (mandate.undo && sinceMs >= undoneWithoutProgressMs) {
       return handedBack(`The version that was left is back, and ${state.text}.`);

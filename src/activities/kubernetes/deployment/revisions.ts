@@ -1,7 +1,7 @@
 /** A Deployment with the ReplicaSets that are its history. */
 import type { V1Deployment, V1LabelSelector, V1ReplicaSet } from '@kubernetes/client-node';
 import type { Cluster, ListOf, Wire } from '../api.ts';
-import { objectPath } from '../objects.ts';
+import { isOwnedBy, objectPath } from '../objects.ts';
 import { templateDigest, templateHashLabel } from '../templates.ts';
 
 export type Deployment = Wire<V1Deployment>;
@@ -40,18 +40,25 @@ export async function readHistory(
 ): Promise<RevisionHistory | undefined> {
   const deployment = await cluster.find<Deployment>(deploymentPath(namespace, name));
   if (!deployment) return undefined;
-  const { items } = await cluster.get<ListOf<ReplicaSet>>(
-    `/apis/apps/v1/namespaces/${namespace}/replicasets`,
-    { labelSelector: selectorOf(deployment) },
-  );
-  return historyOf(deployment, items);
+  return historyOf(deployment, await readReplicaSets(cluster, deployment));
 }
 
-/** Orders the ReplicaSets that `deployment` owns into its history. */
+/** The ReplicaSets that a Deployment owns. */
+export async function readReplicaSets(
+  cluster: Cluster,
+  deployment: Deployment,
+): Promise<ReplicaSet[]> {
+  const { items } = await cluster.get<ListOf<ReplicaSet>>(
+    `/apis/apps/v1/namespaces/${deployment.metadata?.namespace}/replicasets`,
+    { labelSelector: selectorOf(deployment) },
+  );
+  return items.filter((set) => isOwnedBy(set, deployment.metadata?.uid));
+}
+
+/** Orders the ReplicaSets of a Deployment into its history. */
 function historyOf(deployment: Deployment, replicaSets: ReplicaSet[]): RevisionHistory {
   const template = templateDigest(deployment.spec?.template);
   const revisions = replicaSets
-    .filter((set) => isOwnedBy(set, deployment.metadata?.uid))
     .map((replicaSet) => ({
       replicaSet,
       revision: revisionOf(replicaSet),
@@ -61,12 +68,6 @@ function historyOf(deployment: Deployment, replicaSets: ReplicaSet[]): RevisionH
     .sort((one, other) => other.revision - one.revision);
   const current = revisions.find((entry) => entry.template === template);
   return { deployment, template, revisions, current };
-}
-
-/** Whether the object with this UID is its controller. */
-export function isOwnedBy(replicaSet: ReplicaSet, uid: string | undefined): boolean {
-  const owners = replicaSet.metadata?.ownerReferences ?? [];
-  return owners.some((owner) => owner.controller === true && owner.uid === uid);
 }
 
 function revisionOf(replicaSet: ReplicaSet): number {

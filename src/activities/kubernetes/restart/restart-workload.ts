@@ -9,7 +9,7 @@ import { selectorOf } from '../deployment/revisions.ts';
 import { followUntil, into, named } from '../follow-until.ts';
 import { scaleUpIsOnItsWay } from '../node-scale-up.ts';
 import { annotationPointer, inWords, objectPath, pointerToken, readTarget } from '../objects.ts';
-import { LastProgress, Patience } from '../patience.ts';
+import { LastProgress, Patience, Unseen } from '../patience.ts';
 import { podsPath, type Pod } from '../pods.ts';
 import { restartedAnnotation } from '../templates.ts';
 import { wakeReplicaSets, wakeStatefulSet } from '../wake.ts';
@@ -20,7 +20,6 @@ import {
   type RestartMandate,
   type RestartReference,
   restartState,
-  type StatefulSet,
   type Workload,
   type WorkloadKind,
 } from './workload.ts';
@@ -70,11 +69,7 @@ function templateOperations({ spec }: Workload): JsonPatchOperation[] {
   return [{ op: 'add', path: `${path}/annotations/${key}`, value }];
 }
 
-const wake = {
-  deployment: (cluster: Cluster, workload: Workload) => wakeReplicaSets(cluster, workload),
-  statefulset: (cluster: Cluster, workload: Workload) =>
-    wakeStatefulSet(cluster, workload as StatefulSet),
-};
+const wake = { deployment: wakeReplicaSets, statefulset: wakeStatefulSet };
 
 async function untilRestarted(
   cluster: Cluster,
@@ -87,6 +82,7 @@ async function untilRestarted(
   const pods = new Map<string, Pod>();
   const patience = new Patience();
   const last = new LastProgress();
+  const unseen = new Unseen();
   const labelSelector = selectorOf(await readTarget<Workload>(cluster, change.target));
   return followUntil(
     progress,
@@ -100,12 +96,14 @@ async function untilRestarted(
       if (workload?.metadata?.uid !== uid) {
         throw stale(`${inWords(change.target)} was deleted while it restarted.`);
       }
-      const { isComplete, ready, wanted, text } = restartProgress(kind, workload);
+      const { observed, isComplete, ready, wanted, text } = restartProgress(kind, workload);
       progress.report(text, ready, wanted);
       if (isComplete) return `${inWords(change.target)}: ${text}.`;
       const all = [...pods.values()];
       const sinceMs = last.msWithout(ready);
-      const obstacle = await findRestartObstacle(cluster, kind, workload, all, sinceMs);
+      const obstacle =
+        unseen.obstacle(observed) ??
+        (observed ? await findRestartObstacle(cluster, kind, workload, all, sinceMs) : undefined);
       patience.see(obstacle, ready);
       if (!obstacle) return undefined;
       if (obstacle.kind === 'capacity' && patience.mayWake()) await wake[kind](cluster, workload);

@@ -9,7 +9,7 @@ import { selectorOf } from '../deployment/revisions.ts';
 import { followUntil, into, named } from '../follow-until.ts';
 import { scaleUpIsOnItsWay } from '../node-scale-up.ts';
 import { inWords, objectPath } from '../objects.ts';
-import { LastProgress, Patience, undoneWithoutProgressMs, unseen } from '../patience.ts';
+import { LastProgress, Patience, undoneWithoutProgressMs, Unseen } from '../patience.ts';
 import { type Pod, podsPath } from '../pods.ts';
 import { imagesOf } from '../templates.ts';
 import { wakeStatefulSet } from '../wake.ts';
@@ -43,6 +43,7 @@ export async function driveStatefulSet(
   const deleted = new Set<string>();
   const patience = new Patience();
   const ready = new LastProgress();
+  const unseen = new Unseen();
 
   return followUntil(
     progress,
@@ -66,11 +67,9 @@ export async function driveStatefulSet(
       return handedBack(wordsOf(state.wanted, replacement));
     }
     const sinceMs = ready.msWithout(state.ready);
-    if (!state.observed) {
-      const obstacle = unseen(sinceMs);
-      if (obstacle) throw blocked(state.text, obstacle);
-      return undefined;
-    }
+    const notSeen = unseen.obstacle(state.observed);
+    if (notSeen) throw blocked(state.text, notSeen);
+    if (!state.observed) return undefined;
     const stuck = nextToDelete(statefulSet, own, replacement, revision);
     if (stuck) {
       if (await deletePod(cluster, stuck)) deleted.add(stuck.metadata?.name ?? '');

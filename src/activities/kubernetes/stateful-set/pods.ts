@@ -1,6 +1,7 @@
 /** The pods of a StatefulSet: each has a place of its own, and a revision. */
 import type { Cluster, ListOf } from '../api.ts';
 import { selectorOf } from '../deployment/revisions.ts';
+import { isOwnedBy } from '../objects.ts';
 import { type Pod, podsPath, readySince } from '../pods.ts';
 import type { StatefulSet } from './revisions.ts';
 
@@ -18,11 +19,7 @@ export async function readOwnPods(cluster: Cluster, statefulSet: StatefulSet): P
 /** Of pods that its selector matches those that the StatefulSet made, in the order of their ordinals. */
 export function ownPods({ metadata }: StatefulSet, pods: Iterable<Pod>): Pod[] {
   return [...pods]
-    .filter((pod) =>
-      pod.metadata?.ownerReferences?.some(
-        (owner) => owner.controller === true && owner.uid === metadata?.uid,
-      ),
-    )
+    .filter((pod) => isOwnedBy(pod, metadata?.uid))
     .sort((one, other) => ordinalOf(one) - ordinalOf(other));
 }
 

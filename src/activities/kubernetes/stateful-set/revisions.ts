@@ -2,7 +2,7 @@
 import type { V1ControllerRevision, V1StatefulSet } from '@kubernetes/client-node';
 import type { Cluster, ListOf, Wire } from '../api.ts';
 import { selectorOf } from '../deployment/revisions.ts';
-import { objectPath } from '../objects.ts';
+import { isOwnedBy, objectPath } from '../objects.ts';
 import { type PodTemplate, templateDigest } from '../templates.ts';
 
 export type StatefulSet = Wire<V1StatefulSet>;
@@ -54,9 +54,7 @@ export async function historyOf(
   const uid = statefulSet.metadata?.uid;
   const template = digestOf(statefulSet.spec?.template);
   const revisions = items
-    .filter(({ metadata }) =>
-      metadata?.ownerReferences?.some((owner) => owner.controller === true && owner.uid === uid),
-    )
+    .filter((controllerRevision) => isOwnedBy(controllerRevision, uid))
     .map((controllerRevision) => ({
       revision: controllerRevision.revision,
       name: controllerRevision.metadata?.name ?? '',
