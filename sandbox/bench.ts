@@ -7,6 +7,7 @@ import { chmodSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Command, Option } from 'commander';
+import { stopOnSignal } from '../src/workers/stop-on-signal.ts';
 import { benchBlueGreen } from './bench/blue-green.ts';
 import { benchDatabase } from './bench/database.ts';
 import { benchDeployment } from './bench/deployment.ts';
@@ -44,9 +45,7 @@ const options = new Command('npm run bench --')
 const dir = mkdtempSync(join(tmpdir(), 'rollback-bench-'));
 // PostgreSQL does not run as root, and its own user must reach its data below.
 chmodSync(dir, 0o755);
-const stop = new AbortController();
-// Not `once`: beside a child of execa's nobody would be left who listens, and the process would end at once.
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stop.abort());
+const stop = stopOnSignal();
 process.stderr.write('Starting a sandbox whose pods are ready after 3 s.\n');
 try {
   Object.assign(process.env, await up({ dir, readyMs: 3000, worker: true, signal: stop.signal }));

@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { DefaultLogger, Runtime } from '@temporalio/worker';
 import { Command } from 'commander';
 import { activityClasses } from '../src/contract/activities.ts';
+import { stopOnSignal } from '../src/workers/stop-on-signal.ts';
 import { workflowBundle } from '../src/workers/workflow-bundle.ts';
 import { Lane } from './chaos/lane.ts';
 import { casesOf, inPeace, nameOf, tryCase, type Verdict } from './chaos/matrix.ts';
@@ -44,9 +45,7 @@ interface Trial {
   run(lane: Lane): Promise<Verdict>;
 }
 
-const stop = new AbortController();
-// Not `once`: beside a child of execa's nobody would be left who listens, and the process would end at once.
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stop.abort());
+const stop = stopOnSignal();
 const dir = mkdtempSync(join(tmpdir(), 'rollback-chaos-'));
 chmodSync(dir, 0o755);
 const without = ['temporal'] as const;

@@ -16,6 +16,7 @@ import { historyText } from './support/features.ts';
 import { mandateFor } from './support/mandates.ts';
 import { RedisServer, startCluster } from './support/redis.ts';
 import { useRollbackEnvironment } from './support/rollback-environment.ts';
+import { silentProgress } from './support/silent-progress.ts';
 
 const password = 'a-password-of-the-cache';
 process.env.CACHE_PASSWORD = password;
@@ -254,7 +255,7 @@ test('keys that could not be counted in time are no empty cache', async () => {
 });
 
 describe('what the settings name only since the plan was made is nobody asked about, and stays:', () => {
-  const progress = { report: () => undefined, cancelled: new AbortController().signal };
+  const progress = silentProgress();
   const loadedWith = (cache: object) =>
     loadSettings(settingsFileWith(JSON.stringify({ caches: { moved: cache } })));
 

@@ -17,6 +17,7 @@ import { eventually } from './support/eventually.ts';
 import { OwnPostgres } from './support/own-postgres.ts';
 import { restoreMandate } from './support/restore-mandate.ts';
 import { writeSettings } from './support/settings.ts';
+import { silentProgress } from './support/silent-progress.ts';
 
 const server = await OwnPostgres.reserve();
 const folder = mkdtempSync(join(tmpdir(), 'rollback-server-'));
@@ -140,7 +141,7 @@ test("the runbook's own pg_restore writes over the live database, and ours stand
   const loaded = settingsFor(databases.url(ours));
   const copy = databases.nameOf('copy');
   const mandate = await restoreMandate(loaded.settings, 'shop', dumps[1] ?? '', copy);
-  const progress = { report: () => undefined, cancelled: new AbortController().signal };
+  const progress = silentProgress();
   await restoreCopy(loaded, mandate, progress);
 
   expect(exitCode).toBe(0);
@@ -154,7 +155,7 @@ test('an empty copy that a killed worker left without its note goes with an abor
   const loaded = settingsFor(databases.url(shop));
   const copy = databases.nameOf('bare copy');
   const mandate = await restoreMandate(loaded.settings, 'shop', dump, copy);
-  const progress = { report: () => undefined, cancelled: new AbortController().signal };
+  const progress = silentProgress();
   await databases.sql('postgres', `create database ${identifier(copy)}`);
 
   const { changed } = await restoreCopy(loaded, { ...mandate, undo: true }, progress);
@@ -167,7 +168,7 @@ test('a copy that another run has restored is not made anew, since somebody may 
   const loaded = settingsFor(databases.url(shop));
   const copy = databases.nameOf('their copy');
   const mandate = await restoreMandate(loaded.settings, 'shop', dump, copy);
-  const progress = { report: () => undefined, cancelled: new AbortController().signal };
+  const progress = silentProgress();
   await databases.create(copy, 1);
   const whose = { workflowId: 'another', firstRunId: 'another', of: shop };
   const note = { ...whose, state: 'restored', at: new Date().toISOString() } as const;
@@ -179,6 +180,25 @@ test('a copy that another run has restored is not made anew, since somebody may 
   expect(await databases.orders(copy)).toBe(1);
 });
 
+/** What swaps a copy in that was restored with this mandate. */
+async function swapMandate(
+  restored: Awaited<ReturnType<typeof restoreMandate>>,
+  live: string,
+  incoming: string,
+): Promise<SwapMandate> {
+  const [before] = await databases.sql<{ oid: number }>(
+    'postgres',
+    `select oid from pg_database where datname = '${live}'`,
+  );
+  return {
+    ...restored,
+    change: {
+      ...{ id: 'swap', kind: 'database/swap', target: restored.change.target },
+      ...{ before: { oid: before?.oid ?? 0 }, after: { incoming, undoes: null } },
+    },
+  };
+}
+
 test('a swap that an abort has called off is not made by an attempt that comes late', async () => {
   const live = databases.nameOf('called off');
   const copy = databases.nameOf('called off copy');
@@ -186,19 +206,9 @@ test('a swap that an abort has called off is not made by an attempt that comes l
   const archive = await databases.dump(live, new Date('2025-01-10'));
   const loaded = settingsFor(databases.url(live));
   const mandate = await restoreMandate(loaded.settings, 'shop', archive, copy);
-  const progress = { report: () => undefined, cancelled: new AbortController().signal };
+  const progress = silentProgress();
   await restoreCopy(loaded, mandate, progress);
-  const [before] = await databases.sql<{ oid: number }>(
-    'postgres',
-    `select oid from pg_database where datname = '${live}'`,
-  );
-  const swap: SwapMandate = {
-    ...mandate,
-    change: {
-      ...{ id: 'swap', kind: 'database/swap', target: mandate.change.target },
-      ...{ before: { oid: before?.oid ?? 0 }, after: { incoming: copy, undoes: null } },
-    },
-  };
+  const swap = await swapMandate(mandate, live, copy);
   const undone = await swapDatabases(loaded, { ...swap, undo: true }, progress);
   expect(undone).toMatchObject({ changed: false });
   await databases.sql(live, `insert into orders values (99, 'since')`);
@@ -216,7 +226,7 @@ test('a swap that finds no connection left is put off, and nobody has to wait fo
   const copy = databases.nameOf('last copy');
   const { settings } = settingsFor(databases.url(live));
   const mandate = await restoreMandate(settings, 'shop', archive, copy);
-  const progress = { report: () => undefined, cancelled: new AbortController().signal };
+  const progress = silentProgress();
   await restoreCopy(settingsFor(databases.url(live)), mandate, progress);
   // As where others have taken all but one of those that the server has.
   const worker = await databases.role(
@@ -227,18 +237,8 @@ test('a swap that finds no connection left is put off, and nobody has to wait fo
   for (const name of [live, copy]) {
     await databases.sql('postgres', `alter database ${identifier(name)} owner to ${worker}`);
   }
-  const [before] = await databases.sql<{ oid: number }>(
-    'postgres',
-    `select oid from pg_database where datname = '${live}'`,
-  );
 
-  const swap: SwapMandate = {
-    ...mandate,
-    change: {
-      ...{ id: 'swap', kind: 'database/swap', target: mandate.change.target },
-      ...{ before: { oid: before?.oid ?? 0 }, after: { incoming: copy, undoes: null } },
-    },
-  };
+  const swap = await swapMandate(mandate, live, copy);
   const swapping = swapDatabases(settingsFor(databases.url(live, worker)), swap, progress);
   await expect(swapping).rejects.toThrow('does not answer: too many connections for role');
 

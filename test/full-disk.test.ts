@@ -12,6 +12,7 @@ import { parseInput } from '../src/contract/input.ts';
 import { OwnPostgres } from './support/own-postgres.ts';
 import { restoreMandate } from './support/restore-mandate.ts';
 import { writeSettings } from './support/settings.ts';
+import { silentProgress } from './support/silent-progress.ts';
 
 /** A disk of its own for the server: only root may make one, and not in every container. */
 const disk = mkdtempSync(join(tmpdir(), 'rollback-disk-'));
@@ -84,7 +85,7 @@ withDisk(
     const settings = { databases: { shop: { url, backups: { folder: dumps, jobs: 2 } } } };
     const loaded = loadSettings(writeSettings(settings));
     const mandate = await restoreMandate(loaded.settings, 'shop', 'shop.dump', 'shop_restore');
-    const progress = { report: () => undefined, cancelled: new AbortController().signal };
+    const progress = silentProgress();
     const restore = () => restoreCopy(loaded, mandate, progress);
     const names = async () =>
       (await sql<{ datname: string }>('postgres', `select datname from pg_database`)).map(

@@ -12,6 +12,7 @@ import { RedisServer } from './support/redis.ts';
 import { restoreMandate } from './support/restore-mandate.ts';
 import { useRollbackEnvironment } from './support/rollback-environment.ts';
 import { writeSettings } from './support/settings.ts';
+import { silentProgress } from './support/silent-progress.ts';
 
 const databases = new TestDatabases();
 const guarded = await RedisServer.start();
@@ -307,7 +308,7 @@ describe('going back to a backup', () => {
 
   test('a copy that says no, or nothing at all, is no right one', async () => {
     const dump = await databases.dump(names.asked, at);
-    const progress = { report: () => undefined, cancelled: new AbortController().signal };
+    const progress = silentProgress();
     const ask = async (query: string) => {
       const asked = { url: databases.url(names.asked), backups: { folder: databases.folder } };
       const file = writeSettings({ databases: { asked: { ...asked, verify: [{ query }] } } });

@@ -15,6 +15,7 @@ import { eventually } from './support/eventually.ts';
 import { mandateFor } from './support/mandates.ts';
 import { useRollbackEnvironment } from './support/rollback-environment.ts';
 import type { HistoryEvent } from './support/runs.ts';
+import { silentProgress } from './support/silent-progress.ts';
 
 const databases = new TestDatabases();
 type Scripts = Record<string, string>;
@@ -221,7 +222,7 @@ describe('taking a schema back', () => {
     expect(await columns('killed')).toContain('three');
     expect(await applied('killed')).toEqual(['1', '2', '3']);
     await sql('killed', 'update pace set is_slow = false');
-    const progress = { cancelled: new AbortController().signal, report: () => undefined };
+    const progress = silentProgress();
     const effect = await migrate(loadSettings(env.settingsFile), mandate, progress);
     expect(effect).toMatchObject({ changed: true });
     expect(await columns('killed')).not.toContain('three');
@@ -280,7 +281,7 @@ describe('taking a schema back', () => {
     await makePlain('late', { 'migrate_to_v3.sql': 'alter table orders add three int;' });
     const { plan: planned } = await plan('late', '2');
     const mandate = mandateFor(planned?.changes[0] as MigrationChange);
-    const progress = { cancelled: new AbortController().signal, report: () => undefined };
+    const progress = silentProgress();
     const settings = loadSettings(env.settingsFile);
     const undo = { ...mandate, undo: true };
     await migrate(settings, mandate, progress);

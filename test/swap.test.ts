@@ -15,6 +15,7 @@ import { loadSettings } from '../src/config/settings.ts';
 import { TestDatabases } from './support/databases.ts';
 import { eventually } from './support/eventually.ts';
 import { useRollbackEnvironment } from './support/rollback-environment.ts';
+import { silentProgress } from './support/silent-progress.ts';
 
 const databases = new TestDatabases();
 const shop = databases.nameOf('shop');
@@ -193,7 +194,7 @@ describe('while clients write all the time', () => {
       // The attempt that comes after the killed one.
       const change = plan?.changes.find(({ id }) => id === 'swap');
       const mandate = { change, undo: false, run: { workflowId, firstRunId: runId } };
-      const progress = { report: () => undefined, cancelled: new AbortController().signal };
+      const progress = silentProgress();
       const settings = loadSettings(env.settingsFile);
       const { text } = await swapDatabases(settings, mandate as SwapMandate, progress);
 

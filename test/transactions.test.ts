@@ -16,6 +16,7 @@ import { eventually } from './support/eventually.ts';
 import { mandateFor } from './support/mandates.ts';
 import { OwnPostgres } from './support/own-postgres.ts';
 import { useRollbackEnvironment } from './support/rollback-environment.ts';
+import { silentProgress } from './support/silent-progress.ts';
 
 const server = await OwnPostgres.reserve();
 const folder = mkdtempSync(join(tmpdir(), 'rollback-transactions-'));
@@ -269,7 +270,7 @@ describe('long transactions', () => {
       'postgres',
       `revoke pg_read_all_stats from ${databases.roleName('fading')}`,
     );
-    const progress = { report: () => undefined, cancelled: new AbortController().signal };
+    const progress = silentProgress();
 
     const ended = endSession(loadSettings(env.settingsFile), mandateFor(change), progress);
 

@@ -10,6 +10,7 @@ import { loadAuthority } from '../authority/load.ts';
 import { createWorker } from './create-worker.ts';
 import { log, tellInLog, temporalLogger } from './log.ts';
 import { registerSearchAttributes, SearchAttributesMissing } from './register-search-attributes.ts';
+import { stopOnSignal } from './stop-on-signal.ts';
 import { watchCluster } from './watch-cluster.ts';
 import { workflowBundle as bundleOf } from './workflow-bundle.ts';
 
@@ -21,9 +22,7 @@ async function main(): Promise<void> {
   installRuntime(settings);
   const { connectionOptions, namespace = 'default' } = loadClientConnectConfig();
   const address = connectionOptions.address ?? 'localhost:7233';
-  const stop = new AbortController();
-  // Not `once`: beside a child of execa's nobody would be left who listens, and the process would end at once.
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => stop.abort());
+  const stop = stopOnSignal();
 
   const { register, key } = await loadAuthority(settings, address);
   const [workflowBundle, connection] = await Promise.all([

@@ -58,7 +58,7 @@ function settingStatements(
   wanted: readonly string[],
   found: readonly string[],
 ): string[] {
-  if (wanted.toSorted().join('\n') === found.toSorted().join('\n')) return [];
+  if (areSame(wanted, found)) return [];
   const alter = `alter ${role === '' ? '' : `role ${identifier(role)} in `}database ${database}`;
   return [
     ...(found.length > 0 ? [`${alter} reset all`] : []),
@@ -75,9 +75,7 @@ function grantStatements(
   wanted: readonly Grant[],
   found: readonly Grant[],
 ): string[] {
-  const inOrder = (grants: readonly Grant[]) =>
-    JSON.stringify(grants.map((one) => JSON.stringify(one)).toSorted());
-  if (inOrder(wanted) === inOrder(found)) return [];
+  if (areSame(wanted, found)) return [];
   const who = (grantee: string | null) => (grantee === null ? 'public' : identifier(grantee));
   const grantees = new Set(found.map(({ grantee }) => who(grantee)));
   return [
@@ -88,6 +86,13 @@ function grantStatements(
         `grant ${privilege} on database ${database} to ${who(grantee)}${grantable ? ' with grant option' : ''}`,
     ),
   ];
+}
+
+/** Whether two lists have the same items, in whatever order. */
+function areSame(one: readonly unknown[], other: readonly unknown[]): boolean {
+  const inOrder = (items: readonly unknown[]) =>
+    JSON.stringify(items.map((item) => JSON.stringify(item)).toSorted());
+  return inOrder(one) === inOrder(other);
 }
 
 async function read(client: Client, oid: number): Promise<Properties> {
