@@ -5,6 +5,8 @@ import { DatabaseWitness } from './witness.ts';
 
 /** A name that is renamed must be there again within that time, without anybody's help. */
 const usableWithinMs = 3000;
+/** A server that was killed reads its log first. */
+const servingWithinMs = 30_000;
 /** PgBouncer waits that long before it tries a server again that has refused it, and a pause may be on. */
 const pooledWithinMs = 30_000;
 /** Rows of the scenario have lower numbers. */
@@ -47,9 +49,11 @@ export function watchLiveDatabase(
     : undefined;
   return {
     async end() {
+      // What the database next to it could not do either, no rename has done.
+      const serverAwayMs = await namer.stop();
       const seen = await Promise.all([
-        user.end(usableWithinMs),
-        namer.end(usableWithinMs),
+        user.end(usableWithinMs + serverAwayMs),
+        namer.end(servingWithinMs),
         poolUser?.end(pooledWithinMs) ?? [],
       ]);
       const kept = new Set<number>();

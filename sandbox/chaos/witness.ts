@@ -24,14 +24,19 @@ export class DatabaseWitness {
     this.looking = this.run();
   }
 
-  /** Looks no more; answers what was seen, and whether it could not look for longer than `limitMs`. */
-  async end(limitMs: number): Promise<string[]> {
+  /** Looks no more; answers for how long at most it could not look, in milliseconds. */
+  async stop(): Promise<number> {
     this.isOver = true;
     await this.looking;
     this.note();
+    return this.longestMs;
+  }
+
+  /** Looks no more; answers what was seen, and whether it could not look for longer than `limitMs`. */
+  async end(limitMs: number): Promise<string[]> {
+    const isLong = (await this.stop()) > limitMs;
     const { host, pathname } = new URL(this.url);
     const seconds = (this.longestMs / 1000).toFixed(1);
-    const isLong = this.longestMs > limitMs;
     return [
       ...this.seen,
       ...(isLong ? [`${pathname.slice(1)} on ${host} could not be used for ${seconds} s`] : []),

@@ -101,6 +101,8 @@ function controllerManager({ dir, ports }: Sandbox, paths: ServerPaths): Server 
         `--secure-port=${ports.controllerManager}`,
         `--service-account-private-key-file=${serviceAccountKey(dir)}`,
         '--use-service-account-credentials=true',
+        // No node is ever lost here; after a pause of its own it would take all of them for lost.
+        '--node-monitor-grace-period=24h',
         ...generousLimits,
       ],
     }),
