@@ -1,11 +1,10 @@
 import { execa } from 'execa';
 import { chmodSync, mkdtempSync, writeFileSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
-import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
+import { claimOwnPorts } from './ports.ts';
 import { serverAccount } from './postgres-account.ts';
 import { onPath } from './setup/run.mjs';
 
@@ -28,11 +27,7 @@ export class PgBouncer {
    * @param database address of any database of the server; default: the sandbox's
    */
   static async reserve(database: string = process.env.DATABASE_URL ?? ''): Promise<PgBouncer> {
-    const server = createServer().listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    const { port } = server.address() as AddressInfo;
-    server.close();
-    await once(server, 'close');
+    const [port = 0] = await claimOwnPorts(1);
     return new PgBouncer(port, database);
   }
 

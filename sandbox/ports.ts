@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { cacheFolder } from './setup/folders.mjs';
 import { withLock } from './setup/lock.mjs';
+import { startOf } from './setup/process-identity.mjs';
 
 /** Every port of a sandbox. */
 export const portNames = [
@@ -31,24 +32,37 @@ const range = { first: 20_000, size: 10_000 };
 
 const claimsSchema = z.record(z.string(), z.string());
 
+/** Chooses free ports for the sandbox in a folder; they are its own as long as the folder is there. */
+export async function claimPorts(dir: string): Promise<Record<PortName, number>> {
+  const ports = await claim(dir, portNames.length);
+  return Object.fromEntries(portNames.map((name, index) => [name, ports[index]])) as Record<
+    PortName,
+    number
+  >;
+}
+
+/** Chooses free ports for servers that this process starts beside a sandbox; its own until it ends. */
+export function claimOwnPorts(count: number): Promise<number[]> {
+  return claim(`process ${process.pid} ${startOf(process.pid)}`, count);
+}
+
 /**
- * Chooses free ports for a sandbox. All sandboxes of a user write down what they chose, because a
- * port that is free now may belong to a sandbox that is just about to start or stands still.
+ * Whoever starts servers writes down which ports they will have: one that is free now may be that of a
+ * server that is just about to start, or stands still.
  */
-export function claimPorts(dir: string): Promise<Record<PortName, number>> {
+function claim(owner: string, count: number): Promise<number[]> {
   return withLock('ports', async () => {
     const claims = livingClaims();
-    const chosen = new Map<PortName, number>();
+    const chosen: number[] = [];
     let candidate = range.first + Math.floor(Math.random() * range.size);
-    for (const name of portNames) {
-      do {
-        candidate = range.first + ((candidate + 1 - range.first) % range.size);
-      } while (claims[candidate] !== undefined || !(await isFree(candidate)));
-      claims[candidate] = dir;
-      chosen.set(name, candidate);
+    while (chosen.length < count) {
+      candidate = range.first + ((candidate + 1 - range.first) % range.size);
+      if (claims[candidate] !== undefined || !(await isFree(candidate))) continue;
+      claims[candidate] = owner;
+      chosen.push(candidate);
     }
     writeClaims(claims);
-    return Object.fromEntries(chosen) as Record<PortName, number>;
+    return chosen;
   });
 }
 
@@ -72,7 +86,13 @@ function livingClaims(): Record<string, string> {
   const claims = existsSync(claimsFile())
     ? claimsSchema.parse(JSON.parse(readFileSync(claimsFile(), 'utf8')))
     : {};
-  return Object.fromEntries(Object.entries(claims).filter(([, dir]) => existsSync(dir)));
+  return Object.fromEntries(Object.entries(claims).filter(([, owner]) => isThere(owner)));
+}
+
+/** Whether the process or the folder is there that a port was given to. */
+function isThere(owner: string): boolean {
+  const [, pid, start] = /^process (\d+) (.*)$/.exec(owner) ?? [];
+  return pid === undefined ? existsSync(owner) : startOf(Number(pid)) === start;
 }
 
 function writeClaims(claims: Record<string, string>): void {

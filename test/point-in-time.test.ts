@@ -8,7 +8,6 @@ import {
   mkdirSync,
   openSync,
   readdirSync,
-  readFileSync,
   renameSync,
   rmSync,
   statSync,
@@ -309,26 +308,4 @@ test('where the archive does not reach to that time, it says so and leaves the l
 
   const left = (await databases.names()).filter((name) => name.startsWith(names.unarchived));
   expect(left).toEqual([names.unarchived]);
-});
-
-test('nothing is left of a recovery whose worker is killed', async () => {
-  const code = `
-    import { Scratch } from '${import.meta.dirname}/../src/activities/postgres/recovery/scratch.ts';
-    const scratch = await Scratch.open(${JSON.stringify(scratch)}, ${JSON.stringify(base)});
-    await scratch.write('file', 'of some size');
-    const cancelled = new AbortController().signal;
-    void scratch.run('sh', ['-c', 'echo $$ > "$0/pid"; sleep 600', scratch.folder], { cancelled });`;
-  const child = execa('node', ['--input-type=module', '-e', code], { reject: false });
-  const [found] = await eventually('the program runs', () => {
-    const folders = readdirSync(scratch).filter((one) => existsSync(join(scratch, one, 'pid')));
-    return Promise.resolve(folders.length > 0 && folders);
-  });
-  const pid = readFileSync(join(scratch, found ?? '', 'pid'), 'utf8').trim();
-
-  child.kill('SIGKILL');
-
-  await eventually('the folder goes', () => Promise.resolve(readdirSync(scratch).length === 0));
-  const { stdout: state } = await execa('ps', ['-o', 'stat=', '-p', pid], { reject: false });
-  // Ended: gone, or only not yet taken note of by the machine's first process.
-  expect(state).toMatch(/^(Z.*)?$/);
 });

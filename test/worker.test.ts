@@ -1,9 +1,8 @@
 import { afterAll, describe, expect, test } from '@jest/globals';
 import { Client, Connection } from '@temporalio/client';
 import { execa } from 'execa';
-import { createServer, type AddressInfo } from 'node:net';
-import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { claimOwnPorts } from '../sandbox/ports.ts';
 import { findServers } from '../sandbox/setup/servers.mjs';
 import { temporalDevFlags } from '../sandbox/temporal-dev.ts';
 import { tokenTypes } from '../src/contract/decision.ts';
@@ -14,16 +13,8 @@ import { keyFileOf, keyOf } from './support/people.ts';
 import { writeSettings } from './support/settings.ts';
 import { TestCluster } from './support/cluster.ts';
 
-async function freeAddress(): Promise<string> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return `127.0.0.1:${port}`;
-}
-
-const address = await freeAddress();
-const metricsAddress = await freeAddress();
+const addresses = (await claimOwnPorts(2)).map((port) => `127.0.0.1:${port}`);
+const [address = '', metricsAddress = ''] = addresses;
 const password = 'correct-horse';
 const workers: LoggedWorker[] = [];
 /** Ends what was started here, the server after its workers. */

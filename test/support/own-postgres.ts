@@ -1,9 +1,8 @@
 import { execa } from 'execa';
 import { chownSync, mkdirSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
-import { once } from 'node:events';
 import { join } from 'node:path';
 import pg from 'pg';
+import { claimOwnPorts } from '../../sandbox/ports.ts';
 import { serverAccount } from '../../sandbox/postgres-account.ts';
 import { findServers } from '../../sandbox/setup/servers.mjs';
 import { eventually } from './eventually.ts';
@@ -19,11 +18,7 @@ export class OwnPostgres {
 
   /** One that is yet to be started, whose address is known already. */
   static async reserve(): Promise<OwnPostgres> {
-    const listening = createServer().listen(0, '127.0.0.1');
-    await once(listening, 'listening');
-    const { port } = listening.address() as AddressInfo;
-    listening.close();
-    await once(listening, 'close');
+    const [port = 0] = await claimOwnPorts(1);
     return new OwnPostgres(port);
   }
 

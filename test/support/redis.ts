@@ -3,29 +3,11 @@ import { afterAll } from '@jest/globals';
 import { execa, type ResultPromise } from 'execa';
 import { Redis } from 'ioredis';
 import { mkdtempSync, readFileSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { once } from 'node:events';
 import { createInterface } from 'node:readline';
+import { claimOwnPorts } from '../../sandbox/ports.ts';
 import { findServers } from '../../sandbox/setup/servers.mjs';
-
-/** Ports that are free now; as many at once as asked for, so that they differ. */
-async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer());
-  for (const server of servers) {
-    server.listen(0, '127.0.0.1');
-    await once(server, 'listening');
-  }
-  const ports = servers.map((server) => (server.address() as AddressInfo).port);
-  await Promise.all(
-    servers.map((server) => {
-      server.close();
-      return once(server, 'close');
-    }),
-  );
-  return ports;
-}
 
 export class RedisServer {
   readonly port: number;
@@ -53,7 +35,7 @@ export class RedisServer {
     password?: string,
     sentinelFile?: string,
   ): Promise<RedisServer> {
-    const [port = 0, bus = 0] = await freePorts(2);
+    const [port = 0, bus = 0] = await claimOwnPorts(2);
     const dir = mkdtempSync(join(tmpdir(), 'redis-'));
     const own = ['--port', String(port), '--bind', '127.0.0.1', '--dir', dir, '--save', ''];
     const cluster = args.includes('--cluster-enabled') ? ['--cluster-port', String(bus)] : [];
@@ -69,7 +51,7 @@ export class RedisServer {
 
   /** Starts a server that speaks TLS alone, with a certificate that the CA in this file has signed. */
   static async startSecure(args: string[], ca: string): Promise<RedisServer> {
-    const [port = 0] = await freePorts(1);
+    const [port = 0] = await claimOwnPorts(1);
     const own = ['--port', '0', '--tls-port', String(port), '--bind', '127.0.0.1', '--save', ''];
     const server = new RedisServer(port, [...own, ...args], { ca });
     started.push(server);

@@ -16,6 +16,13 @@ const copyErrorPattern = /^(?:cp|tar|gzip|mkdir|sh): .*$/;
 
 /** What a table could not be filled for. */
 const rowError = /^(COPY failed for table .*?: ERROR: +)(.*)$/;
+/**
+ * Becomes the program once it may: not before somebody knows whom to end when the worker is gone. Where
+ * there is no such program it says nothing and ends as a shell does then.
+ */
+const gateScript =
+  'read -r go && { command -v -- "$1" >/dev/null || exit 127; exec "$@" </dev/null; }';
+const noSuchProgram = 127;
 /** Is told the process group of a program, and ends that when the worker is gone: its input ends then. */
 const keeperScript = 'read -r group && { cat >/dev/null; kill -s KILL -- "-$group"; }';
 
@@ -32,7 +39,7 @@ export interface ProgramOptions {
   account?: { uid: number; gid: number };
   /** Gets each line that it writes to its standard error. */
   see?: (line: string) => void;
-  /** Gets its process group as soon as it runs, and ends that where the worker is killed. */
+  /** Gets its process group just before it runs, and ends that where the worker is killed. */
   started?: (group: number) => void;
 }
 
@@ -47,11 +54,13 @@ export async function runProgram(
   { cancelled, env, account, see, started }: ProgramOptions,
 ): Promise<string | undefined> {
   cancelled.throwIfAborted();
-  const running = execa(file, args, {
-    ...{ stdin: 'ignore', stdout: 'ignore', buffer: false, reject: false },
+  const running = execa('sh', ['-c', gateScript, 'gate', file, ...args], {
+    ...{ stdin: 'pipe', stdout: 'ignore', buffer: false, reject: false },
     // A group of its own: it has a process for each job.
     ...{ detached: true, cleanup: false, env: { ...env, LC_ALL: 'C' }, ...account },
   });
+  // One that ends before it has read its line has said why by its exit.
+  running.stdin.on('error', () => undefined);
   const keeper = started ? undefined : keeperOf(running.pid);
   const end = () => {
     // First: the number of the group may soon be somebody else's.
@@ -65,6 +74,7 @@ export async function runProgram(
     const copyErrors: string[] = [];
     if (running.pid !== undefined) {
       started?.(running.pid);
+      running.stdin.end('\n');
       for await (const line of createInterface({ input: running.stderr })) {
         const [, error] = errorPattern.exec(line) ?? [];
         if (error !== undefined) errors.push(withoutRows(error));
@@ -72,14 +82,14 @@ export async function runProgram(
         see?.(line);
       }
     }
-    const { failed, exitCode, signal, code } = await running;
+    const { failed, exitCode, signal } = await running;
     cancelled.throwIfAborted();
     if (!failed) return undefined;
     const said = errors.length > 0 ? errors : copyErrors;
     const ended =
-      code === 'ENOENT'
+      exitCode === noSuchProgram
         ? `${file} is not on this worker: install PostgreSQL's programs there, or name their folder in backups.programs of the settings`
-        : `${file} ended with ${exitCode ?? signal ?? code}`;
+        : `${file} ended with ${exitCode ?? signal}`;
     return printable(said.slice(0, mostErrors).join('; ') || ended).slice(0, longestReason);
   } finally {
     end();
