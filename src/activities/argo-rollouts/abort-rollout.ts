@@ -9,7 +9,7 @@ import { sidesOf } from '../kubernetes/canary/canary-change.ts';
 import { canaryTraffic, readMesh, readRouters } from '../kubernetes/canary/mesh.ts';
 import { readReadiness } from '../kubernetes/canary/sides.ts';
 import type { Comparison } from '../kubernetes/deployment/compare-revisions.ts';
-import { followUntil, into, named } from '../kubernetes/follow-until.ts';
+import { followUntil, intoOne } from '../kubernetes/follow-until.ts';
 import { markOperations } from '../kubernetes/change-object.ts';
 import { assertMayUndo } from '../kubernetes/may-undo.ts';
 import {
@@ -51,7 +51,7 @@ export async function abortRollout(
   await followUntil(
     progress,
     cluster,
-    [into(rollouts, rolloutsPath(target.namespace), named(target.name))],
+    [intoOne(rollouts, rolloutsPath(target.namespace), target.name)],
     async () => {
       const routers = await readRouters(cluster, target.namespace);
       const [traffic] = canaryTraffic(routers, sidesOf(mandate.change).canary);

@@ -5,7 +5,7 @@ import type { Effect } from '../../contract/plan.ts';
 import { stale } from '../failures.ts';
 import type { Cluster, Clusters, JsonPatchOperation } from '../kubernetes/api.ts';
 import { deploymentPath, type Deployment } from '../kubernetes/deployment/revisions.ts';
-import { followUntil, into, named } from '../kubernetes/follow-until.ts';
+import { followUntil, intoOne } from '../kubernetes/follow-until.ts';
 import { inWords, objectPath, readTarget } from '../kubernetes/objects.ts';
 import { templateDigest } from '../kubernetes/templates.ts';
 import type { Progress } from '../progress.ts';
@@ -42,7 +42,7 @@ export async function driveRollout(
   const text = await followUntil(
     progress,
     cluster,
-    [into(rollouts, rolloutsPath(namespace), named(name))],
+    [intoOne(rollouts, rolloutsPath(namespace), name)],
     async () => {
       const rollout = rollouts.get(name);
       if (rollout?.metadata?.uid !== uid) throw stale(`${what} was deleted while it went back.`);

@@ -12,12 +12,16 @@ export function into<T extends Named>(
   path: string,
   query: Record<string, string> = {},
 ): Following {
-  return (cluster, changed, signal) => follow(cluster, path, query, items, changed, signal);
+  return (cluster, changed, signal) => follow(cluster, { path, query }, items, changed, signal);
 }
 
-/** The query for one object of a list. */
-export function named(name: string): Record<string, string> {
-  return { fieldSelector: `metadata.name=${name}` };
+/** Follows one object of a list into `items`, by its name. */
+export function intoOne<T extends Named>(
+  items: Map<string, T>,
+  path: string,
+  name: string,
+): Following {
+  return (cluster, changed, signal) => follow(cluster, { path, name }, items, changed, signal);
 }
 
 /**

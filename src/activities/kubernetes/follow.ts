@@ -1,30 +1,47 @@
 import { KubernetesError, type Cluster, type ListOf } from './api.ts';
 
 export interface Named {
-  metadata?: { name?: string };
+  metadata?: { name?: string; resourceVersion?: string };
+}
+
+/** A list of the API server, or one object of it. */
+export interface Followed {
+  path: string;
+  query?: Record<string, string>;
+  name?: string;
 }
 
 /**
- * Keeps `items` equal to a list of the API server, by list and watch, until `signal` aborts.
+ * Keeps `items` equal to what is followed, by a first look and a watch, until `signal` aborts.
  * `changed` is called after every difference. Ends with an error only where the API server cannot
  * be reached or forbids it; a watch that the server closes or that is too old starts over.
+ *
+ * A list may begin as the API server's cache has it, since the watch tells what has come since; one
+ * object is as new as can be. A list that is as new as can be waits up to 100 ms for the cache where
+ * anything else was just written (Kubernetes 1.31, consistent reads from cache).
  */
 export async function follow<T extends Named>(
   cluster: Cluster,
-  path: string,
-  query: Record<string, string>,
+  followed: Followed,
   items: Map<string, T>,
   changed: () => void,
   signal: AbortSignal,
 ): Promise<void> {
+  const { path, name } = followed;
+  const query =
+    name === undefined ? (followed.query ?? {}) : { fieldSelector: `metadata.name=${name}` };
   const nameOf = (item: T) => item.metadata?.name ?? '';
+  let isTooOld = false;
   while (!signal.aborted) {
-    const list = await cluster.get<ListOf<T>>(path, query);
+    const { items: found, metadata } = isTooOld
+      ? await cluster.get<ListOf<T>>(path, query)
+      : await firstLook<T>(cluster, followed);
+    isTooOld = false;
     items.clear();
-    for (const item of list.items) items.set(nameOf(item), item);
+    for (const item of found) items.set(nameOf(item), item);
     changed();
     try {
-      const events = cluster.watch<T>(path, query, list.metadata.resourceVersion, signal);
+      const events = cluster.watch<T>(path, query, metadata.resourceVersion, signal);
       for await (const { type, object } of events) {
         if (type === 'BOOKMARK') continue;
         if (type === 'DELETED') items.delete(nameOf(object));
@@ -33,9 +50,21 @@ export async function follow<T extends Named>(
       }
     } catch (error) {
       if (signal.aborted) return;
-      const expired = error instanceof KubernetesError && error.status === 410;
+      isTooOld = error instanceof KubernetesError && error.status === 410;
       const cut = error instanceof TypeError || (error as Error).name === 'SocketError';
-      if (!expired && !cut) throw error;
+      if (!isTooOld && !cut) throw error;
     }
   }
+}
+
+async function firstLook<T extends Named>(
+  cluster: Cluster,
+  { path, query, name }: Followed,
+): Promise<ListOf<T>> {
+  if (name === undefined) return cluster.get(path, { ...query, resourceVersion: 0 });
+  const object = await cluster.find<T>(`${path}/${name}`);
+  const { resourceVersion } = object?.metadata ?? {};
+  return object && resourceVersion !== undefined
+    ? { items: [object], metadata: { resourceVersion } }
+    : cluster.get(path, { fieldSelector: `metadata.name=${name}` });
 }

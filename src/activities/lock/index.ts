@@ -1,4 +1,5 @@
 /** Activities on locks, under the names that follow `lock.` in the contract. */
+import { activityInfo } from '@temporalio/activity';
 import type { RunIdentity, Target } from '../../contract/plan.ts';
 import { activityProgress } from '../progress.ts';
 import { lockable, type Locks } from './locks.ts';
@@ -23,9 +24,10 @@ export function lockActivities(locks: Locks) {
       await locks.takeAll(targets, run);
     },
 
-    /** Frees the locks of a plan's targets that this run holds; of one that ends, a moment later. */
+    /** Frees the locks of a plan's targets that this run holds; of one that ends, when it has ended. */
     async releaseTargets({ targets, run, ends }: ReleaseRequest): Promise<void> {
-      if (ends) locks.releaseAtEnd(lockable(targets), run);
+      const { runId = '' } = activityInfo().workflowExecution ?? {};
+      if (ends) locks.releaseAtEnd(lockable(targets), run, runId);
       else await Promise.all(lockable(targets).map((target) => locks.release(target, run)));
     },
 

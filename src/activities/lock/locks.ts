@@ -24,6 +24,8 @@ const lockWorkflowType = 'targetLock';
 const lockQueue = 'rollback-locks';
 /** A lease this long outlives every run that still acts; every effect takes a lapsed one again. */
 const lease = '24 hours';
+/** A run that has decided its outcome has only to say so. */
+const closedWithinMs = 5000;
 
 interface Held {
   owner: RunIdentity;
@@ -132,16 +134,19 @@ export class Locks {
   }
 
   /**
-   * Frees the locks of a run that ends now, which does not wait for it: it would be a third of what
-   * surrounds the steps, and whoever comes first takes them over.
+   * Frees the locks of a run once it has ended, one after the other: nobody waits for them, and they
+   * must not be in the way of its end. Whoever comes first takes them over.
+   * @param runId of the execution that ends
    */
-  releaseAtEnd(targets: readonly Target[], owner: RunIdentity): void {
+  releaseAtEnd(targets: readonly Target[], owner: RunIdentity, runId: string): void {
+    let before = this.untilClosed(owner.workflowId, runId);
     for (const target of targets) {
       const id = lockId(target);
-      const freed = this.release(target, owner)
+      before = before
+        .then(() => this.release(target, owner))
         .catch(() => undefined)
         .finally(() => this.freeing.delete(id));
-      this.freeing.set(id, freed);
+      this.freeing.set(id, before);
     }
   }
 
@@ -172,6 +177,13 @@ export class Locks {
       signal.addEventListener('abort', () => resolve(), { once: true });
     });
     await Promise.race([...ended, aborted]);
+  }
+
+  /** Resolves when the execution is closed, or its end does not come for some seconds. */
+  private async untilClosed(workflowId: string, runId: string): Promise<void> {
+    const handle = this.client.workflow.getHandle(workflowId, runId, { followRuns: false });
+    const deadline = Date.now() + closedWithinMs;
+    await this.client.withDeadline(deadline, () => handle.result()).catch(() => undefined);
   }
 
   /** @throws NotMandated where the run has ended: then this is its zombie, which frees what it took. */

@@ -69,8 +69,7 @@ export async function pods(
   if (!options.json) printLine(paint('bold', podHead.join('  ')));
   await follow(
     cluster,
-    podsPath(namespace),
-    query,
+    { path: podsPath(namespace), query },
     items,
     () => {
       const rows = new Map([...items].map(([pod, item]) => [pod, podLine(item)]));

@@ -103,10 +103,8 @@ export async function planLeft(
       `a ${autoscaler.madeBy} scales Deployment ${name} and would start its pods again; pause it and scale by hand`,
     );
   }
-  const pods = await readPods(cluster, deployment);
-  const names = new Set(pods.map(({ metadata }) => metadata?.name ?? ''));
   const own = service.metadata?.name;
-  const traffic = await trafficTo(cluster, namespace, names);
+  const traffic = await trafficTo(cluster, namespace, readPods(cluster, deployment));
   const needed = whyPodsMustStay(
     traffic.filter((one) => one.service !== own),
     { targets: [] },

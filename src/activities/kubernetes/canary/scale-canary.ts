@@ -4,7 +4,7 @@ import type { Progress } from '../../progress.ts';
 import type { Cluster, Clusters } from '../api.ts';
 import type { Deployment } from '../deployment/revisions.ts';
 import { scaleDeployment } from '../deployment/scale-deployment.ts';
-import { followUntil, into, named } from '../follow-until.ts';
+import { followUntil, intoOne } from '../follow-until.ts';
 import { inWords, objectPath } from '../objects.ts';
 import { readPods } from '../pods.ts';
 import { trafficTo, whyPodsMustStay } from '../service/traffic.ts';
@@ -47,9 +47,8 @@ export async function whyCanaryMustStay(
   deployment: Deployment,
   canary: readonly Destination[],
 ): Promise<string | undefined> {
-  const pods = await readPods(cluster, deployment);
-  const names = new Set(pods.map(({ metadata }) => metadata?.name ?? ''));
-  const traffic = await trafficTo(cluster, deployment.metadata?.namespace ?? '', names);
+  const { namespace = '' } = deployment.metadata ?? {};
+  const traffic = await trafficTo(cluster, namespace, readPods(cluster, deployment));
   const ofOthers = traffic.filter(({ service }) => !canary.includes(service));
   return whyPodsMustStay(ofOthers, { targets: [] });
 }
@@ -69,7 +68,7 @@ async function untilGone(
   await followUntil(
     progress,
     cluster,
-    [into(deployments, objectPath('deployment', namespace), named(name))],
+    [intoOne(deployments, objectPath('deployment', namespace), name)],
     () => {
       const deployment = deployments.get(name);
       if (!deployment) return true;

@@ -6,7 +6,7 @@ import { isSurged, keptStrategy } from './annotations.ts';
 import type { Clusters } from '../api.ts';
 import { ends, readTarget, type DeploymentMandate } from './deployment-change.ts';
 import { stale } from '../../failures.ts';
-import { followUntil, into, named } from '../follow-until.ts';
+import { followUntil, into, intoOne } from '../follow-until.ts';
 import { handBackDeployment, putStrategyBack } from './hand-back-deployment.ts';
 import { findObstacle, type Obstacle } from './obstacles.ts';
 import { scaleUpIsOnItsWay } from '../node-scale-up.ts';
@@ -50,7 +50,7 @@ export async function driveRollout(
     progress,
     cluster,
     [
-      into(deployments, objectPath('deployment', namespace), named(name)),
+      intoOne(deployments, objectPath('deployment', namespace), name),
       into(pods, podsPath(namespace), { labelSelector }),
     ],
     look,

@@ -5,7 +5,7 @@ import { stale } from '../../failures.ts';
 import type { Progress } from '../../progress.ts';
 import type { Cluster, Clusters } from '../api.ts';
 import { type Aspect, changeObject } from '../change-object.ts';
-import { followUntil, into, named } from '../follow-until.ts';
+import { followUntil, into, intoOne } from '../follow-until.ts';
 import { scaleUpIsOnItsWay } from '../node-scale-up.ts';
 import { annotationPointer, inWords, objectPath, readTarget } from '../objects.ts';
 import { Patience } from '../patience.ts';
@@ -64,9 +64,8 @@ export async function assertNotNeeded(
   deployment: Deployment,
   { change: { target }, plan }: Pick<Mandate, 'change' | 'plan'>,
 ): Promise<void> {
-  const pods = await readPods(cluster, deployment);
-  const names = new Set(pods.map(({ metadata }) => metadata?.name ?? ''));
-  const why = whyPodsMustStay(await trafficTo(cluster, target.namespace, names), plan);
+  const pods = readPods(cluster, deployment);
+  const why = whyPodsMustStay(await trafficTo(cluster, target.namespace, pods), plan);
   if (why === undefined) return;
   throw ApplicationFailure.nonRetryable(
     `${inWords(target)} keeps its pods: ${why}. Switch that Service first, then try again.`,
@@ -112,7 +111,7 @@ async function untilAvailable(
     progress,
     cluster,
     [
-      into(deployments, objectPath('deployment', namespace), named(name)),
+      intoOne(deployments, objectPath('deployment', namespace), name),
       into(pods, podsPath(namespace), { labelSelector }),
     ],
     async () => {

@@ -6,7 +6,7 @@ import type { Progress } from '../../progress.ts';
 import type { Cluster, Clusters, JsonPatchOperation } from '../api.ts';
 import { type Aspect, changeObject } from '../change-object.ts';
 import { selectorOf } from '../deployment/revisions.ts';
-import { followUntil, into, named } from '../follow-until.ts';
+import { followUntil, into, intoOne } from '../follow-until.ts';
 import { scaleUpIsOnItsWay } from '../node-scale-up.ts';
 import { annotationPointer, inWords, objectPath, pointerToken, readTarget } from '../objects.ts';
 import { LastProgress, Patience, Unseen } from '../patience.ts';
@@ -88,7 +88,7 @@ async function untilRestarted(
     progress,
     cluster,
     [
-      into(workloads, objectPath(kind, namespace), named(name)),
+      intoOne(workloads, objectPath(kind, namespace), name),
       into(pods, podsPath(namespace), { labelSelector }),
     ],
     async () => {

@@ -44,12 +44,17 @@ export async function switchSelector(
   const cluster = clusters.of(context);
   const { from, to } = selectorEnds(mandate);
   await assertMayUndo(mandate, () => compareTraffic(clusters, mandate));
-  if (mandate.change.kind === 'service/selector' && !isOneLabelAway(from, to)) {
+  const isSwitch = mandate.change.kind === 'service/selector';
+  if (isSwitch && !isOneLabelAway(from, to)) {
     throw stale(
       `${to} differs from ${from} by more than the value of one label: Service ${name} in ${namespace} is switched between colours only. Nothing was changed.`,
     );
   }
-  if (!stopsTraffic(mandate) && (await readyPods(cluster, namespace, to)).length === 0) {
+  const [ready, deployments] = await Promise.all([
+    stopsTraffic(mandate) ? undefined : readyPods(cluster, namespace, to),
+    isSwitch ? readDeployments(cluster, namespace) : [],
+  ]);
+  if (ready?.length === 0) {
     const nobodyIsServed = async () => (await readyPods(cluster, namespace, from)).length === 0;
     if (!mandate.undo || !(await nobodyIsServed())) {
       throw ApplicationFailure.nonRetryable(
@@ -58,10 +63,7 @@ export async function switchSelector(
       );
     }
   }
-  if (mandate.change.kind !== 'service/selector') {
-    return changeObject(clusters, mandate, selectorAspect);
-  }
-  const deployments = await readDeployments(cluster, namespace);
+  if (!isSwitch) return changeObject(clusters, mandate, selectorAspect);
   return changeObject(clusters, mandate, {
     ...selectorAspect,
     operations: (service, state) => [

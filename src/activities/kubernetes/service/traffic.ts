@@ -1,6 +1,7 @@
 /** Which Services send traffic to given pods: what must be known before the pods are taken away. */
 import type { Plan } from '../../../contract/plan.ts';
 import type { Cluster, ListOf } from '../api.ts';
+import type { Pod } from '../pods.ts';
 import {
   endpointsIn,
   type EndpointSlice,
@@ -16,15 +17,21 @@ export interface Traffic {
   elsewhere: number;
 }
 
-/** Services of the namespace that have a ready endpoint among these pods. */
+/**
+ * Services of the namespace that have a ready endpoint among these pods.
+ * @param pods may still be being read: each of the two lists may have to wait for the API server
+ */
 export async function trafficTo(
   cluster: Cluster,
   namespace: string,
-  pods: ReadonlySet<string>,
+  pods: readonly Pod[] | Promise<readonly Pod[]>,
 ): Promise<Traffic[]> {
-  const { items } = await cluster.get<ListOf<EndpointSlice>>(endpointSlicesPath(namespace), {
-    labelSelector: serviceNameLabel,
-  });
+  const query = { labelSelector: serviceNameLabel };
+  const [{ items }, found] = await Promise.all([
+    cluster.get<ListOf<EndpointSlice>>(endpointSlicesPath(namespace), query),
+    pods,
+  ]);
+  const names = new Set(found.map(({ metadata }) => metadata?.name ?? ''));
   const byService = new Map<string, EndpointSlice[]>();
   for (const slice of items) {
     const service = slice.metadata?.labels?.[serviceNameLabel] ?? '';
@@ -33,7 +40,7 @@ export async function trafficTo(
   return [...byService]
     .map(([service, slices]) => {
       const { ready } = endpointsIn(slices);
-      const here = ready.filter((name) => pods.has(name)).length;
+      const here = ready.filter((name) => names.has(name)).length;
       return { service, here, elsewhere: ready.length - here };
     })
     .filter(({ here }) => here > 0);

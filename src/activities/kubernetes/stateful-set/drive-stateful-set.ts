@@ -6,7 +6,7 @@ import type { Progress } from '../../progress.ts';
 import { type Cluster, type Clusters, KubernetesError } from '../api.ts';
 import type { Obstacle } from '../deployment/obstacles.ts';
 import { selectorOf } from '../deployment/revisions.ts';
-import { followUntil, into, named } from '../follow-until.ts';
+import { followUntil, into, intoOne } from '../follow-until.ts';
 import { scaleUpIsOnItsWay } from '../node-scale-up.ts';
 import { inWords, objectPath } from '../objects.ts';
 import { LastProgress, Patience, undoneWithoutProgressMs, Unseen } from '../patience.ts';
@@ -49,7 +49,7 @@ export async function driveStatefulSet(
     progress,
     cluster,
     [
-      into(sets, objectPath(target.kind, namespace), named(name)),
+      intoOne(sets, objectPath(target.kind, namespace), name),
       into(pods, podsPath(namespace), { labelSelector: selectorOf(found) }),
     ],
     look,

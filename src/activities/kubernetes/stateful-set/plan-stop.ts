@@ -92,8 +92,7 @@ async function notStopped(
   namespace: string,
   pods: readonly Pod[],
 ): Promise<string> {
-  const names = new Set(pods.map(({ metadata }) => metadata?.name ?? ''));
-  const services = (await trafficTo(cluster, namespace, names)).map(({ service }) => service);
+  const services = (await trafficTo(cluster, namespace, pods)).map(({ service }) => service);
   return services.length > 0
     ? `Traffic goes on meanwhile (${services.join(', ')}): name the Service to stop with --service, or as service in the settings.`
     : 'No Service is named whose traffic would be stopped meanwhile, and none sends any.';
