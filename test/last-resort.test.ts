@@ -45,7 +45,34 @@ describe('rollback plan', () => {
     expect(again.stderr).toContain('is no longer at revision 2: nothing is changed.');
     const after = await cluster.deployment('by-hand');
     expect(written(after)).toEqual(written({ metadata }));
+
+    // Who pipes the plan to a shell plans anew.
+    const planned = await cli.run('plan', 'deployment', 'by-hand', '--commands');
+    await execa('sh', { input: planned.stdout });
+    expect(planned.stdout).toContain('already at revision 3');
+    expect(planned.stdout).toContain(
+      'the commands of rollback plan rolled it back from revision 2',
+    );
+    expect(await cluster.image('by-hand')).toBe(v1);
   });
+
+  test.concurrent(
+    'warns of the version that somebody has left by kubectl rollout undo',
+    async () => {
+      await cluster.history('undone', 1, v1, v2);
+      const before = await cli.run('plan', 'deployment', 'undone');
+      await cluster.kubectl('rollout', 'undo', 'deployment/undone');
+      await cluster.rollout('undone');
+
+      const after = await cli.run('plan', 'deployment', 'undone');
+
+      const warning = 'somebody has gone back to it since revision 2 was released';
+      expect(after.stdout).toContain(
+        `Revision 3, which runs now, was revision 1 before, so ${warning}`,
+      );
+      expect(before.stdout).not.toContain('gone back to it');
+    },
+  );
 
   test.concurrent('gives commands that leave somebody else’s newer version alone', async () => {
     await cluster.history('overtaken', 1, v1, v2);

@@ -246,28 +246,33 @@ describe('the traffic stays where it is', () => {
 });
 
 describe('going back', () => {
-  test.concurrent('is refused where somebody has changed the rules since', async () => {
-    const host = 'touched.example.com';
-    await cluster().apply([ingress('touched', { rules: [rule(host, path('/', 'web'))] })]);
-    await env.run({ host });
-    const add = [{ op: 'add', path: '/spec/rules/0/http/paths/-', value: path('/new', 'web') }];
-    await cluster().kubectl(
-      'patch',
-      'ingress',
-      'touched',
-      '--type=json',
-      '-p',
-      JSON.stringify(add),
-    );
+  test.concurrent(
+    'is refused where somebody has changed the rules since, as is redirecting again',
+    async () => {
+      const host = 'touched.example.com';
+      await cluster().apply([ingress('touched', { rules: [rule(host, path('/', 'web'))] })]);
+      await env.run({ host });
+      const add = [{ op: 'add', path: '/spec/rules/0/http/paths/-', value: path('/new', 'web') }];
+      await cluster().kubectl(
+        'patch',
+        'ingress',
+        'touched',
+        '--type=json',
+        '-p',
+        JSON.stringify(add),
+      );
 
-    const result = await env.run({ host, state: 'off' });
-
-    expect(result.outcome).toBe('refused');
-    expect(result.message).toContain('Somebody has changed what Ingress touched');
-    expect(await specOf('touched')).toMatchObject({
-      rules: [rule(host, path('/', 'page'), path('/new', 'web'))],
-    });
-  });
+      for (const state of ['off', 'on']) {
+        const result = await env.run({ host, state });
+        expect(result.outcome).toBe('refused');
+        expect(result.plan).toBeUndefined();
+        expect(result.message).toContain('Somebody has changed what Ingress touched');
+      }
+      expect(await specOf('touched')).toMatchObject({
+        rules: [rule(host, path('/', 'page'), path('/new', 'web'))],
+      });
+    },
+  );
 
   test.concurrent('is refused where nobody would answer', async () => {
     const host = 'dead.example.com';

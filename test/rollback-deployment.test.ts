@@ -47,6 +47,27 @@ describe('a Deployment goes back', () => {
   });
 
   test.concurrent(
+    'to another version, never to the bad one as it was before a restart',
+    async () => {
+      const restart = async () => {
+        await env.cluster.kubectl('rollout', 'restart', 'deployment/restarted');
+        await env.cluster.rollout('restarted');
+      };
+      await env.cluster.history('restarted', 2, v1, v2);
+      await restart();
+
+      const result = await env.run({ deployment: 'restarted' });
+
+      expect(result.plan?.summary).toContain(`revision 3 back to revision 1: ${v2} -> ${v1}`);
+      expect(await env.cluster.image('restarted')).toBe(v1);
+      await restart();
+      const second = await env.run({ deployment: 'restarted' });
+      expect(second.outcome).toBe('no-op');
+      expect(second.message).toMatch(/already at revision 5 .* rolled it back from revision 3/);
+    },
+  );
+
+  test.concurrent(
     'once: a second run, or one after scaling, never brings the bad version back',
     async () => {
       await env.cluster.history('twice', 2, v1, v2);

@@ -148,6 +148,8 @@ describe('all', () => {
     const { namespace } = cluster;
     await release(['web', 'rollback-worker'], cluster);
     await cluster.deploy('new', v1, 1);
+    await cluster.kubectl('rollout', 'restart', 'deployment/new');
+    await cluster.rollout('new');
     await cluster.kubectl('label', 'deployment/rollback-worker', 'rollback-workflows/worker=true');
 
     const result = await env.run({ all: true, namespace });
@@ -164,6 +166,8 @@ describe('all', () => {
 
     const none = await env.run({ all: true, since: '0s', namespace });
     expect(none.outcome).toBe('no-op');
+    const named = await env.failure({ services: ['web'], since: '0s' });
+    expect(named.message).toContain('Field "since" is for all');
   });
 
   test.concurrent.each([

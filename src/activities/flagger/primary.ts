@@ -8,7 +8,12 @@ import { refused } from '../failures.ts';
 import type { Canary } from './canary.ts';
 import { standingRollback } from '../kubernetes/deployment/annotations.ts';
 import type { Revision, RevisionHistory } from '../kubernetes/deployment/revisions.ts';
-import { cleanTemplate, imagesOf, type PodTemplate } from '../kubernetes/templates.ts';
+import {
+  cleanTemplate,
+  imagesOf,
+  type PodTemplate,
+  restartedAnnotation,
+} from '../kubernetes/templates.ts';
 
 /** Where a Deployment and its copy go back to. */
 export interface Pair {
@@ -102,12 +107,12 @@ function images({ replicaSet }: Revision): string[] {
 /**
  * Digest of a template that is the same for a Deployment and for Flagger's copy of it, which has
  * `-primary` behind the names of labels, ConfigMaps and Secrets, and an id (flagger,
- * deployment_controller.go and config_tracker.go).
+ * deployment_controller.go and config_tracker.go). Each may have been restarted by itself.
  */
 function sameForm(template: PodTemplate | undefined): string {
   const { metadata, spec } = cleanTemplate(template);
   const kept = ([key]: [string, unknown]) =>
-    key !== 'flagger-id' && !key.includes('toolkit.fluxcd.io');
+    ![restartedAnnotation, 'flagger-id'].includes(key) && !key.includes('toolkit.fluxcd.io');
   const entries = (map: Record<string, string> = {}) =>
     Object.fromEntries(Object.entries(map).filter(kept));
   const { labels, annotations } = metadata ?? {};

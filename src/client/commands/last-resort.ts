@@ -7,6 +7,7 @@ import type { DeploymentChange } from '../../activities/kubernetes/deployment/de
 import type { ReplicasChange } from '../../activities/kubernetes/deployment/replicas.ts';
 import type { ReleaseChange } from '../../activities/helm/release-change.ts';
 import { secretName } from '../../activities/helm/releases.ts';
+import { noteByHand } from '../../activities/kubernetes/deployment/annotations.ts';
 import { revisionAnnotation } from '../../activities/kubernetes/deployment/revisions.ts';
 import { restartedAnnotation } from '../../activities/kubernetes/templates.ts';
 import type { Settings } from '../../config/schema.ts';
@@ -149,6 +150,7 @@ function deploymentCommands({ target, before, after }: DeploymentChange): string
   const revision = revisionAnnotation.replaceAll('.', '\\.');
   const seen = `{.metadata.uid} {.metadata.annotations.${revision}}`;
   const undo = `${kubectl} rollout undo deployment/${quote(name)} --to-revision=${after.revision}`;
+  const note = `${kubectl} annotate deployment/${quote(name)} ${quote(noteByHand(before, after))} --overwrite`;
   const lines = [
     `if [ "$(${kubectl} get deployment ${quote(name)} -o jsonpath='${seen}')" = '${uid} ${before.revision ?? ''}' ]; then`,
     // kubectl refuses to undo a paused Deployment, and resuming first would roll the bad version out.
@@ -156,7 +158,7 @@ function deploymentCommands({ target, before, after }: DeploymentChange): string
       ? [
           `  echo 'It is paused: set its image back by hand, then kubectl rollout resume.' >&2; exit 1`,
         ]
-      : [`  ${undo} || exit 1`]),
+      : [`  ${undo} && ${note} || exit 1`]),
     'else',
     `  echo 'Deployment ${name} is no longer at revision ${before.revision ?? '(none)'}: nothing is changed.' >&2`,
     'fi',

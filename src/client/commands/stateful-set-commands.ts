@@ -1,4 +1,5 @@
 /** The rollback of a StatefulSet as commands. */
+import { noteByHand } from '../../activities/kubernetes/deployment/annotations.ts';
 import { labelsOf, type SelectorChange } from '../../activities/kubernetes/service/service.ts';
 import { revisionLabel } from '../../activities/kubernetes/stateful-set/pods.ts';
 import type {
@@ -66,7 +67,7 @@ function templateCommands(change: TemplateChange): string[] {
   const condition = after.onDelete ? '' : `[ "$ready" != True ] && `;
   return [
     `if ${standsAt(change, 'before')}; then`,
-    `  ${kubectl} rollout undo statefulset/${quote(name)} --to-revision=${after.revision} || exit 1`,
+    `  ${kubectl} rollout undo statefulset/${quote(name)} --to-revision=${after.revision} && ${kubectl} annotate statefulset/${quote(name)} ${quote(noteByHand(before, after))} --overwrite || exit 1`,
     `elif ! ${standsAt(change, 'after')}; then`,
     `  echo 'StatefulSet ${name} is no longer at revision ${before.revision ?? '(none)'}: nothing is changed.' >&2; exit 1`,
     'fi',

@@ -9,6 +9,7 @@
  */
 import type { RunIdentity } from '../../../contract/plan.ts';
 import { type KubernetesObject, readAnnotation } from '../objects.ts';
+import { sinceReleased, type Versions, type WorkloadRevision } from '../versions.ts';
 import type { Deployment, RevisionHistory } from './revisions.ts';
 
 export const strategyAnnotation = 'rollback-workflows/earlier-strategy';
@@ -55,25 +56,47 @@ export function restoredRollback(deployment: KubernetesObject): Restored | undef
 }
 
 /**
- * The rollback that put the template there which stands now; undefined where none did. A version
- * that was gone back to and is deployed anew later has another revision, and was not put there by it.
+ * The rollback that put the version there which stands now, restarted since or not; undefined where
+ * none did. A version that was gone back to and is deployed anew later has another revision, and was
+ * not put there by it.
  */
-export function standingRollback({ deployment, current }: RevisionHistory): Restored | undefined {
-  return standingRollbackOf(deployment, current);
+export function standingRollback({
+  deployment,
+  ...versions
+}: Pick<RevisionHistory, 'deployment' | 'revisions' | 'current'>): Restored | undefined {
+  return standingRollbackOf(deployment, versions);
 }
 
-/** As `standingRollback`, of any workload with its current revision. */
+/** As `standingRollback`, of any workload. */
 export function standingRollbackOf(
   workload: KubernetesObject,
-  current: { revision: number; template: string } | undefined,
+  versions: Versions<WorkloadRevision>,
 ): Restored | undefined {
   const restored = restoredRollback(workload);
-  const isStanding =
-    current !== undefined &&
-    restored?.undone !== true &&
-    restored?.to?.template === current.template &&
-    restored.to.revision === current.revision;
+  if (!restored?.to || restored.undone) return undefined;
+  const { revision, template } = restored.to;
+  const isStanding = sinceReleased(versions).some(
+    (entry) => entry.revision === revision && entry.template === template,
+  );
   return isStanding ? restored : undefined;
+}
+
+/** Stands for the run where the rollback was done by the commands of `rollback plan --commands`. */
+const byHand = 'by hand';
+
+/** `key=value` of the annotation that those commands make; they leave the newest revision. */
+export function noteByHand(from: Restored['from'], to: { template: string }): string {
+  const note: Restored = {
+    from: { revision: from.revision, template: from.template },
+    to: { revision: (from.revision ?? 0) + 1, template: to.template },
+    ...{ run: byHand, firstRunId: '', at: new Date().toISOString() },
+  };
+  return `${restoredAnnotation}=${JSON.stringify(note)}`;
+}
+
+/** Who did a rollback, in words. */
+export function rolledBackBy({ run }: Restored): string {
+  return run === byHand ? 'the commands of rollback plan' : `run ${run}`;
 }
 
 /** Whether the last rollback was this run's, and was not taken back by it. */

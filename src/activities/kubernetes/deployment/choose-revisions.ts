@@ -4,6 +4,7 @@ import { primaryName } from '../../flagger/canary.ts';
 import { choosePair, counterpart } from '../../flagger/primary.ts';
 import type { Owners } from '../../owners/find-owners.ts';
 import type { Cluster } from '../api.ts';
+import { previousVersion } from '../versions.ts';
 import { standingRollback } from './annotations.ts';
 import { readHistory, type Revision, type RevisionHistory } from './revisions.ts';
 
@@ -99,9 +100,9 @@ function chooseRevision(history: RevisionHistory, toRevision: number | undefined
   }
   // Going back twice must not bring the bad version back, as kubectl's "previous revision" would.
   if (history.current && standingRollback(history)) return history.current;
-  const previous = history.revisions.find((entry) => entry !== history.current);
+  const previous = previousVersion(history);
   if (previous) return previous;
   throw refused(
-    `Deployment ${name} in ${namespace} has no earlier revision to go back to (${known}): deploy a good version, or raise revisionHistoryLimit for the next time.`,
+    `Deployment ${name} in ${namespace} has no earlier revision to go back to (${known}${numbers.length > 1 ? ', all of one version' : ''}): deploy a good version, or raise revisionHistoryLimit for the next time.`,
   );
 }

@@ -6,6 +6,7 @@ import { refused } from '../../failures.ts';
 import type { Cluster, ListOf } from '../api.ts';
 import { objectPath } from '../objects.ts';
 import { secondsSince } from '../pods.ts';
+import { versionDigest } from '../templates.ts';
 import type { Deployment, ReplicaSet } from './revisions.ts';
 
 /** Label of the Deployment that a worker of this project runs in, which `all` leaves alone. */
@@ -65,22 +66,31 @@ async function chooseAll(
       set.metadata?.ownerReferences?.some((owner) => owner.uid === uid),
     );
     const controller = metadata?.ownerReferences?.find((owner) => owner.controller);
-    const newest = Math.min(
-      ...history.map((set) => secondsSince(set.metadata?.creationTimestamp) ?? Infinity),
-    );
+    const ages = agesOfVersions(history);
     if (labels[workerLabel] !== undefined || runsHere(name)) {
       leftOut.push(`Left out: ${name}, the rollback's own worker.`);
     } else if (controller?.kind === 'Canary') {
       leftOut.push(
         `Left out: ${name}, which Flagger copies and which goes back with what it copies.`,
       );
-    } else if (history.length < 2) {
+    } else if (ages.length < 2) {
       leftOut.push(`Left out: ${name}, which has no earlier revision.`);
-    } else if (input.since && newest * 1000 > durationMs(input.since)) {
+    } else if (input.since && Math.min(...ages) * 1000 > durationMs(input.since)) {
       leftOut.push(`Left out: ${name}, which was not released within ${input.since}.`);
     } else chosen.push({ namespace, name });
   }
   return { chosen, leftOut };
+}
+
+/** Seconds since each version was released first, which a restart is not. */
+function agesOfVersions(history: readonly ReplicaSet[]): number[] {
+  const ages = new Map<string, number>();
+  for (const { metadata, spec } of history) {
+    const version = versionDigest(spec?.template);
+    const age = secondsSince(metadata?.creationTimestamp) ?? Infinity;
+    ages.set(version, Math.max(age, ages.get(version) ?? 0));
+  }
+  return [...ages.values()];
 }
 
 /** Whether this very process is in a pod of that Deployment. */

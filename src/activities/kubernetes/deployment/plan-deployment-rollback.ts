@@ -18,7 +18,7 @@ import {
 } from './choose-revisions.ts';
 import type { DeploymentChange } from './deployment-change.ts';
 import { draftChange, type DraftChange } from './draft-change.ts';
-import { ages, goesBack, standsThere, statements } from './plan-words.ts';
+import { ages, goesBack, leftBefore, standsThere, statements } from './plan-words.ts';
 import { readObserved } from './read-observed.ts';
 import type { RevisionHistory } from './revisions.ts';
 import { Room } from './room.ts';
@@ -131,6 +131,7 @@ export async function draftDeploymentRollback(
   // Where production has the version already, only what is analysed goes back.
   const moving = copy && !copy.already ? copy : own;
   const words = [
+    ...(toRevision === undefined && moving === own ? leftBefore(history, chosen.wanted) : []),
     ...owners.warnings,
     ...(rollout ? [rollout.words] : []),
     ...chosen.warnings,

@@ -1,7 +1,13 @@
 /** What a plan says about a Deployment. */
 import { secondsSince } from '../pods.ts';
 import { imagesOf } from '../templates.ts';
-import { isSurged, keptStrategy, standingRollback } from './annotations.ts';
+import {
+  isSurged,
+  keptStrategy,
+  restoredRollback,
+  rolledBackBy,
+  standingRollback,
+} from './annotations.ts';
 import type { Revision, RevisionHistory } from './revisions.ts';
 import { rolloutState } from './rollout-state.ts';
 
@@ -27,7 +33,7 @@ export function unfinished(history: RevisionHistory): string | undefined {
   }
   const earlier = standingRollback(history);
   return earlier && !rolloutState(deployment).complete
-    ? `the rollout that run ${earlier.run} began is seen through`
+    ? `the rollout that ${rolledBackBy(earlier)} began is seen through`
     : undefined;
 }
 
@@ -37,7 +43,7 @@ export function standsThere(history: RevisionHistory, rest: string | undefined):
   const { name, namespace } = deployment.metadata ?? {};
   const earlier = standingRollback(history);
   const done = earlier
-    ? `: run ${earlier.run} rolled it back from revision ${earlier.from.revision ?? 'unknown'} at ${earlier.at}; name a revision to go elsewhere`
+    ? `: ${rolledBackBy(earlier)} rolled it back from revision ${earlier.from.revision ?? 'unknown'} at ${earlier.at}; name a revision to go elsewhere`
     : ': nothing to do';
   const images = imagesOf(deployment.spec?.template).join(', ');
   return `Deployment ${name} in ${namespace} is already at revision ${current?.revision} (${images})${rest ? `; ${rest}` : done}.`;
@@ -51,6 +57,20 @@ export function ages({ deployment, current }: RevisionHistory): string[] {
   if (age === undefined || age < 24 * 3600 || available < wanted) return [];
   return [
     `What runs now was made ${Math.floor(age / 86400)} days ago and all ${wanted} replicas are available: make sure that it is the version to leave.`,
+  ];
+}
+
+/** By the controller: the numbers that a ReplicaSet had before its template was gone back to. */
+const earlierNumbers = 'deployment.kubernetes.io/revision-history';
+
+/** That what runs now was gone back to, by `kubectl rollout undo` say, from what is wanted now. */
+export function leftBefore({ deployment, current }: RevisionHistory, wanted: Revision): string[] {
+  const numbers = current?.replicaSet.metadata?.annotations?.[earlierNumbers] ?? '';
+  const last = Number(numbers.split(',').at(-1));
+  const isOwn = restoredRollback(deployment)?.undone === true;
+  if (!current || numbers === '' || isOwn || wanted.revision < last) return [];
+  return [
+    `Revision ${current.revision}, which runs now, was revision ${last} before, so somebody has gone back to it since revision ${wanted.revision} was released: make sure that this is not the version that was left then.`,
   ];
 }
 

@@ -2,7 +2,8 @@
 import type { V1Deployment, V1LabelSelector, V1ReplicaSet } from '@kubernetes/client-node';
 import type { Cluster, ListOf, Wire } from '../api.ts';
 import { isOwnedBy, objectPath } from '../objects.ts';
-import { templateDigest, templateHashLabel } from '../templates.ts';
+import { templateDigest, templateHashLabel, versionDigest } from '../templates.ts';
+import type { WorkloadRevision } from '../versions.ts';
 
 export type Deployment = Wire<V1Deployment>;
 export type ReplicaSet = Wire<V1ReplicaSet>;
@@ -10,12 +11,9 @@ export type ReplicaSet = Wire<V1ReplicaSet>;
 export const revisionAnnotation = 'deployment.kubernetes.io/revision';
 export const changeCauseAnnotation = 'kubernetes.io/change-cause';
 
-/** One entry of `kubectl rollout history`. */
-export interface Revision {
-  revision: number;
+/** One entry of `kubectl rollout history`; digests are without the controller's own label. */
+export interface Revision extends WorkloadRevision {
   replicaSet: ReplicaSet;
-  /** SHA-256 of the pod template without the controller's own label. */
-  template: string;
 }
 
 export interface RevisionHistory {
@@ -63,6 +61,7 @@ function historyOf(deployment: Deployment, replicaSets: ReplicaSet[]): RevisionH
       replicaSet,
       revision: revisionOf(replicaSet),
       template: templateDigest(replicaSet.spec?.template),
+      version: versionDigest(replicaSet.spec?.template),
     }))
     .filter(({ revision }) => revision > 0)
     .sort((one, other) => other.revision - one.revision);

@@ -39,11 +39,12 @@ export type BackendsMandate = Mandate<BackendsChange>;
 
 export const redirectedAnnotation = 'rollback-workflows/redirected';
 
-/** What a run has swapped, by host: what was there before, and what was put there. */
-type Redirected = Record<string, Maintenance & { before: Part; run: string; at: string }>;
+/** What a run has swapped for a host: what was there before, and what was put there. */
+export type Redirected = Maintenance & { before: Part; run: string; at: string };
 
-export function redirectedOf(ingress: Ingress): Redirected {
-  return readAnnotation<Redirected>(ingress, redirectedAnnotation) ?? {};
+/** By host. */
+export function redirectedOf(ingress: Ingress): Record<string, Redirected> {
+  return readAnnotation<Record<string, Redirected>>(ingress, redirectedAnnotation) ?? {};
 }
 
 export function partOf({ spec }: Ingress, host: string): Part {

@@ -15,6 +15,8 @@ import {
   isAbout,
   type Maintenance,
   partOf,
+  type Redirected,
+  redirectedAnnotation,
   redirectedOf,
   referenceOf,
   servicesOf,
@@ -142,6 +144,7 @@ function swapOf(
 ): BackendsChange {
   const noted = redirectedOf(ingress)[host];
   const now = partOf(ingress, host);
+  if (isStillRedirected(ingress, host)) assertAsRedirected(ingress, host);
   const isNoted = noted && hashOf(swapped(noted.before, noted)) === hashOf(now);
   const before = isNoted ? noted.before : now;
   return {
@@ -158,23 +161,28 @@ function isStillRedirected(ingress: Ingress, host: string): boolean {
   return noted !== undefined && hashOf(noted.before) !== hashOf(partOf(ingress, host));
 }
 
-/** @throws Refused where somebody has changed the Ingress since it was redirected. */
 function restoreOf({ cluster, host }: Wish, ingress: Ingress): BackendsChange {
-  const noted = redirectedOf(ingress)[host];
-  if (!noted) throw new Error('An Ingress that is restored was redirected.');
-  const now = partOf(ingress, host);
-  const { name, namespace } = ingress.metadata ?? {};
-  if (hashOf(swapped(noted.before, noted)) !== hashOf(now)) {
-    throw refused(
-      `Somebody has changed what Ingress ${name} in ${namespace} says about ${host} after run ${noted.run} redirected it: look at it, put it right by hand (its annotation rollback-workflows/redirected tells what was there), and remove that annotation.`,
-    );
-  }
+  const noted = assertAsRedirected(ingress, host);
   return {
-    ...{ id: `ingress/${name}`, kind: 'ingress/backends' },
+    ...{ id: `ingress/${ingress.metadata?.name}`, kind: 'ingress/backends' },
     target: targetOf('ingress', cluster, ingress),
-    before: referenceOf(host, now, noted),
+    before: referenceOf(host, partOf(ingress, host), noted),
     after: referenceOf(host, noted.before),
   };
+}
+
+/**
+ * What was noted on an Ingress when the host was redirected.
+ * @throws Refused where somebody has changed the Ingress since then.
+ */
+function assertAsRedirected(ingress: Ingress, host: string): Redirected {
+  const noted = redirectedOf(ingress)[host];
+  if (!noted) throw new Error('An Ingress that is restored was redirected.');
+  if (hashOf(swapped(noted.before, noted)) === hashOf(partOf(ingress, host))) return noted;
+  const { name, namespace } = ingress.metadata ?? {};
+  throw refused(
+    `Somebody has changed what Ingress ${name} in ${namespace} says about ${host} after run ${noted.run} redirected it: look at it, put it right by hand (its annotation ${redirectedAnnotation} tells what was there), and remove that annotation.`,
+  );
 }
 
 /** @throws Refused where the name of the extra Ingress is somebody else's. */

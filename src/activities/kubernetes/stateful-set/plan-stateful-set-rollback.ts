@@ -8,6 +8,7 @@ import { plannedChecks } from '../../verification/planned-checks.ts';
 import type { Cluster, Clusters, ListOf } from '../api.ts';
 import { configMapWarnings } from '../config-maps.ts';
 import { standingRollbackOf } from '../deployment/annotations.ts';
+import { previousVersion } from '../versions.ts';
 import { objectPath, targetOf } from '../objects.ts';
 import { templateDifferences } from '../template-differences.ts';
 import { planState } from './plan-state.ts';
@@ -180,12 +181,12 @@ function chooseRevision(
     );
   }
   // Going back twice must not bring the bad version back, as kubectl's "previous revision" would.
-  const isThere = standingRollbackOf(history.statefulSet, history.current) !== undefined;
+  const isThere = standingRollbackOf(history.statefulSet, history) !== undefined;
   if (history.current && isThere) return history.current;
-  const previous = history.revisions.find((entry) => entry !== history.current);
+  const previous = previousVersion(history);
   if (previous) return previous;
   throw refused(
-    `StatefulSet ${name} in ${namespace} has no earlier revision to go back to (${known}): deploy a good version, or raise revisionHistoryLimit for the next time.`,
+    `StatefulSet ${name} in ${namespace} has no earlier revision to go back to (${known}${numbers.length > 1 ? ', all of one version' : ''}): deploy a good version, or raise revisionHistoryLimit for the next time.`,
   );
 }
 

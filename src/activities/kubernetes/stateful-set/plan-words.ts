@@ -1,5 +1,5 @@
 /** What a plan for a StatefulSet tells people, in sentences. */
-import { standingRollbackOf } from '../deployment/annotations.ts';
+import { rolledBackBy, standingRollbackOf } from '../deployment/annotations.ts';
 import { type Pod, readySince, secondsSince } from '../pods.ts';
 import { imagesOf } from '../templates.ts';
 import { isReady, ordinalOf, type Replacement } from './pods.ts';
@@ -26,23 +26,25 @@ export function goesBack(
 
 /** What an earlier run left to do though the template is right; undefined where it left nothing. */
 export function unfinished(
-  { statefulSet, current }: StatefulSetHistory,
+  history: StatefulSetHistory,
   pods: readonly Pod[],
   replacement: Replacement,
 ): string | undefined {
-  const earlier = standingRollbackOf(statefulSet, current);
+  const { statefulSet, current } = history;
+  const earlier = standingRollbackOf(statefulSet, history);
   if (!earlier || !current) return undefined;
   return rolloutOf(statefulSet, pods, replacement, current.name).complete
     ? undefined
-    : `the rollout that run ${earlier.run} began is seen through`;
+    : `the rollout that ${rolledBackBy(earlier)} began is seen through`;
 }
 
 /** @param rest what is done all the same; empty for what another part of the summary says */
-export function standsThere({ statefulSet, current }: StatefulSetHistory, rest?: string): string {
+export function standsThere(history: StatefulSetHistory, rest?: string): string {
+  const { statefulSet, current } = history;
   const { name, namespace } = statefulSet.metadata ?? {};
-  const earlier = standingRollbackOf(statefulSet, current);
+  const earlier = standingRollbackOf(statefulSet, history);
   const done = earlier
-    ? `: run ${earlier.run} rolled it back from revision ${earlier.from.revision ?? 'unknown'} at ${earlier.at}; name a revision to go elsewhere`
+    ? `: ${rolledBackBy(earlier)} rolled it back from revision ${earlier.from.revision ?? 'unknown'} at ${earlier.at}; name a revision to go elsewhere`
     : ': nothing to do';
   const images = imagesOf(statefulSet.spec?.template).join(', ');
   const more = rest === undefined ? done : rest && `; ${rest}`;

@@ -3,7 +3,8 @@ import type { V1ControllerRevision, V1StatefulSet } from '@kubernetes/client-nod
 import type { Cluster, ListOf, Wire } from '../api.ts';
 import { selectorOf } from '../deployment/revisions.ts';
 import { isOwnedBy, objectPath } from '../objects.ts';
-import { type PodTemplate, templateDigest } from '../templates.ts';
+import { type PodTemplate, templateDigest, versionDigest } from '../templates.ts';
+import type { WorkloadRevision } from '../versions.ts';
 
 export type StatefulSet = Wire<V1StatefulSet>;
 
@@ -13,13 +14,10 @@ export type ControllerRevision = Omit<Wire<V1ControllerRevision>, 'data'> & {
 };
 
 /** One entry of `kubectl rollout history`. */
-export interface StatefulSetRevision {
-  revision: number;
+export interface StatefulSetRevision extends WorkloadRevision {
   /** Name of the ControllerRevision, which its pods carry in `controller-revision-hash`. */
   name: string;
   controllerRevision: ControllerRevision;
-  /** SHA-256 of the pod template. */
-  template: string;
 }
 
 export interface StatefulSetHistory {
@@ -60,6 +58,7 @@ export async function historyOf(
       name: controllerRevision.metadata?.name ?? '',
       controllerRevision,
       template: digestOf(templateOf(controllerRevision)),
+      version: digestOf(templateOf(controllerRevision), versionDigest),
     }))
     .sort((one, other) => other.revision - one.revision);
   const current = revisions.find((entry) => entry.template === template);
@@ -73,8 +72,8 @@ export function templateOf({ data }: ControllerRevision): PodTemplate {
 }
 
 /** SHA-256 of a template. Older controllers record a time that a template never has, as null. */
-export function digestOf(template: PodTemplate | undefined): string {
+export function digestOf(template: PodTemplate | undefined, digest = templateDigest): string {
   const { creationTimestamp, ...metadata } = template?.metadata ?? {};
   const known = creationTimestamp ? { creationTimestamp, ...metadata } : metadata;
-  return templateDigest({ ...template, metadata: known });
+  return digest({ ...template, metadata: known });
 }
