@@ -55,6 +55,10 @@ describe('wrong use starts nothing, and is told in one line:', () => {
     expectUsage(await cli.runWith(input, 'deployment', '--input', '-'), words);
   });
 
+  test.concurrent('a history of what has none, with the kinds that have one', async () => {
+    expectUsage(await cli.run('history', 'application/api'), 'statefulset/NAME, helm/RELEASE');
+  });
+
   test.concurrent('a flag that there is not, with the one that may be meant', async () => {
     const { exitCode, stderr } = await cli.run('deployment', 'api', '--revision', '3');
     expect(exitCode).toBe(2);

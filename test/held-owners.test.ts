@@ -95,6 +95,8 @@ describe('after a rollback its owner does not bring the bad version back', () =>
     const released = await env.release('application/shop');
 
     expect(released.outcome).toBe('rolled-back');
+    // No controller has ever compared it.
+    expect(released.plan?.warnings.join('\n')).toContain('Argo CD has not said yet how git');
     const after = await read(env.cluster, 'application', 'shop');
     expect(after.spec).toEqual(before.spec);
     expect(marksOf(after)).toEqual(marksOf(before));

@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import type { StepDecisionName } from '../contract/decision.ts';
 import { json, keyFile, positiveNumber } from './flags.ts';
 import { addProcedures } from './procedures.ts';
+import manifest from '../../package.json' with { type: 'json' };
 
 type Flags = Record<string, unknown>;
 
@@ -12,6 +13,7 @@ export function program(ended: (exitCode: number) => void): Command {
     .description(
       'Rolls production back: plans first, changes only what the plan names, and can be killed at any instant.',
     )
+    .version(manifest.version, '-V, --version', 'say which version this is')
     .showSuggestionAfterError()
     .configureHelp({ showGlobalOptions: true })
     .exitOverride()

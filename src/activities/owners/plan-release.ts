@@ -162,6 +162,9 @@ function comingBack({ kind, object }: Owner, protectedTargets: Target[]): string
     if (differing.some(isRolledBack)) {
       return `Git (revision ${revision}, as Argo CD has seen it last) has another version of ${differing.filter(isRolledBack).join(', ')} than runs: Argo CD puts it there at once. Make sure that it is not the one that was left.`;
     }
+    if (status?.sync?.status !== 'Synced' && differing.length === 0) {
+      return 'Argo CD has not said yet how git and what runs differ: make sure that git does not have the version that was left, since Argo CD puts its version there at once.';
+    }
     return `Argo CD has seen no difference between git (revision ${revision}) and what was rolled back.`;
   }
   if (kind === 'canary') {

@@ -35,6 +35,11 @@ export async function history(target: string, options: ClusterOptions): Promise<
     return ofData === 'database' ? databaseHistory(key, options) : schemaHistory(key, options);
   }
   const name = target.replace(/^deployment\//, '');
+  if (name.includes('/')) {
+    throw new CliError(
+      `${JSON.stringify(target)} has no history here: name deployment/NAME, statefulset/NAME, helm/RELEASE, database/NAME or schema/NAME.`,
+    );
+  }
   const { found } = await findDeployment(name, options);
   const revisions = found.revisions.map(({ revision, replicaSet }) => ({
     revision,

@@ -210,6 +210,6 @@ async function assertReady({ mesh, sides }: Canary, changes: Change[]): Promise<
     return [`Neither side has ready pods (${text}): this takes the canary out, and mends nothing.`];
   }
   throw refused(
-    `${sides.stable.join(' and ')} in ${mesh.namespace} cannot take over: only the canary has ready pods (${text}). Bring the stable side up first, for example with rollback deployment NAME -n ${mesh.namespace}.`,
+    `${sides.stable.join(' and ')} in ${mesh.namespace} cannot take over: only the canary has ready pods (${text}). Bring the stable side up first: kubectl get deployments,pods -n ${mesh.namespace} shows what it lacks.`,
   );
 }
