@@ -9,9 +9,16 @@ import { CommandLine, nowhere, settingsFileWith } from './support/command-line.t
 /** What works with a kubeconfig alone: no Temporal and no worker is up in this file. */
 const [v1, v2] = ['wakala/api:1.0.0', 'wakala/api:2.0.0-bad'];
 const cluster = new TestCluster(`test-${randomBytes(4).toString('hex')}`);
+const services = {
+  front: { deployment: 'front', after: ['store'] },
+  till: { deployment: 'till', after: ['vault'] },
+  ...{ store: { deployment: 'store' }, vault: { deployment: 'vault' } },
+};
 const cli = new CommandLine({
   TEMPORAL_ADDRESS: nowhere,
-  ROLLBACK_CONFIG: settingsFileWith(`kubernetes: { namespace: ${cluster.namespace} }`),
+  ROLLBACK_CONFIG: settingsFileWith(
+    JSON.stringify({ kubernetes: { namespace: cluster.namespace }, services }),
+  ),
 });
 
 beforeAll(async () => {
@@ -97,6 +104,37 @@ describe('rollback plan', () => {
     expect(exitCode).toBe(1);
     expect(stderr).toContain('It is paused');
     expect((await cluster.deployment('held')).spec?.paused).toBe(true);
+  });
+
+  test.concurrent('gives commands for several that go in the order of the settings', async () => {
+    await Promise.all(['front', 'store', 'aside'].map((name) => cluster.history(name, 1, v1, v2)));
+    const asked = ['plan', 'services', 'front', 'store', 'aside'];
+
+    const { stdout: headline } = await cli.run(...asked);
+    const { stdout: commands } = await cli.run(...asked, '--commands');
+
+    expect(headline).toContain('3 Deployments go back, in order: store, aside, front.');
+    const words = commands.matchAll(/rollout (undo|status) deployment\/(\w+)/g);
+    expect([...words].map(([, verb, name]) => `${verb} ${name}`)).toEqual([
+      ...['undo store', 'undo aside', 'status store', 'status aside'],
+      ...['undo front', 'status front'],
+    ]);
+    await execa('sh', { input: commands });
+    for (const name of ['front', 'store', 'aside']) expect(await cluster.image(name)).toBe(v1);
+  });
+
+  test.concurrent('gives commands that begin nothing after one that does not come up', async () => {
+    await cluster.kubectl('create', 'deployment', 'vault', '--image=wakala/api:1.0.0-crash');
+    await cluster.release('vault', v2);
+    await cluster.history('till', 1, v1, v2);
+    const { stdout } = await cli.run('plan', 'services', 'till', 'vault', '--commands');
+    const soon = stdout.replaceAll('--timeout=10m', '--timeout=3s');
+
+    const { exitCode } = await execa('sh', { input: soon, reject: false });
+
+    expect(exitCode).toBe(1);
+    expect(await cluster.image('vault')).toBe('wakala/api:1.0.0-crash');
+    expect(await cluster.image('till')).toBe(v2);
   });
 
   test.concurrent('tells what keeps it from planning, with an exit code for each', async () => {

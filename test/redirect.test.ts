@@ -1,12 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { execa } from 'execa';
-import { mkdtempSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { serviceManifest } from '../sandbox/kubernetes/manifests.ts';
 import type { Ingress } from '../src/activities/kubernetes/ingress/ingress.ts';
 import { endpoints } from './support/colours.ts';
-import { CommandLine, settingsFileWith } from './support/command-line.ts';
 import { eventually } from './support/eventually.ts';
 import { deploymentManifest } from './support/manifests.ts';
 import { useRollbackEnvironment } from './support/rollback-environment.ts';
@@ -321,30 +316,4 @@ test.concurrent('with the role in deploy/ all of it can be done', async () => {
     expect((await env.run({ ...input, context, state: 'off' })).outcome).toBe('rolled-back');
   }
   expect(await names()).not.toContain('maintenance-fresh');
-});
-
-test.concurrent('the plan as commands redirects, however often they are run', async () => {
-  const host = 'by-hand.example.com';
-  const other = rule('other.example.com', path('/', 'web'));
-  await cluster().apply([
-    ingress('by-hand', { rules: [rule(host, path('/', 'web'), path('/api', 'web')), other] }),
-  ]);
-  const kubernetes = { namespace: cluster().namespace };
-  const maintenance = { service: 'page' };
-  const cli = new CommandLine({
-    ROLLBACK_CONFIG: settingsFileWith(JSON.stringify({ kubernetes, maintenance })),
-  });
-  const cwd = mkdtempSync(join(tmpdir(), 'rollback-by-hand-'));
-  for (const name of [host, 'hand-made.example.com']) {
-    const { stdout } = await cli.run('plan', 'redirect', 'on', '--host', name, '--commands');
-    await execa('sh', { input: stdout, cwd });
-    await execa('sh', { input: stdout, cwd });
-  }
-
-  expect(await specOf('by-hand')).toMatchObject({
-    rules: [rule(host, path('/', 'page'), path('/api', 'page')), other],
-  });
-  expect(await specOf('maintenance-hand-made.example.com')).toMatchObject({
-    rules: [rule('hand-made.example.com', path('/', 'page'))],
-  });
 });

@@ -1,6 +1,4 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { once } from 'node:events';
-import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { statefulSetManifests } from '../sandbox/kubernetes/manifests.ts';
 import { restoredAnnotation } from '../src/activities/kubernetes/deployment/annotations.ts';
 import { tokenTypes } from '../src/contract/decision.ts';
@@ -9,37 +7,19 @@ import { TestCluster } from './support/cluster.ts';
 import { eventually } from './support/eventually.ts';
 import { Forger } from './support/forger.ts';
 import { keyOf } from './support/people.ts';
+import { type Relay, relayTo } from './support/relay.ts';
 import { alsoIn, movedTo, TwoClusters } from './support/second-cluster.ts';
 import { useRollbackEnvironment } from './support/rollback-environment.ts';
 
 const [v1, v2] = ['wakala/api:1.0.0', 'wakala/api:2.0.0-bad'];
-const relays: Server[] = [];
-const sockets: Socket[] = [];
-afterAll(() => {
-  for (const relay of relays) relay.close();
-  for (const socket of sockets) socket.destroy();
-});
-
-/** Another address of the same server, which nothing tells to be the same. */
-async function addressBeside(server: string): Promise<string> {
-  const { hostname, port } = new URL(server);
-  const relay = createServer((socket) => {
-    const onward = connect(Number(port), hostname);
-    sockets.push(socket, onward);
-    for (const end of [socket, onward]) end.on('error', () => end.destroy());
-    socket.pipe(onward).pipe(socket);
-  }).listen(0, '127.0.0.1');
-  relays.push(relay);
-  await once(relay, 'listening');
-  return `https://127.0.0.1:${(relay.address() as AddressInfo).port}`;
-}
-
 let clusters: TwoClusters;
+let relay: Relay;
 beforeAll(async () => {
   clusters = await TwoClusters.start();
   const { first, second } = clusters;
   // `alias` leads to the first cluster by its own address, `stray` by another.
-  const stray = movedTo(first, await addressBeside(first.clusters[0]?.cluster.server ?? ''));
+  relay = await relayTo(first.clusters[0]?.cluster.server ?? '');
+  const stray = movedTo(first, relay.address);
   process.env.KUBECONFIG = clusters.kubeconfig('all', [
     ['eu', first],
     ['us', second],
@@ -57,7 +37,10 @@ beforeAll(async () => {
   us = new TestCluster(env.cluster.namespace, 'us');
   await alsoIn('us', us.namespace);
 });
-afterAll(() => clusters.down());
+afterAll(() => {
+  relay.close();
+  return clusters.down();
+});
 
 const chief = /^1 cto \(more than one region: within an hour it touches 2 regions: eu, us\)$/;
 

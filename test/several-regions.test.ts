@@ -1,26 +1,32 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { execa } from 'execa';
 import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:http';
 import { WorkerProcess } from '../sandbox/worker-process.ts';
 import type { Planned } from '../src/contract/plan.ts';
 import { TestCluster } from './support/cluster.ts';
 import { CommandLine, nowhere } from './support/command-line.ts';
+import { eventually } from './support/eventually.ts';
 import { Forger } from './support/forger.ts';
 import { alsoIn, movedTo, TwoClusters } from './support/second-cluster.ts';
+import { type Relay, relayTo } from './support/relay.ts';
 import { useRollbackEnvironment } from './support/rollback-environment.ts';
 import { writeSettings } from './support/settings.ts';
 
 const [v1, v2] = ['wakala/api:1.0.0', 'wakala/api:2.0.0-bad'];
 let clusters: TwoClusters;
 let farKubeconfig: string;
+let slow: Relay;
 beforeAll(async () => {
   clusters = await TwoClusters.start();
   const { first, second } = clusters;
   const nobody = movedTo(first, `https://${nowhere}`);
+  slow = await relayTo(first.clusters[0]?.cluster.server ?? '', 1000);
   process.env.KUBECONFIG = clusters.kubeconfig('near', [
     ['eu', first],
     ['us', second],
     ['dead', nobody],
+    ['slow', movedTo(first, slow.address)],
   ]);
   // Of this region the tests' own worker has no context at all.
   farKubeconfig = clusters.kubeconfig('far', [['far', second]]);
@@ -42,6 +48,7 @@ const regions = {
   eu: { context: 'eu' },
   us: { context: 'us' },
   dead: { context: 'dead' },
+  slow: { context: 'slow' },
   far: { context: 'far', taskQueue: 'rollback-far' },
   empty: { context: 'eu', taskQueue: 'nobody-polls' },
 };
@@ -55,7 +62,18 @@ beforeAll(async () => {
   us = new TestCluster(env.cluster.namespace, 'us');
   await alsoIn('us', us.namespace);
 });
-afterAll(() => clusters.down());
+afterAll(() => {
+  slow.close();
+  return clusters.down();
+});
+
+const cli = () =>
+  new CommandLine({
+    TEMPORAL_ADDRESS: env.temporal.address,
+    TEMPORAL_NAMESPACE: 'default',
+    ROLLBACK_CONFIG: env.settingsFile,
+    KUBECONFIG: process.env.KUBECONFIG,
+  });
 
 /** A Deployment at v2 in both clusters. */
 async function inBoth(name: string): Promise<void> {
@@ -211,7 +229,10 @@ test.concurrent(
 );
 
 test.concurrent.each([
-  [{ regions: ['mars'] }, 'There is no region mars: the settings have eu, us, dead, far, empty.'],
+  [
+    { regions: ['mars'] },
+    'There is no region mars: the settings have eu, us, dead, slow, far, empty.',
+  ],
   [{ regions: ['eu'], skipRegion: ['eu'] }, 'All regions are left out'],
   [{ regions: ['eu'], context: 'us' }, 'Regions and a context are both named'],
 ])('%j is not guessed at', async (input, words) => {
@@ -220,17 +241,59 @@ test.concurrent.each([
   expect(result.message).toContain(words);
 });
 
-test.concurrent('the plan without Temporal has all regions too', async () => {
-  await inBoth('by-hand');
-  const cli = new CommandLine({
-    ROLLBACK_CONFIG: env.settingsFile,
-    KUBECONFIG: process.env.KUBECONFIG,
+describe('the plan without Temporal', () => {
+  const plan = (name: string, ...flags: string[]) =>
+    cli().run('plan', 'deployment', name, '-n', env.cluster.namespace, ...flags);
+
+  test.concurrent('has all regions too, and stops at one that does not come up', async () => {
+    await us.kubectl('create', 'deployment', 'by-hand', '--image=wakala/api:1.0.0-crash');
+    await Promise.all([env.cluster.history('by-hand', 1, v1, v2), us.release('by-hand', v2)]);
+
+    const { stdout, exitCode } = await plan('by-hand', '--regions', 'us,dead,eu', '--commands');
+
+    expect(exitCode).toBe(0);
+    expect(stdout).toContain('kubectl --context eu');
+    const soon = stdout.replaceAll('--timeout=10m', '--timeout=3s');
+    expect((await execa('sh', { input: soon, reject: false })).exitCode).toBe(1);
+    expect(await imagesOf('by-hand')).toEqual([v2, 'wakala/api:1.0.0-crash']);
   });
-  const where = ['by-hand', '-n', env.cluster.namespace, '--regions', 'eu,dead,us'];
-  const { stdout, exitCode } = await cli.run('plan', 'deployment', ...where, '--commands');
-  expect(exitCode).toBe(0);
-  expect(stdout).toContain('kubectl --context eu');
-  expect(stdout).toContain('kubectl --context us');
+
+  test.concurrent('has them in the order asked for, whichever answers first', async () => {
+    await inBoth('unhurried');
+    const { stdout } = await plan('unhurried', '--regions', 'slow,us');
+    expect(stdout).toMatch(/^In slow: .* In us: /);
+    expect(stdout).toContain('each verified before the next: slow, us.');
+  });
+});
+
+test.concurrent('what keeps one of several from being planned says in which region', async () => {
+  await env.cluster.history('only-eu', 1, v1, v2);
+  const { namespace } = env.cluster;
+  const words = `Region us: There is no Deployment only-eu in namespace ${namespace}`;
+
+  const result = await env.run({ deployment: 'only-eu', regions: ['eu', 'us'] });
+  expect(result.outcome).toBe('refused');
+  expect(result.message).toContain(words);
+
+  const planned = await cli().run(
+    ...['plan', 'deployment', 'only-eu', '-n', namespace, '--regions', 'eu,us'],
+  );
+  expect(planned.exitCode).toBe(2);
+  expect(planned.stderr).toContain(words);
+});
+
+test.concurrent('a run that waits is listed once, with its regions', async () => {
+  await inBoth('listed');
+  const id = await env.start({ deployment: 'listed', regions: ['us', 'eu'] });
+  await env.untilWaiting(id);
+  const name = `deployment/${env.cluster.namespace}/listed`;
+  const found = await eventually('the run is listed', async () => {
+    const { stdout } = await cli().run('list', '--waiting');
+    return stdout.split('\n').find((line) => line.includes(name));
+  });
+  expect(found).toContain(`${name} in us, eu  asked for by`);
+  expect(found?.split(name)).toHaveLength(2);
+  await env.decide(id, 'reject', 'on-call', { note: 'only to see' });
 });
 
 test.concurrent('a part that no worker planned for this run gets no seal', async () => {

@@ -11,7 +11,7 @@ import { planCanaryRollback } from './kubernetes/canary/plan-canary-rollback.ts'
 import { planCircuitBreaker } from './kubernetes/config-map/plan-circuit-breaker.ts';
 import { planRedirect } from './kubernetes/ingress/plan-redirect.ts';
 import { planDeploymentRollback } from './kubernetes/deployment/plan-deployment-rollback.ts';
-import { inRegion, regionOf } from './region-plans.ts';
+import { failureIn, inRegion, regionOf } from './region-plans.ts';
 import { planRelease } from './owners/plan-release.ts';
 import { withOwners } from './owners/with-owners.ts';
 import { planServicesRollback } from './kubernetes/deployment/plan-services-rollback.ts';
@@ -56,7 +56,8 @@ export function plannerOf<P extends Procedure>(procedure: P): Planner<P> {
 
 /**
  * Plans for one region, or where no region is named for the cluster that the input says.
- * @throws Refused for a region that the settings do not have.
+ * @throws Refused for a region that the settings do not have, and what the planner throws, with the
+ *   region in front.
  */
 export async function planIn<P extends Procedure>(
   region: string | undefined,
@@ -68,5 +69,12 @@ export async function planIn<P extends Procedure>(
   if (region === undefined) return planner(clusters, loaded, input);
   const { context } = regionOf(loaded.settings, region);
   const settings = settingsIn(loaded.settings, region);
-  return inRegion(region, await planner(clusters, { ...loaded, settings }, { ...input, context }));
+  try {
+    return inRegion(
+      region,
+      await planner(clusters, { ...loaded, settings }, { ...input, context }),
+    );
+  } catch (error) {
+    throw failureIn(region, error);
+  }
 }

@@ -1,9 +1,11 @@
 /** Plans of several regions as one. */
+import { ApplicationFailure } from '@temporalio/common';
 import type { Settings } from '../config/schema.ts';
 import { digestPlan } from '../contract/digest.ts';
+import { failureTypes } from '../contract/failures.ts';
 import type { CommonInput } from '../contract/input.ts';
 import { type Plan, type PlannedRegion, regionalId } from '../contract/plan.ts';
-import { refused } from './failures.ts';
+import { refused, toFailure } from './failures.ts';
 
 /** @throws Refused for one that the settings do not have. */
 export function regionOf({ regions }: Settings, name: string): Settings['regions'][string] {
@@ -50,6 +52,16 @@ export function inRegion(region: string, plan: Plan): Plan {
     change: change === undefined ? first : regionalId(region, change),
   }));
   return digestPlan({ ...plan, targets, changes, checks });
+}
+
+/** What keeps a region from being planned, with its name in front; of one that does not answer the plan of all says it. */
+export function failureIn(region: string, error: unknown): Error {
+  const failure = toFailure(error);
+  if (!(failure instanceof ApplicationFailure)) return failure;
+  const { type, nonRetryable, details, cause } = failure;
+  if (type === failureTypes.unreachable) return failure;
+  const message = `Region ${region}: ${failure.message}`;
+  return new ApplicationFailure(message, type, nonRetryable, details, cause);
 }
 
 /** One plan of the parts, in the order of the regions; those that cannot be reached are only said. */

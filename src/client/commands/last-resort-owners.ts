@@ -47,7 +47,7 @@ export function promoteCommands({ target, before }: RolloutChange): string[] {
     `if [ "$(${hashes}='{.status.currentPodHash}')" != "$(${hashes}='{.status.stableRS}')" ]; then`,
     `  ${kubectl} patch ${rollout} --subresource=status --type=merge -p '{"status":{"promoteFull":true}}' || exit 1`,
     'fi',
-    `${kubectl} wait ${rollout} --for=jsonpath='{.status.phase}'=Healthy --timeout=10m`,
+    `${kubectl} wait ${rollout} --for=jsonpath='{.status.phase}'=Healthy --timeout=10m || exit 1`,
   ];
 }
 

@@ -6,6 +6,7 @@ import type { DeletionChange } from '../../activities/kubernetes/deployment/dele
 import type { DeploymentChange } from '../../activities/kubernetes/deployment/deployment-change.ts';
 import type { ReplicasChange } from '../../activities/kubernetes/deployment/replicas.ts';
 import type { ReleaseChange } from '../../activities/helm/release-change.ts';
+import type { Clusters } from '../../activities/kubernetes/api.ts';
 import { secretName } from '../../activities/helm/releases.ts';
 import { noteByHand } from '../../activities/kubernetes/deployment/annotations.ts';
 import { revisionAnnotation } from '../../activities/kubernetes/deployment/revisions.ts';
@@ -15,6 +16,7 @@ import type { Change, Plan } from '../../contract/plan.ts';
 import { printable } from '../../contract/printable.ts';
 import { databaseCommands } from './database-commands.ts';
 import { featureCommands } from './feature-commands.ts';
+import { inStages, templateKind } from './last-resort-order.ts';
 import { byRunOnly, type CommandsOf, kubectlFor, onceItIsWell, quote } from './shell.ts';
 import { statefulSetCommands } from './stateful-set-commands.ts';
 import { trafficCommands } from './traffic-commands.ts';
@@ -31,31 +33,32 @@ import {
  * a test of the object's UID and revision, so that running them twice, or after somebody else's
  * change, changes nothing.
  */
-export function lastResortCommands(plan: Plan, settings: Settings): string[] {
+export async function lastResortCommands(
+  plan: Plan,
+  settings: Settings,
+  clusters: Clusters,
+): Promise<string[]> {
   // A comment must not end before its line does, whatever somebody has called an image.
   const comment = (text: string) => `# ${printable(text)}`;
   if (plan.changes.length === 0) return [comment(plan.summary)];
+  const commandsOf = async (change: Change) =>
+    (await commandsFor[change.kind]?.(change, plan, settings, clusters)) ?? byRunOnly(change);
+  const stages = inStages(plan.changes).map(async (changes) => {
+    const commands = await Promise.all(changes.map(commandsOf));
+    return [...commands.flat(), ...changes.flatMap(waitCommands)];
+  });
   return [
     comment(plan.summary),
     ...plan.needs.map(({ count, roles, rule, why }) =>
       comment(`Ask ${count} ${roles.join(' or ')} before you run this (${rule}): ${why}.`),
     ),
-    ...inOrder(plan.changes).flatMap(
-      (change) => commandsFor[change.kind]?.(change, plan, settings) ?? byRunOnly(change),
-    ),
+    ...(await Promise.all(stages)).flat(),
   ];
-}
-
-/** Owners are held first, and copies that serve go before what they are copies of, as in a run. */
-function inOrder(changes: readonly Change[]): Change[] {
-  const place = ({ kind, after }: Change) =>
-    kind === ownerChangeKinds.hold ? 0 : after.copyOf === undefined ? 2 : 1;
-  return changes.toSorted((one, other) => place(one) - place(other));
 }
 
 /** How each kind of change is made by hand. */
 const commandsFor: Record<string, CommandsOf> = {
-  'deployment/template': (change) => deploymentCommands(change as DeploymentChange),
+  [templateKind]: (change) => deploymentCommands(change as DeploymentChange),
   'deployment/replicas': (change) => replicasCommands(change as ReplicasChange),
   'deployment/delete': (change) =>
     'canary' in change.before
@@ -104,7 +107,7 @@ function deletionCommands({ target }: DeletionChange): string[] {
   const seen = '{.metadata.uid} {.spec.replicas}';
   return [
     `if [ "$(${kubectl} get deployment ${quote(name)} --ignore-not-found -o jsonpath='${seen}')" = '${uid} 0' ]; then`,
-    `  ${kubectl} delete deployment ${quote(name)}`,
+    `  ${kubectl} delete deployment ${quote(name)} || exit 1`,
     'fi',
   ];
 }
@@ -151,7 +154,7 @@ function deploymentCommands({ target, before, after }: DeploymentChange): string
   const seen = `{.metadata.uid} {.metadata.annotations.${revision}}`;
   const undo = `${kubectl} rollout undo deployment/${quote(name)} --to-revision=${after.revision}`;
   const note = `${kubectl} annotate deployment/${quote(name)} ${quote(noteByHand(before, after))} --overwrite`;
-  const lines = [
+  return [
     `if [ "$(${kubectl} get deployment ${quote(name)} -o jsonpath='${seen}')" = '${uid} ${before.revision ?? ''}' ]; then`,
     // kubectl refuses to undo a paused Deployment, and resuming first would roll the bad version out.
     ...(before.paused
@@ -162,9 +165,14 @@ function deploymentCommands({ target, before, after }: DeploymentChange): string
     'else',
     `  echo 'Deployment ${name} is no longer at revision ${before.revision ?? '(none)'}: nothing is changed.' >&2`,
     'fi',
-    `${kubectl} rollout status deployment/${quote(name)} --timeout=10m`,
   ];
-  return lines;
+}
+
+/** Once all that stand side by side are on their way; whatever comes after one that fails is not begun. */
+function waitCommands({ kind, target }: Change): string[] {
+  if (kind !== templateKind) return [];
+  const deployment = `deployment/${quote(target.name)}`;
+  return [`${kubectlFor(target)} rollout status ${deployment} --timeout=10m || exit 1`];
 }
 
 /** The newest revision by number, and the Secret that keeps it: a release may be installed anew. */

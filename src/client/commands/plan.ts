@@ -1,8 +1,11 @@
-import { Clusters, KubernetesUnreachable } from '../../activities/kubernetes/api.ts';
+import { ApplicationFailure } from '@temporalio/common';
+import { toFailure } from '../../activities/failures.ts';
+import { Clusters } from '../../activities/kubernetes/api.ts';
 import { planIn, plannerOf } from '../../activities/planners.ts';
 import { findRegions, joinPlans } from '../../activities/region-plans.ts';
 import { needsOf, scopeOf } from '../../authority/rules.ts';
 import { type LoadedSettings, loadSettings } from '../../config/settings.ts';
+import { failureTypes } from '../../contract/failures.ts';
 import { parseInput, type Procedure } from '../../contract/input.ts';
 import { isInCluster, type Plan, type PlannedRegion } from '../../contract/plan.ts';
 import { CliError, exitCodes } from '../errors.ts';
@@ -27,20 +30,26 @@ async function planEverywhere(
   const regions = findRegions(settings.settings, input);
   const planner = plannerOf(procedure);
   if (regions.length === 0) return planner(clusters, settings, input);
-  const parts = new Map<string, Plan>();
-  const told = await Promise.all(
-    regions.map(async (region) => {
-      try {
-        parts.set(region.name, await planIn(region.name, planner, clusters, settings, input));
-        return region;
-      } catch (error) {
-        if (!(error instanceof KubernetesUnreachable)) throw error;
-        return { ...region, unreachable: error.message };
-      }
-    }),
+  const planned = await Promise.allSettled(
+    regions.map(({ name }) => planIn(name, planner, clusters, settings, input)),
   );
+  const parts = new Map<string, Plan>();
+  const told = regions.map((region, index): PlannedRegion => {
+    const part = planned[index] as PromiseSettledResult<Plan>;
+    if (part.status === 'fulfilled') {
+      parts.set(region.name, part.value);
+      return region;
+    }
+    const failure = toFailure(part.reason);
+    if (!isUnreachable(failure)) throw part.reason;
+    return { ...region, unreachable: failure.message };
+  });
   if (parts.size === 0) throw new CliError(missing(told), exitCodes.unreachable);
   return joinPlans(told, parts, input);
+}
+
+function isUnreachable(failure: Error): boolean {
+  return failure instanceof ApplicationFailure && failure.type === failureTypes.unreachable;
 }
 
 function missing(regions: PlannedRegion[]): string {
@@ -61,7 +70,9 @@ export async function plan(
   const regions = [...new Set(found.targets.filter(isInCluster).map(({ context }) => context))];
   const needs = needsOf(scopeOf(found, regions), settings.settings.authority);
   const made: Plan = { ...found, needs };
-  const lines = options.commands ? lastResortCommands(made, settings.settings) : planLines(made);
+  const lines = options.commands
+    ? await lastResortCommands(made, settings.settings, clusters)
+    : planLines(made);
   if (options.json) printJson(options.commands ? { ...made, commands: lines } : made);
   else for (const line of lines) printLine(line);
   return 0;

@@ -30,7 +30,8 @@ export async function list(options: ListOptions): Promise<number> {
       const found: ListedRun = {
         workflowId: run.workflowId,
         procedure: run.typedSearchAttributes.get(procedure),
-        targets: run.typedSearchAttributes.get(targets) ?? [],
+        // The same name stands in each region.
+        targets: [...new Set(run.typedSearchAttributes.get(targets))],
         phase: run.typedSearchAttributes.get(phase),
         // A run that was ended from outside never said how it ended.
         outcome:
@@ -73,26 +74,30 @@ interface ListedRun {
   outcome?: string;
   requestedBy?: string;
   startedAt: string;
+  /** Where its targets are, of a run that waits, where it was started for regions. */
+  regions?: string[];
   /** What is missing, of a run that waits. */
   missing?: string;
 }
 
-/** Asks each run what it waits for; one that no worker answers for is listed all the same. */
+/** Asks each run what it waits for, and where; one that no worker answers for is listed all the same. */
 async function addMissing(temporal: Temporal, runs: ListedRun[]): Promise<void> {
   await Promise.all(
     runs.map(async (run) => {
       const handle = temporal.client.workflow.getHandle(run.workflowId);
       const open = await lookAt(temporal, handle).catch(() => undefined);
+      const regions = open?.status?.plan?.targets.flatMap(({ region }) => region ?? []) ?? [];
+      if (regions.length > 0) run.regions = [...new Set(regions)];
       run.missing = open?.status?.authority?.missing ?? 'unknown: no worker answers';
     }),
   );
 }
 
 function printWaiting(runs: ListedRun[]): void {
-  for (const { workflowId, targets, startedAt, requestedBy, missing } of runs) {
-    printLine(
-      paint('bold', `${targets.join(', ')}  asked for by ${requestedBy}, ${age(startedAt)} ago`),
-    );
+  for (const { workflowId, targets, regions, startedAt, requestedBy, missing } of runs) {
+    const where = regions ? ` in ${regions.join(', ')}` : '';
+    const asked = `asked for by ${requestedBy}, ${age(startedAt)} ago`;
+    printLine(paint('bold', `${targets.join(', ')}${where}  ${asked}`));
     printLine(`  missing: ${missing}`);
     printLine(`  rollback approve ${shellWord(workflowId)}`);
   }

@@ -1,11 +1,23 @@
 /** How traffic is switched, shifted and redirected by hand, by the kind of the change. */
+import { stale } from '../../activities/failures.ts';
+import type { Clusters } from '../../activities/kubernetes/api.ts';
 import { fieldsOf, type RoutesChange } from '../../activities/kubernetes/canary/canary-change.ts';
 import { fieldPatch } from '../../activities/kubernetes/fields.ts';
 import type { ExtraChange } from '../../activities/kubernetes/ingress/extra-ingress.ts';
-import { backendOf, type BackendsChange } from '../../activities/kubernetes/ingress/ingress.ts';
+import {
+  backendOf,
+  type BackendsChange,
+  type Ingress,
+  type Maintenance,
+  partOf,
+  redirectedAnnotation,
+  redirectedOf,
+} from '../../activities/kubernetes/ingress/ingress.ts';
+import { annotationPointer, inWords, readTarget } from '../../activities/kubernetes/objects.ts';
 import { labelsOf, type SelectorChange } from '../../activities/kubernetes/service/service.ts';
+import { hashOf } from '../../contract/digest.ts';
 import type { Change } from '../../contract/plan.ts';
-import { byRunOnly, type CommandsOf, kubectlFor, onceItIsWell, quote } from './shell.ts';
+import { type CommandsOf, kubectlFor, onceItIsWell, quote, quoteJson } from './shell.ts';
 
 export const trafficCommands: Record<string, CommandsOf> = {
   'service/selector': (change) => selectorCommands(change as SelectorChange),
@@ -13,7 +25,8 @@ export const trafficCommands: Record<string, CommandsOf> = {
   'virtualservice/routes': (change) => routesCommands(change as RoutesChange),
   'httproute/routes': (change) => routesCommands(change as RoutesChange),
   'destinationrule/delete': (change) => onceItIsWell(ruleCommands(change)),
-  'ingress/backends': (change) => backendsCommands(change as BackendsChange),
+  'ingress/backends': (change, _plan, _settings, clusters) =>
+    backendsCommands(change as BackendsChange, clusters),
   'ingress/extra': (change) => extraCommands(change as ExtraChange),
 };
 
@@ -75,13 +88,22 @@ function ruleCommands({ target }: Change): string[] {
   ];
 }
 
-/** There only: the plan does not have what was there before, and the way back needs it. */
-function backendsCommands(change: BackendsChange): string[] {
-  const { target, before, after } = change;
-  if (after.service === null || after.port === null) return byRunOnly(change);
+function backendsCommands(
+  change: BackendsChange,
+  clusters: Clusters,
+): string[] | Promise<string[]> {
+  const { service, port } = change.after;
+  if (service === null || port === null) return returnCommands(change, clusters);
+  return redirectCommands(change, { service, port });
+}
+
+function redirectCommands(
+  { target, before, after }: BackendsChange,
+  maintenance: Maintenance,
+): string[] {
   const { name, uid } = target;
   const kubectl = kubectlFor(target);
-  const backend = JSON.stringify(backendOf({ service: after.service, port: after.port }));
+  const backend = JSON.stringify(backendOf(maintenance));
   const template =
     `{"op":"test","path":"/metadata/uid","value":"${uid}"}` +
     `{{range $i, $rule := .spec.rules}}{{if eq (or .host "") "${after.host}"}}{{with .http}}{{range $j, $path := .paths}}` +
@@ -97,6 +119,61 @@ function backendsCommands(change: BackendsChange): string[] {
   ];
 }
 
+/**
+ * Puts back exactly what the Ingress has noted, which is read now since a plan has hashes only: behind a
+ * test of every rule that is replaced and of the note, and not at all where it is there already.
+ * @throws PlanStale where the Ingress is not as it was planned.
+ */
+async function returnCommands(
+  { target, before, after }: BackendsChange,
+  clusters: Clusters,
+): Promise<string[]> {
+  const { name, uid } = target;
+  const { host } = after;
+  const ingress = await readTarget<Ingress>(clusters.of(target.context), target);
+  const { [host]: noted, ...others } = redirectedOf(ingress);
+  const now = partOf(ingress, host);
+  if (!noted || hashOf(noted.before) !== after.backends || hashOf(now) !== before.backends) {
+    throw stale(`${inWords(target)} was changed while the commands were made: ask for them again.`);
+  }
+  const rules = (ingress.spec?.rules ?? []).flatMap((rule, index) =>
+    rule.host === host ? [{ path: `/spec/rules/${index}`, rule }] : [],
+  );
+  const fields = [
+    ...rules.map(({ path, rule }, index) => ({ path, now: rule, then: noted.before.rules[index] })),
+    ...(now.defaultBackend
+      ? [
+          {
+            path: '/spec/defaultBackend',
+            now: now.defaultBackend,
+            then: noted.before.defaultBackend,
+          },
+        ]
+      : []),
+  ];
+  const note = annotationPointer(redirectedAnnotation);
+  const isLast = Object.keys(others).length === 0;
+  const isIt = { op: 'test', path: '/metadata/uid', value: uid };
+  const isBack = [isIt, ...fields.map(({ path, then }) => ({ op: 'test', path, value: then }))];
+  const operations = [
+    isIt,
+    { op: 'test', path: note, value: ingress.metadata?.annotations?.[redirectedAnnotation] },
+    ...fields.flatMap(({ path, now: value, then }) => [
+      { op: 'test', path, value },
+      { op: 'replace', path, value: then },
+    ]),
+    isLast
+      ? { op: 'remove', path: note }
+      : { op: 'replace', path: note, value: JSON.stringify(others) },
+  ];
+  const patch = `${kubectlFor(target)} patch ingress ${quote(name)} --type=json -p`;
+  return [
+    `if ! ${patch} ${quoteJson(isBack)} >/dev/null 2>&1; then`,
+    `  ${patch} ${quoteJson(operations)} || { echo 'Ingress ${name} is not as it was planned: nothing more is done.' >&2; exit 1; }`,
+    'fi',
+  ];
+}
+
 function extraCommands(change: ExtraChange): string[] {
   const { target, before, after } = change;
   const { name, uid } = target;
@@ -104,13 +181,13 @@ function extraCommands(change: ExtraChange): string[] {
   const ingress = `ingress ${quote(name)} --ignore-not-found -o jsonpath='{.metadata.uid}'`;
   if (before.exists) {
     return [
-      `[ "$(${kubectl} get ${ingress})" != '${uid}' ] || ${kubectl} delete ingress ${quote(name)}`,
+      `[ "$(${kubectl} get ${ingress})" != '${uid}' ] || ${kubectl} delete ingress ${quote(name)} || exit 1`,
     ];
   }
   const { host, service, port, ingressClass } = after;
   const rule = quote(`${host}/*=${service}:${port}`);
   const ofClass = ingressClass === null ? '' : ` --class=${quote(ingressClass)}`;
   return [
-    `[ -n "$(${kubectl} get ${ingress})" ] || ${kubectl} create ingress ${quote(name)} --rule=${rule}${ofClass}`,
+    `[ -n "$(${kubectl} get ${ingress})" ] || ${kubectl} create ingress ${quote(name)} --rule=${rule}${ofClass} || exit 1`,
   ];
 }

@@ -97,8 +97,9 @@ function summaryOf(todo: DeploymentDraft[], done: DeploymentDraft[], turns: numb
   const already = `already where they would go back to: ${names(done)}`;
   if (todo.length === 0) return `${done.length} Deployments are ${already}; nothing to do.`;
   const order = Math.max(0, ...turns) > 0 ? 'in order' : 'at once';
+  const inOrder = byTurn(todo, turns).flat();
   const rest = done.length > 0 ? ` ${done.length} are ${already}.` : '';
-  return `${todo.length} Deployments go back, ${order}: ${names(todo)}.${rest}`;
+  return `${todo.length} Deployments go back, ${order}: ${names(inOrder)}.${rest}`;
 }
 
 /** Turns from 0 without gaps, in the order of `drafts`. */
@@ -112,14 +113,17 @@ function turnsOf(drafts: DeploymentDraft[], settings: Settings): number[] {
 }
 
 function orderOf(drafts: DeploymentDraft[], turns: number[]): string {
-  const last = Math.max(...turns);
-  const named = Array.from({ length: last + 1 }, (_, turn) =>
-    drafts
-      .filter((_draft, index) => turns[index] === turn)
-      .map(({ target }) => target.name)
-      .join(', '),
+  const named = byTurn(drafts, turns).map((turn) =>
+    turn.map(({ target }) => target.name).join(', '),
   );
   return `In order, each after the one before is complete: ${named.join('; ')}.`;
+}
+
+/** The drafts of each turn, in order. */
+function byTurn(drafts: DeploymentDraft[], turns: number[]): DeploymentDraft[][] {
+  return Array.from({ length: Math.max(0, ...turns) + 1 }, (_, turn) =>
+    drafts.filter((_draft, index) => turns[index] === turn),
+  );
 }
 
 function estimateOf(drafts: DeploymentDraft[], turns: number[]): number {
