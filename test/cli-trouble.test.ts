@@ -30,18 +30,38 @@ function expectUsage({ exitCode, stdout, stderr }: Ended, words: string): void {
 
 describe('wrong use starts nothing, and is told in one line:', () => {
   test.concurrent.each<[string, string[], string]>([
-    ['no name', [], 'Field "deployment" is missing'],
-    ['an empty name', [''], 'Field "deployment" is empty'],
-    ['a name with a slash', ['team/api'], 'Field "deployment" is not a Kubernetes name'],
-    ['a name with a line break', ['api\nrm'], 'Field "deployment" is not a Kubernetes name'],
-    ['a revision below 1', ['api', '--to-revision', '-1'], 'Field "toRevision" must be 1 or more'],
+    ['no name', [], 'Field "deployment" (NAME) is missing'],
+    ['an empty name', [''], 'Field "deployment" (NAME) is empty'],
+    ['a name with a slash', ['team/api'], 'Field "deployment" (NAME) is not a Kubernetes name'],
+    ['a name with a line break', ['api\nrm'], 'Field "deployment" (NAME) is not a Kubernetes name'],
+    [
+      'a revision below 1',
+      ['api', '--to-revision', '-1'],
+      'Field "toRevision" (--to-revision) must be 1 or more',
+    ],
     ['a revision in words', ['api', '--to-revision', 'two'], 'It must be a whole number.'],
     ['a pace that there is not', ['api', '--pace', 'fast'], 'Allowed choices are auto, steady.'],
-    ['a wait without a unit', ['api', '--wait', '5'], 'Field "wait" is not a duration'],
-    ['a reason of two lines', ['api', '--reason', 'a\nb'], 'Field "reason" has line breaks'],
+    ['a wait without a unit', ['api', '--wait', '5'], 'Field "wait" (--wait) is not a duration'],
+    [
+      'a reason of two lines',
+      ['api', '--reason', 'a\nb'],
+      'Field "reason" (--reason) has line breaks',
+    ],
     ['an input file that is not there', ['--input', '/no/such'], 'cannot be read: ENOENT'],
   ])('%s', async (_, args, words) => {
     expectUsage(await cli.run('deployment', ...args), words);
+  });
+
+  test.concurrent.each<[string, string[], string]>([
+    ['no version', ['schema'], 'Field "to" (--to) is missing: schema needs it.'],
+    ['no services', ['services', 'Api'], 'Field "services.0" (NAME...) is not a Kubernetes name'],
+    [
+      'a list of numbers with a word in it',
+      ['feature', 'f', '--gradual', '--percentages', '50,abc'],
+      'Its item "abc" is no whole number: give whole numbers with commas between them, such as 50,10,0.',
+    ],
+  ])('%s for other procedures', async (_, args, words) => {
+    expectUsage(await cli.run(...args), words);
   });
 
   test.concurrent.each([

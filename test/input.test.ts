@@ -5,12 +5,13 @@ import {
   procedures,
   InvalidInputError,
   parseInput,
+  type Procedure,
 } from '../src/contract/input.ts';
 
 /** The sentence that a wrong input is turned away with. */
-function sentence(input: unknown): string {
+function sentence(input: unknown, procedure: Procedure = 'deployment'): string {
   try {
-    parseInput('deployment', input);
+    parseInput(procedure, input);
   } catch (error) {
     if (error instanceof InvalidInputError) return error.message;
     throw error;
@@ -72,6 +73,25 @@ describe('a wrong input is told in one sentence that names the field', () => {
   test.each([[undefined], [null], ['api'], [['api']], [3]])('no object at all: %j', (input) => {
     expect(sentence(input)).toBe(
       'The input of deployment must be one JSON object such as {"deployment": "wakala-api"}.',
+    );
+  });
+});
+
+describe('what a system may not say is told as what it is', () => {
+  const trigger = 'automatic';
+
+  test('a procedure that needs what only people may say', () => {
+    expect(sentence({ service: 'shop', trigger }, 'canary')).toBe(
+      'A run of canary cannot be started with trigger automatic: it needs "service", which only people may say.',
+    );
+  });
+
+  test('a field that is for people, where a run takes others, or none', () => {
+    expect(sentence({ deployment: 'api', toRevision: 3, trigger })).toBe(
+      'Field "toRevision" is for people: a run with trigger automatic takes deployment, namespace and what all runs take.',
+    );
+    expect(sentence({ flush: true, trigger }, 'cache')).toBe(
+      'Field "flush" is for people: a run with trigger automatic takes only what all runs take.',
     );
   });
 });

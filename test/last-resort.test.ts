@@ -153,7 +153,7 @@ describe('rollback plan', () => {
     expect(unset.stderr).toContain(`${broken}:2:21 services.api.deploymnt: is not a known setting`);
     expect(unset.stderr).toContain(`${broken}:3:10 aliases: `);
     expect(wrong.exitCode).toBe(2);
-    expect(wrong.stderr).toContain('Field "deployment" is not a Kubernetes name');
+    expect(wrong.stderr).toContain('Field "deployment" (NAME) is not a Kubernetes name');
   });
 });
 

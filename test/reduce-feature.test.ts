@@ -97,12 +97,29 @@ describe('reducing a feature share by share', () => {
     const result = await run();
     expect(result.outcome).toBe('rolled-back');
     expect(await share()).toBe(0);
+    expect(result.gaps).toEqual([
+      expect.stringMatching(
+        /^At 50, 25, 10, 5 % nothing told whether to go on: the error rate cannot be measured \(.* answers 503.*\)\.$/,
+      ),
+    ]);
     const told = env.told.filter(({ text }) => text.includes(feature));
     expect(told).toHaveLength(4);
     expect(told[0]).toMatchObject({ urgent: true, roles: ['on-call'] });
     expect(told[0]?.text).toMatch(
       /is on at 50 %, and the error rate cannot be measured .* answers 503.*It goes on to 25 %/,
     );
+  });
+
+  test('a field with a typing error is told beforehand, and is no quiet success', async () => {
+    const result = await run({ errorRateField: 'eror_rate', percentages: [50, 0] });
+    const why = 'the error rate cannot be measured (there is no number from 0 to 1 at eror_rate of';
+    expect(result.plan?.warnings.join()).toMatch(
+      /The error rate cannot be measured now \(there is no number from 0 to 1 at eror_rate of .*\): while that is so, nothing stops it before 0 %\./,
+    );
+    expect(result.gaps).toEqual([expect.stringContaining(`whether to go on: ${why}`)]);
+    await setFlag(feature, { rollout_percentage: 100 });
+    const right = await run({ dryRun: true });
+    expect(right.plan?.warnings.join()).not.toContain('cannot be measured');
   });
 
   test('says beforehand where nothing could stop it', async () => {
@@ -121,7 +138,9 @@ describe('reducing a feature share by share', () => {
     const input = { system: 'prometheus', percentages: [20, 10], errorRateQuery: query };
     const more = await run(input);
     expect(more.plan?.changes[0]?.after).toMatchObject({ errorRateQuery: query });
-    expect(rates.queries).toEqual([`errors{feature="${feature}"}`, `mine{flag="${feature}"}`]);
+    const [settings, mine] = [`errors{feature="${feature}"}`, `mine{flag="${feature}"}`];
+    // Each once for the plan, and once for the share.
+    expect(rates.queries).toEqual([settings, settings, mine, mine]);
     expect(more.steps[2]?.text).toContain('there is no single number');
     expect(more.gaps[0]).toContain('is still on at 10 % (no lower share was asked for)');
   });

@@ -318,6 +318,9 @@ describe('what is wrong is told in a sentence', () => {
     expect((await plan('nowhere')).message).toContain('Folder /nowhere of backups cannot be read');
     expect((await plan('shop', { to: '2025-02-31T00:00:00Z' })).message).toContain('no time');
     expect((await plan('shop', { to: 'yesterday' })).outcome).toBe('invalid');
+    expect((await plan('shop', { to: '2099-01-01T00:00:00Z' })).message).toMatch(
+      /^2099-01-01T00:00:00.000Z is still to come; the server's clock says 20/,
+    );
     expect((await plan('shop', {})).message).toContain('Nothing says where to go back to');
     expect((await plan('shop', { undo: 'no-such-run' })).message).toContain('no database aside');
   });

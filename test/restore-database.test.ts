@@ -25,6 +25,7 @@ const names = {
   owned: databases.nameOf('owned'),
   apart: databases.nameOf(`it's "apart"; $(exit 7)`),
   undone: databases.nameOf('undone'),
+  twice: databases.nameOf('twice'),
   wrong: databases.nameOf('wrong'),
   served: databases.nameOf('served'),
   least: databases.nameOf('least'),
@@ -36,6 +37,13 @@ const names = {
   asked: databases.nameOf('asked'),
 };
 type Key = keyof typeof names;
+/** Address of a database of this file; of one with a password, that the server does not ask for. */
+function urlOf(key: string, name: string): string {
+  if (key === 'least') return databases.url(name, databases.roleName('worker'));
+  const url = new URL(databases.url(name));
+  if (key === 'apart') url.password = 'hunter2';
+  return url.href;
+}
 
 const env = useRollbackEnvironment(
   {
@@ -48,7 +56,7 @@ const env = useRollbackEnvironment(
       Object.entries(names).map(([key, name]) => [
         key,
         {
-          url: databases.url(name, key === 'least' ? databases.roleName('worker') : 'postgres'),
+          url: urlOf(key, name),
           backups: { folder: databases.folder, jobs: 2 },
           ...(key === 'served' ? { services: ['shop'], caches: ['shop'] } : {}),
           ...(key === 'cached' ? { caches: ['guarded'] } : {}),
@@ -243,8 +251,9 @@ describe('going back to a backup', () => {
     const [next = ''] = result.next;
     expect(next).toContain(`DROP DATABASE ${identifier(copy ?? '')}`);
     const line = /pg_dump .*(?=; then)/.exec(next)?.[0].replace('TABLE', 'orders') ?? '';
-    const user = { PGUSER: 'postgres' };
-    await execa('bash', ['-o', 'pipefail', '-c', line], { env: user });
+    expect(line).toContain('postgres://postgres@');
+    expect(JSON.stringify(result)).not.toContain('hunter2');
+    await execa('bash', ['-o', 'pipefail', '-c', line], { env: { PGUSER: 'nobody' } });
     expect(await databases.orders(names.apart)).toBe(10);
   });
 
@@ -266,6 +275,34 @@ describe('going back to a backup', () => {
     );
     const again = await env.result(await env.startAs('on-call', { database: 'undone', undo: id }));
     expect(again.outcome).toBe('refused');
+    expect(again.message).toContain(
+      `Run ${back.workflowId} has already undone what run ${id} swapped`,
+    );
+  });
+
+  test('a second restore says that it throws away what was written since the first', async () => {
+    await databases.dump(names.twice, at);
+    const plan = async (more: object) =>
+      (await env.result(await env.startAs('on-call', { database: 'twice', dryRun: true, ...more })))
+        .plan;
+    expect((await plan({ to }))?.warnings.join()).not.toContain('by restoring again');
+    const { workflowId } = await run('twice');
+
+    const again = await plan({ to });
+
+    expect(again?.warnings[0]).toMatch(
+      new RegExp(
+        `was restored from this very backup by run ${workflowId} at 20[^ ]*Z: everything written since then is lost by restoring again`,
+      ),
+    );
+    expect(again?.differences[0]).toMatch(
+      new RegExp(`^lost: everything written since .*Z, when run ${workflowId} restored`),
+    );
+    const backup = await databases.dump(names.twice, new Date('2025-01-09T00:00:00Z'));
+    const earlier = await plan({ backup });
+    expect(earlier?.warnings[0]).toContain(`backup ${names.twice}_2025-01-10T14-30-00Z.dump by`);
+    const beside = await plan({ to, restoreOnly: true });
+    expect(beside?.warnings.join()).not.toContain('by restoring again');
   });
 
   test('stops the services for it where that is asked, and clears what is cached', async () => {
@@ -277,6 +314,8 @@ describe('going back to a backup', () => {
     const result = await run('served', { to, stopFirst: true });
 
     expect(result.outcome).toBe('rolled-back');
+    const cleared = 'cache shop (served-order:*): 1 key -> none';
+    expect(result.plan?.differences).toContain(cleared);
     expect(result.steps.map(({ title }) => title)).toEqual([
       'Stop shop',
       'Restore the backup beside it',
@@ -289,6 +328,11 @@ describe('going back to a backup', () => {
     expect(spec?.replicas).toBe(2);
     expect(status?.availableReplicas).toBe(2);
     expect(await cache.mget('served-order:1', 'served-session:1')).toEqual([null, 'stays']);
+    await cache.set('served-order:1', 'of the backup');
+    const undo = { database: 'served', undo: result.workflowId, dryRun: true };
+    const back = await env.result(await env.startAs('on-call', undo));
+    expect(back.plan?.differences).toContain(cleared);
+    await cache.del('served-order:1');
     await cache.del('served-session:1');
     await cache.quit();
   });

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { applicationName } from '../src/activities/postgres/database.ts';
 import { migrate } from '../src/activities/postgres/schema/migrate.ts';
 import { losses, whyNotInTransaction } from '../src/activities/postgres/schema/script.ts';
-import { compareVersions } from '../src/activities/postgres/schema/tools.ts';
+import { compareVersions, type ToolName, tools } from '../src/activities/postgres/schema/tools.ts';
 import type { MigrationChange } from '../src/activities/postgres/schema/versions.ts';
 import { loadSettings } from '../src/config/settings.ts';
 import type { RunResult } from '../src/contract/run.ts';
@@ -413,7 +413,25 @@ describe('what cannot be taken back is told before anything is done', () => {
     expect((await plan('stuck', '1')).message).toContain('There is no table "schema_migrations"');
     await makePlain('stuck');
     expect((await plan('stuck', '9')).message).toContain('the latest are 3, 2, 1');
-    expect((await plan('stuck', '0')).message).toContain('from version 1 back to 0');
+    expect((await plan('stuck', '0')).message).toMatch(
+      /There is no rollback_to_v0\.sql in .* from version 1 back to 0: add it, or go back to 1 only\.$/,
+    );
+    await sql('stuck', 'insert into schema_migrations values (4)');
+    // Where nothing can be taken back, there is no other way than the script.
+    expect((await plan('stuck', '3')).message).toMatch(
+      /no rollback_to_v3\.sql in .* from version 4 back to 3: add it\.$/,
+    );
+  });
+
+  test.each<[ToolName, string]>([
+    ['plain', 'rollback_to_v41.sql'],
+    ['golang-migrate', '42_*.down.sql'],
+    ['rails', '42_*.down.sql'],
+    ['flyway', 'U42__*.sql'],
+    ['node-pg-migrate', '42.sql'],
+  ])('the name of a missing script is one that %s would find', (name, told) => {
+    expect(tools[name].downName('42', '41')).toBe(told);
+    expect(tools[name].down([told.replace('*', 'orders')], '42', '41')).toBeDefined();
   });
 
   test('a script that is not whole or not at all', async () => {

@@ -58,6 +58,14 @@ export function flagOf(field: string): string {
   return `--${field.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 }
 
+/** A field, or an item of one, as it is given on the command line: `NAME` or `--to-revision`. */
+export function inputName(procedure: Procedure, path: string): string {
+  const [field = ''] = path.split('.');
+  if (field !== procedures[procedure].argument) return flagOf(field);
+  const { type, enum: words } = fieldsOf(procedure)[field] ?? {};
+  return words?.join('|') ?? (type === 'array' ? 'NAME...' : 'NAME');
+}
+
 function addFlags(command: Command, procedure: Procedure, fields: readonly string[]): Command {
   for (const [field, schema] of Object.entries(fieldsOf(procedure))) {
     if (!fields.includes(field)) continue;
@@ -75,8 +83,7 @@ function addFlags(command: Command, procedure: Procedure, fields: readonly strin
     } else if (schema.type === 'number') {
       command.addOption(new Option(`${names} <number>`, words).argParser(anyNumber));
     } else if (schema.type === 'array' && schema.items?.type === 'integer') {
-      const numbers = (text: string) => listOf(text).map(wholeNumber);
-      command.addOption(new Option(`${names} <numbers>`, words).argParser(numbers));
+      command.addOption(new Option(`${names} <numbers>`, words).argParser(wholeNumbers));
     } else if (schema.type === 'array') {
       command.addOption(new Option(`${names} <names>`, `${words}, with commas`).argParser(listOf));
     } else command.addOption(new Option(`${names} <text>`, words));
@@ -131,6 +138,19 @@ function anyNumber(text: string): number {
 }
 
 function wholeNumber(text: string): number {
-  if (!/^-?\d+$/.test(text)) throw new InvalidArgumentError('It must be a whole number.');
+  if (!isWhole(text)) throw new InvalidArgumentError('It must be a whole number.');
   return Number(text);
+}
+
+function wholeNumbers(text: string): number[] {
+  const items = listOf(text);
+  const wrong = items.find((item) => !isWhole(item));
+  if (wrong === undefined) return items.map(Number);
+  throw new InvalidArgumentError(
+    `Its item "${wrong}" is no whole number: give whole numbers with commas between them, such as 50,10,0.`,
+  );
+}
+
+function isWhole(text: string): boolean {
+  return /^-?\d+$/.test(text);
 }

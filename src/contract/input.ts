@@ -73,30 +73,51 @@ export function defaultWorkflowId(procedure: Procedure, subject: string, now: Da
 /** An input that fails its schema; the message is one sentence that names the field. */
 export class InvalidInputError extends Error {}
 
+/** A field as messages name it. */
+type NameOf = (field: string) => string;
+const quoted: NameOf = (field) => `Field "${field}"`;
+
 /**
  * Validates `input` for `procedure` and fills in defaults.
+ * @param nameOf what messages call a field, for who gives it in another way than as JSON
  * @throws {InvalidInputError} naming the first wrong field.
  */
-export function parseInput<P extends Procedure>(procedure: P, input: unknown): InputOf<P> {
+export function parseInput<P extends Procedure>(
+  procedure: P,
+  input: unknown,
+  nameOf: NameOf = quoted,
+): InputOf<P> {
   const parsed = procedures[procedure].input.safeParse(input);
   if (parsed.success) {
-    if (parsed.data.trigger === 'automatic') assertAutomatic(procedure, input as object);
+    if (parsed.data.trigger === 'automatic') assertAutomatic(procedure, input as object, nameOf);
     return parsed.data as InputOf<P>;
   }
-  throw new InvalidInputError(sentenceOf(procedure, parsed.error.issues[0]));
+  throw new InvalidInputError(sentenceOf(procedure, parsed.error.issues[0], nameOf));
 }
 
-function assertAutomatic(procedure: Procedure, input: object): void {
-  const { automatic } = procedures[procedure];
+function assertAutomatic(procedure: Procedure, input: object, nameOf: NameOf): void {
+  const { automatic, input: schema } = procedures[procedure];
   const allowed: string[] = [...automatic, ...Object.keys(common)];
   const field = Object.keys(input).find((given) => !allowed.includes(given));
   if (field === undefined) return;
+  const fields = Object.entries<z.ZodType>(schema.shape);
+  const needed = fields.find(([name, one]) => !one.isOptional() && !allowed.includes(name));
+  if (needed) {
+    throw new InvalidInputError(
+      `A run of ${procedure} cannot be started with trigger automatic: it needs "${needed[0]}", which only people may say.`,
+    );
+  }
+  const takes = automatic.length === 0 ? 'only' : `${automatic.join(', ')} and`;
   throw new InvalidInputError(
-    `Field "${field}" is for people: a run with trigger automatic takes ${automatic.join(', ')} and what all runs take.`,
+    `${nameOf(field)} is for people: a run with trigger automatic takes ${takes} what all runs take.`,
   );
 }
 
-function sentenceOf(procedure: Procedure, issue: z.core.$ZodIssue | undefined): string {
+function sentenceOf(
+  procedure: Procedure,
+  issue: z.core.$ZodIssue | undefined,
+  nameOf: NameOf,
+): string {
   const { input, example } = procedures[procedure];
   const fields = Object.keys(input.shape);
   if (!issue) return `The input of ${procedure} is invalid.`;
@@ -107,7 +128,7 @@ function sentenceOf(procedure: Procedure, issue: z.core.$ZodIssue | undefined): 
     const shown = JSON.stringify(example).replaceAll('":', '": ').replaceAll(',"', ', "');
     return `The input of ${procedure} must be one JSON object such as ${shown}.`;
   }
-  const field = `Field "${issue.path.join('.')}"`;
+  const field = nameOf(issue.path.join('.'));
   if (issue.code === 'invalid_type') {
     return /received undefined/.test(issue.message)
       ? `${field} is missing: ${procedure} needs it.`

@@ -18,28 +18,46 @@ export const reduceFeature = runbook('reduce-feature', {
 
   async steps(run) {
     const flag = run.change<ReductionChange>('flag');
-    const { before, after } = flag.change;
-    const { percentages, percentage: last, watch, skipTo = last } = after;
-    let from = before.percentage ?? undefined;
-    for (const percentage of percentages.split(',').map(Number)) {
-      from = await reduceTo(run, flag, percentage, from);
-      if (percentage === last) break;
-      const cut = await run.wait(`Watch it at ${percentage} %`, durationMs(watch));
-      if (cut?.stays) return leaveOn(run, flag, percentage, `stopped by ${cut.by}`);
-      if (cut) {
-        await reduceTo(run, flag, skipTo, from);
-        return leaveOn(run, flag, skipTo, `hurried by ${cut.by}`);
-      }
-      const measured = await measure(run, flag, percentage);
-      if (measured?.isAbove === false) {
-        return leaveOn(run, flag, measured.percentage, measured.text);
-      }
+    const unmeasured: Unmeasured = new Map();
+    const { meant, why } = await reduce(run, flag, unmeasured);
+    await leaveOn(run, flag, meant, why);
+    for (const [text, shares] of unmeasured) {
+      run.leaveOpen(`At ${shares.join(', ')} % nothing told whether to go on: ${text}`);
     }
-    return leaveOn(run, flag, last, 'no lower share was asked for');
   },
 
   byHand: lookAtFlag,
 });
+
+/** Shares at which the error rate could not be measured, by the words for why. */
+type Unmeasured = Map<string, number[]>;
+
+/** Answers the share that it meant to leave the feature at, and why there. */
+async function reduce(
+  run: Run,
+  flag: ChangeMandate<ReductionChange>,
+  unmeasured: Unmeasured,
+): Promise<{ meant: number | null; why: string }> {
+  const { before, after } = flag.change;
+  const { percentages, percentage: last, watch, skipTo = last } = after;
+  let from = before.percentage ?? undefined;
+  for (const percentage of percentages.split(',').map(Number)) {
+    from = await reduceTo(run, flag, percentage, from);
+    if (percentage === last) break;
+    const cut = await run.wait(`Watch it at ${percentage} %`, durationMs(watch));
+    if (cut?.stays) return { meant: percentage, why: `stopped by ${cut.by}` };
+    if (cut) {
+      await reduceTo(run, flag, skipTo, from);
+      return { meant: skipTo, why: `hurried by ${cut.by}` };
+    }
+    const measured = await measure(run, flag, percentage);
+    if (measured?.isAbove === false) return { meant: measured.percentage, why: measured.text };
+    if (measured && measured.isAbove === undefined) {
+      unmeasured.set(measured.text, [...(unmeasured.get(measured.text) ?? []), percentage]);
+    }
+  }
+  return { meant: last, why: 'no lower share was asked for' };
+}
 
 /** Answers the share that the run has set last, which is an earlier one where somebody left this out. */
 async function reduceTo(

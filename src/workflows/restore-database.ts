@@ -55,8 +55,9 @@ export const restoreDatabase = runbook('database', {
   next: ({ changes, targets: [target] }, id) =>
     changes.some(({ kind }) => kind === 'database/swap')
       ? [`If it was wrong, swap back: rollback database ${target?.namespace} --undo ${id}`]
-      : changes.map(({ after: { copy } }) => {
-          const address = (name: string) => shellWord(addressOf(target?.context ?? '', name));
+      : changes.map(({ after: { copy, address: known } }) => {
+          const address = (name: string) =>
+            shellWord(addressOf(target?.context ?? '', name, known));
           return `Copy rows out of it: pg_dump --data-only -t TABLE -d ${address(String(copy))} | psql -X -1 -v ON_ERROR_STOP=1 -d ${address(target?.name ?? '')}; then in psql: DROP DATABASE ${identifier(String(copy))}`;
         }),
 
@@ -79,8 +80,16 @@ async function startAgain(run: Run): Promise<void> {
   await Promise.all(starts.map((start) => kubernetes.scaleDeployment(start)));
 }
 
-/** Of a database on a server, for PostgreSQL's programs: of any name, and with no account in it. */
-function addressOf(server: string, database: string): string {
+/**
+ * Of a database on a server, for PostgreSQL's programs: of any name, and with no password in it.
+ * @param known address of another database of the server; without it, the account is not known
+ */
+function addressOf(server: string, database: string, known: unknown): string {
+  if (typeof known === 'string') {
+    const url = new URL(known);
+    url.pathname = `/${encodeURIComponent(database)}`;
+    return url.href;
+  }
   const at = server.lastIndexOf(':');
   const [host, port] = [server.slice(0, at), server.slice(at + 1)];
   return `postgres://${encodeURIComponent(host)}:${port}/${encodeURIComponent(database)}`;

@@ -32,7 +32,7 @@ export async function measureErrorRate(
   const { state } = (await system.read(target.name, signal)) ?? { state: off };
   const percentage = state.enabled ? state.percentage : 0;
   try {
-    const rate = await readRate(loaded, system, target.name, after, signal);
+    const rate = await readRate(loaded, system, target.name, after, { signal });
     const isAbove = rate > after.gate;
     const text = `error rate ${percentInWords(rate)}, ${isAbove ? 'above' : 'at or below'} the gate of ${percentInWords(after.gate)}`;
     return { isAbove, percentage, text };
@@ -50,8 +50,26 @@ export async function measureErrorRate(
   }
 }
 
+/**
+ * Why the error rate cannot be measured now; undefined where it can. Asks once, since plans do not wait.
+ */
+export async function whyUnmeasured(
+  loaded: LoadedSettings,
+  system: FlagSystem,
+  feature: string,
+  expression: RateExpression,
+): Promise<string | undefined> {
+  try {
+    await readRate(loaded, system, feature, expression, { tries: 1 });
+    return undefined;
+  } catch (error) {
+    if (!isUnmeasured(error)) throw error;
+    return error.message;
+  }
+}
+
 /** Requests for an error rate, of which one that does not answer is no measurement yet. */
-const tries = 3;
+const mostTries = 3;
 const pauseMs = 200;
 
 /** Where the error rate is looked for in place of what the settings say; plans have it. */
@@ -63,7 +81,7 @@ export async function readRate(
   { name: system, settings: { errorRate } }: FlagSystem,
   feature: string,
   expression: RateExpression,
-  signal?: AbortSignal,
+  { signal, tries = mostTries }: { signal?: AbortSignal; tries?: number } = {},
 ): Promise<number> {
   if (!errorRate) {
     throw new HttpError(0, `the settings have no features.${system}.errorRate`);

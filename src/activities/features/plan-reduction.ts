@@ -6,7 +6,7 @@ import type { Plan } from '../../contract/plan.ts';
 import { refused } from '../failures.ts';
 import type { Clusters } from '../kubernetes/api.ts';
 import { isForNobody, type ReductionChange, stateInWords } from './flag-change.ts';
-import { percentInWords, type RateExpression } from './error-rate.ts';
+import { percentInWords, type RateExpression, whyUnmeasured } from './error-rate.ts';
 import { planCache } from './plan-cache.ts';
 import { overrideWarnings, readFlag, readingWarnings } from './plan-disabling.ts';
 import { FlagSystem } from './system.ts';
@@ -55,6 +55,8 @@ export async function planReduction(
   }
   const rate = rateOf(system, input);
   const waits = rest.length - 1;
+  const unmeasured =
+    errorRate && waits > 0 ? await whyUnmeasured(loaded, system, feature, rate) : undefined;
   const cache = await planCache(loaded, system.name, feature, keepCache);
   const target = system.target(feature);
   const change: ReductionChange = {
@@ -88,6 +90,11 @@ export async function planReduction(
         ? []
         : [
             `The settings have no features.${system.name}.errorRate, so nothing stops it before ${last} %.`,
+          ]),
+      ...(unmeasured === undefined
+        ? []
+        : [
+            `The error rate cannot be measured now (${unmeasured}): while that is so, nothing stops it before ${last} %.`,
           ]),
       ...cache.warnings,
       ...readingWarnings(system),

@@ -18,6 +18,7 @@ import {
 import { shellWord } from '../../contract/printable.ts';
 import { outcomes, startMemo, taskQueue } from '../../contract/run.ts';
 import { CliError, exitCodes, lastResort } from '../errors.ts';
+import { inputName } from '../flags.ts';
 import { follow } from '../follow.ts';
 import { printJson, printLine, printNote } from '../output.ts';
 import { ownKey } from '../own-key.ts';
@@ -74,10 +75,10 @@ export async function start(
   });
 }
 
-/** @throws {CliError} with exit code 2 and the sentence that names the field. */
+/** @throws {CliError} with exit code 2 and the sentence that names the field, and how it is given here. */
 export function validate(procedure: Procedure, input: unknown): void {
   try {
-    parseInput(procedure, input);
+    parseInput(procedure, input, (field) => `Field "${field}" (${inputName(procedure, field)})`);
   } catch (error) {
     if (error instanceof InvalidInputError) throw new CliError(error.message);
     throw error;

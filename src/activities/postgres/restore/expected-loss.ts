@@ -1,6 +1,9 @@
 /** Whom and what a rollback of data costs, as far as the live database tells. */
 import type { Client } from 'pg';
+import { printable } from '../../../contract/printable.ts';
 import { identifier } from '../database.ts';
+import type { Found } from '../notes.ts';
+import type { BackupReference } from './restore-change.ts';
 
 const mostTables = 20;
 /** For all tables together; what is not counted by then is said to be unknown. */
@@ -75,6 +78,21 @@ async function countSince(
 function shown(names: readonly string[]): string {
   const few = names.slice(0, 5).join(', ');
   return names.length > 5 ? `${few} and ${names.length - 5} more` : few;
+}
+
+/** What another restore throws away, where a run has restored the live database already. */
+export function lossOfAnother(
+  { note }: Found,
+  { backup, recoverTo }: BackupReference,
+): { warning: string; loss: string } | undefined {
+  if (note?.state !== 'live' || note.backup === undefined) return undefined;
+  const isSame = note.backup === backup && recoverTo === null;
+  const from = isSame ? 'this very backup' : `backup ${printable(note.backup)}`;
+  const run = `run ${printable(note.workflowId)}`;
+  return {
+    warning: `The live database was restored from ${from} by ${run} at ${note.at}: everything written since then is lost by restoring again.`,
+    loss: `everything written since ${note.at}, when ${run} restored the live database from ${from}`,
+  };
 }
 
 /** Who has sessions there, by application, user and machine. */

@@ -14,7 +14,7 @@ import { readPooler } from '../swap/pooler.ts';
 import { readServer } from '../recovery/live-server.ts';
 import { planSource } from './plan-source.ts';
 import type { Source } from './source.ts';
-import { consumersOf, expectedLoss } from './expected-loss.ts';
+import { consumersOf, expectedLoss, lossOfAnother } from './expected-loss.ts';
 import { checksOf, planCaches, planStops } from './plan-services.ts';
 import { freeBytes, readRoom, type Room } from './room.ts';
 import { isBare } from './make-copy.ts';
@@ -79,9 +79,10 @@ export async function planRestore(
   ]);
   const { jobs = 1 } = database.settings.backups ?? {};
   const needed = await assertRoom(database, room, source);
-  const restore = restoreOf(target, source);
+  const restore = restoreOf(database, target, source);
   await assertNoStranger(database, all, restore);
   const loss = await database.session((client) => expectedLoss(client, source.at));
+  const another = input.restoreOnly ? undefined : lossOfAnother(live, source.reference);
   const swap = swapOf(target, live, restore);
   const stops = input.stopFirst ? await planStops(clusters, loaded, database) : undefined;
   const caches = input.restoreOnly ? undefined : await planCaches(loaded, database);
@@ -98,10 +99,13 @@ export async function planRestore(
     ],
     summary: summaryOf(database, source, restore, input),
     differences: [
+      ...(another ? [`lost: ${another.loss}`] : []),
       ...loss.map((line) => `lost: ${line}`),
       ...(input.restoreOnly ? [] : consumers.map((line) => `reconnects: ${line}`)),
+      ...(caches?.differences ?? []),
     ],
     warnings: [
+      ...(another ? [another.warning] : []),
       ...(caches?.warnings ?? []),
       ...(pooler?.warnings ?? []),
       ...source.warnings,
@@ -129,11 +133,12 @@ export async function planRestore(
   });
 }
 
-function restoreOf(target: Target, { reference, at }: Source): RestoreChange {
+function restoreOf(database: Database, target: Target, { reference, at }: Source): RestoreChange {
   const copy = derivedName(target.name, 'restore', at);
+  const { address } = database.forPrograms(copy);
   return {
     ...{ id: 'restore', kind: 'database/restore', target, before: { copy: null } },
-    after: { copy, ...reference },
+    after: { copy, ...reference, address },
   };
 }
 

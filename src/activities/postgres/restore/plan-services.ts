@@ -10,16 +10,21 @@ import {
 } from '../../kubernetes/deployment/replicas.ts';
 import type { Deployment } from '../../kubernetes/deployment/revisions.ts';
 import { objectPath, targetOf } from '../../kubernetes/objects.ts';
-import { cacheTarget, clearingOf } from '../../redis/cache-change.ts';
+import { cacheTarget, clearingOf, selectionInWords } from '../../redis/cache-change.ts';
 import { cacheSettings, withCache } from '../../redis/connect.ts';
 import { CacheUnreachable } from '../../redis/errors.ts';
+import { countInWords, countKeys } from '../../redis/keys.ts';
 import { plannedChecks } from '../../verification/planned-checks.ts';
 import type { Database } from '../database.ts';
+
+/** How long the keys of a cache are counted for a plan. */
+const countingMs = 1000;
 
 /** A part of a plan. */
 export interface Beside {
   changes: Change[];
   targets: Target[];
+  differences: string[];
   warnings: string[];
 }
 
@@ -110,12 +115,17 @@ export async function planCaches(
         );
       }
       try {
-        return await withCache(loaded, name, (cache) => {
+        return await withCache(loaded, name, async (cache) => {
           const target = cacheTarget(cache);
-          const clearing = clearingOf(target, { keys: [], prefixes });
-          return Promise.resolve({
+          const selection = { keys: [], prefixes };
+          const clearing = clearingOf(target, selection);
+          const count = await countKeys(cache, selection, countingMs);
+          return {
             ...{ changes: [{ ...clearing, id: `cache/${name}` }], targets: [target], warnings: [] },
-          });
+            differences: [
+              `cache ${name} (${selectionInWords(selection)}): ${countInWords(count)} -> none`,
+            ],
+          };
         });
       } catch (error) {
         if (!(error instanceof CacheUnreachable)) throw error;
@@ -126,10 +136,11 @@ export async function planCaches(
   return {
     changes: parts.flatMap(({ changes }) => changes),
     targets: parts.flatMap(({ targets }) => targets),
+    differences: parts.flatMap(({ differences }) => differences),
     warnings: parts.flatMap(({ warnings }) => warnings),
   };
 }
 
 function nothing(warning: string): Beside {
-  return { changes: [], targets: [], warnings: [warning] };
+  return { changes: [], targets: [], differences: [], warnings: [warning] };
 }

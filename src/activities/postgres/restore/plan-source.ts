@@ -4,14 +4,14 @@ import { refused } from '../../failures.ts';
 import type { Database } from '../database.ts';
 import { listBaseBackups } from '../recovery/base-backups.ts';
 import type { LiveServer } from '../recovery/live-server.ts';
-import { planRecovery } from '../recovery/plan-recovery.ts';
+import { exactTime, planRecovery } from '../recovery/plan-recovery.ts';
 import { planDump } from './plan-dump.ts';
 import type { Source } from './source.ts';
 
 /**
  * Chooses what the copy is made from: the dump that the input names, else what gets nearest to the
  * time, which is a base backup that was complete by then, with its WAL, and else a dump.
- * @throws Refused where there is neither.
+ * @throws Refused where there is neither, and for a time that is still to come.
  */
 export async function planSource(
   database: Database,
@@ -22,6 +22,11 @@ export async function planSource(
     live,
   }: { target: Target; input: InputOf<'database'>; until: Date | undefined; live: LiveServer },
 ): Promise<Source> {
+  if (until && until > live.now) {
+    throw refused(
+      `${exactTime(until, input.to)} is still to come; the server's clock says ${live.now.toISOString()}.`,
+    );
+  }
   const { folder, recovery } = database.settings.backups ?? {};
   if (!recovery || !until) return planDump(database, input, until, live.major);
   const backups = await listBaseBackups(database);

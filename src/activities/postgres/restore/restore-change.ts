@@ -17,7 +17,14 @@ export type BackupReference = DumpReference & {
 };
 
 /** A copy is made beside the live database, which goes on as it is. */
-export interface RestoreChange extends Change<{ copy: null }, { copy: string } & BackupReference> {
+export interface RestoreChange extends Change<
+  { copy: null },
+  {
+    copy: string;
+    /** Of the copy, for PostgreSQL's programs, without a password; plans of earlier versions have none. */
+    address?: string;
+  } & BackupReference
+> {
   kind: 'database/restore';
 }
 export type RestoreMandate = Mandate<RestoreChange>;

@@ -54,7 +54,7 @@ export async function planSchema(
   const steps: PlannedStep[] = [];
   for (const version of toTakeBack) {
     const before = path[path.lastIndexOf(version) - 1] ?? noVersion;
-    steps.push(await stepOf(target, versions, files, { version, before }));
+    steps.push(await stepOf(target, versions, files, { version, before, now }));
   }
   const where = `of database ${database.name} on ${database.address}`;
   const checks = checksOf(loaded, database);
@@ -105,12 +105,12 @@ async function stepOf(
   target: Target,
   { tool, folder }: Versions,
   files: readonly string[],
-  { version, before }: { version: string; before: string },
+  { version, before, now }: { version: string; before: string; now: string },
 ): Promise<PlannedStep> {
   const found = tool.down(files, version, before);
   if (!found) {
     throw refused(
-      `There is no script in ${folder} that takes the schema from version ${version} back to ${before}: add it, or go back to ${version} only.`,
+      `There is no ${tool.downName(version, before)} in ${folder}, the script that takes the schema from version ${version} back to ${before}: add it${version === now ? '' : `, or go back to ${version} only`}.`,
     );
   }
   const down = await readScript(folder, found);

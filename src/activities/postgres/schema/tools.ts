@@ -25,6 +25,8 @@ export interface MigrationTool {
   versionOf: (file: string) => string | undefined;
   /** Script that goes from a version down to the one before it. */
   down: (files: readonly string[], version: string, before: string) => Script | undefined;
+  /** What that script is called, for people; `*` stands for any words. */
+  downName: (version: string, before: string) => string;
   /** Script that brings a version on again. */
   up: (files: readonly string[], version: string) => Script | undefined;
   /** Statement that records that `version` was taken back, so that `before` is the latest. */
@@ -62,6 +64,7 @@ const rows = {
 const numbered = {
   versionOf: (file: string) => numberOf(/^(\d+)[_.-].*\.(?:up|down)\.sql$/.exec(file)?.[1]),
   down: (files: readonly string[], version: string) => named(files, version, 'down'),
+  downName: (version: string) => `${version}_*.down.sql`,
   up: (files: readonly string[], version: string) => named(files, version, 'up'),
 };
 
@@ -80,6 +83,8 @@ function exactly(files: readonly string[], name: string): Script | undefined {
   return files.includes(name) ? { file: name } : undefined;
 }
 
+const rollbackTo = (before: string) => `rollback_to_v${before}.sql`;
+
 const flywayVersion = (file: string, prefix: 'U' | 'V') =>
   new RegExp(`^${prefix}([0-9._]+)__.*\\.sql$`).exec(file)?.[1]?.replaceAll('_', '.');
 
@@ -89,7 +94,8 @@ export const tools: Record<ToolName, MigrationTool> = {
     ...rows,
     table: 'schema_migrations',
     versionOf: (file) => /^(?:rollback|migrate)_to_v(.+)\.sql$/.exec(file)?.[1],
-    down: (files, _, before) => exactly(files, `rollback_to_v${before}.sql`),
+    down: (files, _, before) => exactly(files, rollbackTo(before)),
+    downName: (_, before) => rollbackTo(before),
     up: (files, version) => exactly(files, `migrate_to_v${version}.sql`),
   },
   rails: { ...rows, ...numbered, table: 'schema_migrations' },
@@ -119,6 +125,7 @@ export const tools: Record<ToolName, MigrationTool> = {
          and installed_rank = (select max(installed_rank) from ${table})`,
     versionOf: (file) => flywayVersion(file, 'U') ?? flywayVersion(file, 'V'),
     down: (files, version) => byFlywayVersion(files, 'U', version),
+    downName: (version) => `U${version}__*.sql`,
     up: (files, version) => byFlywayVersion(files, 'V', version),
     recordDown: (table, version) =>
       flywayRow(table, version, `'UNDO_SQL'`, 'null', `replace(script, 'V', 'U')`),
@@ -129,6 +136,7 @@ export const tools: Record<ToolName, MigrationTool> = {
     applied: (table) => `select name as version from ${table} order by run_on, id`,
     versionOf: (file) => /^(.+)\.sql$/.exec(file)?.[1],
     down: (files, version) => halfOf(files, version, 'down'),
+    downName: (version) => `${version}.sql`,
     up: (files, version) => halfOf(files, version, 'up'),
     recordDown: (table, version) => `delete from ${table} where name = ${literal(version)}`,
     recordUp: (table, version) =>

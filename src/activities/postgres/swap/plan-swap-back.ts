@@ -4,7 +4,7 @@ import type { Plan } from '../../../contract/plan.ts';
 import { printable } from '../../../contract/printable.ts';
 import { refused } from '../../failures.ts';
 import type { Database } from '../database.ts';
-import { readDatabases } from '../notes.ts';
+import { type Found, readDatabases } from '../notes.ts';
 import { consumersOf, expectedLoss } from '../restore/expected-loss.ts';
 import { checksOf, planCaches } from '../restore/plan-services.ts';
 import type { SwapChange } from '../restore/restore-change.ts';
@@ -14,7 +14,7 @@ import { readPooler } from './pooler.ts';
 /**
  * Plans to take back what an earlier run has swapped: the database that it put aside gets its name
  * again. Reads only.
- * @throws Refused where that run has put none aside, or it is gone.
+ * @throws Refused where that run has put none aside, it is live again already, or it is gone.
  */
 export async function planSwapBack(
   loaded: LoadedSettings,
@@ -34,8 +34,10 @@ export async function planSwapBack(
         )
         .toSorted((one, other) => ((one.note?.at ?? '') < (other.note?.at ?? '') ? 1 : -1));
       if (!live || !old) {
+        const undone = live && undoingOf(live, runId);
         throw refused(
-          `Run ${printable(runId)} has put no database aside for ${database.name} on ${database.address}, or it is gone: see rollback history database.`,
+          undone ??
+            `Run ${printable(runId)} has put no database aside for ${database.name} on ${database.address}, or it is gone: see rollback history database.`,
         );
       }
       const pooler = await readPooler(database);
@@ -58,6 +60,7 @@ export async function planSwapBack(
         differences: [
           ...loss.map((line) => `lost: ${line}`),
           ...consumers.map((line) => `reconnects: ${line}`),
+          ...caches.differences,
         ],
         warnings: [
           ...caches.warnings,
@@ -70,4 +73,12 @@ export async function planSwapBack(
     },
     { database: database.settings.maintenance },
   );
+}
+
+/** Which run has made the live database what it was before that run, in words; undefined where none has. */
+function undoingOf({ name, note }: Found, runId: string): string | undefined {
+  const isUndone =
+    note?.state === 'live' && note.was?.state === 'old' && note.was.workflowId === runId;
+  if (!isUndone) return undefined;
+  return `Run ${printable(note.workflowId)} has already undone what run ${printable(runId)} swapped, at ${note.at}: ${name} is what it was before. To take that back as well, name run ${printable(note.workflowId)}.`;
 }
