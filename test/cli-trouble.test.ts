@@ -194,6 +194,38 @@ describe('rollback doctor', () => {
     expect(mended.metadata?.annotations).not.toHaveProperty([strategyAnnotation]);
     expect((await cli.run('doctor')).exitCode).toBe(0);
   });
+
+  test('takes a strategy for raised only where it is, whatever kubectl has brought back', async () => {
+    const name = 'undone';
+    await env.cluster.deploy(name, 'wakala/api:1.0.0', 1);
+    const { spec } = await env.cluster.deployment(name);
+    const run = { workflowId: 'ended-long-ago', firstRunId: 'gone' };
+    const kept = JSON.stringify({ strategy: spec?.strategy, run });
+    await env.cluster.patch(name, {
+      metadata: { annotations: { [strategyAnnotation]: kept } },
+      spec: { strategy: surgeStrategy },
+    });
+    await eventually('the ReplicaSet has the annotation', async () => {
+      const [set] = (await env.cluster.replicaSets(name)).values();
+      return set?.metadata?.annotations?.[strategyAnnotation] === kept;
+    });
+    await env.cluster.patch(name, {
+      metadata: { annotations: { [strategyAnnotation]: null } },
+      spec: { strategy: spec?.strategy },
+    });
+    await env.cluster.release(name, 'wakala/api:2.0.0-bad');
+    await env.cluster.kubectl('rollout', 'undo', `deployment/${name}`);
+    const undone = await env.cluster.deployment(name);
+    expect(undone.metadata?.annotations).toHaveProperty([strategyAnnotation], kept);
+
+    for (const flags of [[], ['--mend']]) {
+      const { exitCode, stdout } = await cli.run('doctor', ...flags);
+      expect(stdout).toEqual(line('✓', 'left behind', 'nothing in'));
+      expect(exitCode).toBe(0);
+    }
+
+    expect((await env.cluster.deployment(name)).spec?.strategy).toEqual(spec?.strategy);
+  });
 });
 
 /** The CLI on a Temporal namespace that no worker polls. */

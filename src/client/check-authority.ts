@@ -8,6 +8,11 @@ import { CliError } from './errors.ts';
 import { type Finding, look } from './findings.ts';
 import { ownKey } from './own-key.ts';
 
+/** Whether this is a machine of a worker, which alone has the key of one. */
+export function isWorkersMachine({ settings, folder }: LoadedSettings): boolean {
+  return settings.worker.key !== undefined && existsSync(resolve(folder, settings.worker.key));
+}
+
 export async function checkAuthority(
   findings: Finding[],
   loaded: LoadedSettings,
@@ -31,7 +36,7 @@ export async function checkAuthority(
   });
   await look(findings, 'worker key', async () => {
     const file = resolve(loaded.folder, loaded.settings.worker.key ?? '');
-    if (loaded.settings.worker.key !== undefined && !existsSync(file)) {
+    if (loaded.settings.worker.key !== undefined && !isWorkersMachine(loaded)) {
       return [true, `${file} is not on this machine; only workers need it`];
     }
     const { kid } = await workerKey(loaded, register, source.peopleFile);

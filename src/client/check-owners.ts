@@ -1,5 +1,5 @@
 /** What is held, and whether the owners that are there could be. */
-import { type Cluster, Clusters } from '../activities/kubernetes/api.ts';
+import type { Cluster, Clusters } from '../activities/kubernetes/api.ts';
 import { listHolds } from '../activities/owners/list-holds.ts';
 import type { Settings } from '../config/schema.ts';
 import { age } from './output.ts';
@@ -30,24 +30,30 @@ const kinds = [
   },
 ];
 
-export async function checkOwners(findings: Finding[], settings: Settings): Promise<void> {
-  const clusters = new Clusters(settings.kubernetes.context);
-  await look(findings, 'owners', async () => {
+/** Whether what is installed can be held, and what is; of the regions that the settings have. */
+export async function checkOwners(
+  findings: Finding[],
+  clusters: Clusters,
+  settings: Settings,
+): Promise<void> {
+  const owners = look(findings, 'owners', async () => {
     const missing = await missingRights(clusters, settings);
     if (missing.length === 0) return [true, 'those that are installed can be held'];
     throw new CliError(
       `those that are installed cannot all be held: missing ${missing.join(', ')}; apply deploy/kubernetes-role.yaml`,
     );
   });
-  await look(findings, 'held', async () => {
-    const { held } = await listHolds(clusters, settings, {});
-    if (held.length === 0) return [true, 'nothing'];
+  const holds = look(findings, 'held', async () => {
+    const { held, unseen } = await listHolds(clusters, settings, {});
+    const notSeen = unseen.length > 0 ? `; not seen: ${unseen.join('; ')}` : '';
+    if (held.length === 0) return [true, `nothing${notSeen}`];
     const names = held.map(
       ({ owner: { kind, namespace, name }, reasons }) =>
         `${kind}/${name} in ${namespace} for ${age(reasons[0]?.at)}`,
     );
-    return [true, `${names.join(', ')}; see rollback holds`];
+    return [true, `${names.join(', ')}; see rollback holds${notSeen}`];
   });
+  await Promise.all([owners, holds]);
 }
 
 async function missingRights(clusters: Clusters, { owners, kubernetes }: Settings) {

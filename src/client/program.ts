@@ -41,7 +41,7 @@ Settings: rollback.yaml (ROLLBACK_CONFIG); Temporal: its profile file and TEMPOR
   cli
     .command('doctor')
     .description(
-      'check settings, Temporal, worker, cluster and permissions, and what runs left behind',
+      'check Temporal, workers and all that the settings name, and what runs left behind',
     )
     .option('--mend', 'put rollout strategies back that ended runs left raised')
     .addOption(json())

@@ -157,7 +157,8 @@ export class Database {
       /^(Connection terminated|timeout expired|Query read timeout|Client has encountered)/.test(
         message,
       );
-    return isNetwork || isLost ? this.away(message) : error;
+    // A name with several addresses, none of which answers, has a code and no message.
+    return isNetwork || isLost ? this.away(message || code) : error;
   }
 
   private away(message: string): DatabaseUnreachable {
