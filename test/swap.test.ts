@@ -9,8 +9,8 @@ import type { SwapMandate } from '../src/activities/postgres/restore/restore-cha
 import { whilePaused } from '../src/activities/postgres/swap/pooler.ts';
 import { tryToRename } from '../src/activities/postgres/swap/rename-databases.ts';
 import { swapDatabases } from '../src/activities/postgres/swap/swap-databases.ts';
-import { checkDatabases } from '../src/client/check-databases.ts';
-import type { Finding } from '../src/client/findings.ts';
+import { checkDatabases } from '../src/client/doctor/databases.ts';
+import type { Finding } from '../src/client/doctor/findings.ts';
 import { loadSettings } from '../src/config/settings.ts';
 import { TestDatabases } from './support/databases.ts';
 import { eventually } from './support/eventually.ts';

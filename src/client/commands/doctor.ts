@@ -2,13 +2,13 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { type LoadedSettings, loadSettings } from '../../config/settings.ts';
-import { checkAuthority, isWorkersMachine } from '../check-authority.ts';
-import { checkClusters } from '../check-clusters.ts';
-import { checkDatabases } from '../check-databases.ts';
-import { checkFeatures } from '../check-features.ts';
-import { checkTemporal } from '../check-temporal.ts';
+import { checkAuthority, isWorkersMachine } from '../doctor/authority.ts';
+import { checkClusters } from '../doctor/clusters.ts';
+import { checkDatabases } from '../doctor/databases.ts';
+import { checkFeatures } from '../doctor/features.ts';
+import { checkTemporal } from '../doctor/temporal.ts';
 import { CliError, exitCodes } from '../errors.ts';
-import { type Finding, look } from '../findings.ts';
+import { type Finding, look } from '../doctor/findings.ts';
 import { paint, printJson, printLine } from '../output.ts';
 import { connectTemporal } from '../temporal.ts';
 

@@ -1,10 +1,10 @@
 /** What `rollback doctor` looks at of Temporal and the workers there. */
-import type { Settings } from '../config/schema.ts';
-import { taskQueue } from '../contract/run.ts';
-import { searchAttributes } from '../contract/search-attributes.ts';
-import { CliError } from './errors.ts';
+import type { Settings } from '../../config/schema.ts';
+import { taskQueue } from '../../contract/run.ts';
+import { searchAttributes } from '../../contract/search-attributes.ts';
+import { CliError } from '../errors.ts';
 import { type Finding, look } from './findings.ts';
-import { answerWithinMs, explain, type Temporal } from './temporal.ts';
+import { answerWithinMs, explain, type Temporal } from '../temporal.ts';
 
 const day = 86_400;
 /** Statistics and reports look back this long. */

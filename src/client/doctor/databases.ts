@@ -1,11 +1,11 @@
 /** What `rollback doctor` looks at of databases. */
-import { Database } from '../activities/postgres/database.ts';
-import { readPooler, resumeCommand } from '../activities/postgres/swap/pooler.ts';
-import type { LoadedSettings } from '../config/settings.ts';
-import { isWorkersMachine } from './check-authority.ts';
-import { checkBackups } from './check-backups.ts';
-import { quote } from './commands/shell.ts';
-import { CliError } from './errors.ts';
+import { Database } from '../../activities/postgres/database.ts';
+import { readPooler, resumeCommand } from '../../activities/postgres/swap/pooler.ts';
+import type { LoadedSettings } from '../../config/settings.ts';
+import { isWorkersMachine } from './authority.ts';
+import { checkBackups } from './backups.ts';
+import { quote } from '../commands/shell.ts';
+import { CliError } from '../errors.ts';
 import { type Finding, look } from './findings.ts';
 
 /**

@@ -1,10 +1,10 @@
 /** What `rollback doctor` looks at of a database's folders: dumps, recovery, scripts of its schema. */
 import { readdir } from 'node:fs/promises';
-import type { Database } from '../activities/postgres/database.ts';
-import { listBaseBackups } from '../activities/postgres/recovery/base-backups.ts';
-import { listDumps } from '../activities/postgres/restore/dumps.ts';
-import { listScripts } from '../activities/postgres/schema/script.ts';
-import { CliError, exitCodes } from './errors.ts';
+import type { Database } from '../../activities/postgres/database.ts';
+import { listBaseBackups } from '../../activities/postgres/recovery/base-backups.ts';
+import { listDumps } from '../../activities/postgres/restore/dumps.ts';
+import { listScripts } from '../../activities/postgres/schema/script.ts';
+import { CliError, exitCodes } from '../errors.ts';
 import { type Finding, look, Warning } from './findings.ts';
 
 /** A folder by the name of its setting; undefined where that is left out. */

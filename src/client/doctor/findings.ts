@@ -1,7 +1,7 @@
 import { ApplicationFailure } from '@temporalio/common';
-import { failureTypes } from '../contract/failures.ts';
-import { CliError, exitCodes } from './errors.ts';
-import { explainFailure } from './explain-failure.ts';
+import { failureTypes } from '../../contract/failures.ts';
+import { CliError, exitCodes } from '../errors.ts';
+import { explainFailure } from '../explain-failure.ts';
 
 /** What `rollback doctor` has found about one thing. */
 export interface Finding {

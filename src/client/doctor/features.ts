@@ -1,10 +1,10 @@
 /** What `rollback doctor` looks at of caches and systems of feature flags. */
-import { percentInWords, readRate } from '../activities/features/error-rate.ts';
-import { HttpError } from '../activities/features/http.ts';
-import { FlagSystem } from '../activities/features/system.ts';
-import { withCache } from '../activities/redis/connect.ts';
-import type { LoadedSettings } from '../config/settings.ts';
-import { isWorkersMachine } from './check-authority.ts';
+import { percentInWords, readRate } from '../../activities/features/error-rate.ts';
+import { HttpError } from '../../activities/features/http.ts';
+import { FlagSystem } from '../../activities/features/system.ts';
+import { withCache } from '../../activities/redis/connect.ts';
+import type { LoadedSettings } from '../../config/settings.ts';
+import { isWorkersMachine } from './authority.ts';
 import { type Finding, look } from './findings.ts';
 
 /** Nobody has a flag of this name: that there is none is answer enough. */

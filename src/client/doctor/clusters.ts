@@ -1,13 +1,13 @@
 /** What `rollback doctor` looks at of clusters: those of the settings' context and of their regions. */
-import { type Cluster, Clusters } from '../activities/kubernetes/api.ts';
-import type { Settings } from '../config/schema.ts';
-import type { LoadedSettings } from '../config/settings.ts';
-import { checkLeftBehind } from './check-left-behind.ts';
-import { checkObjects } from './check-objects.ts';
-import { checkOwners } from './check-owners.ts';
-import { CliError } from './errors.ts';
+import { type Cluster, Clusters } from '../../activities/kubernetes/api.ts';
+import type { Settings } from '../../config/schema.ts';
+import type { LoadedSettings } from '../../config/settings.ts';
+import { checkLeftBehind } from './left-behind.ts';
+import { checkObjects } from './objects.ts';
+import { checkOwners } from './owners.ts';
+import { CliError } from '../errors.ts';
 import { type Finding, look } from './findings.ts';
-import type { Temporal } from './temporal.ts';
+import type { Temporal } from '../temporal.ts';
 
 /**
  * What the plan and the steps of a rollback ask of a namespace; deploy/kubernetes-role.yaml grants

@@ -1,11 +1,11 @@
 /** What `rollback doctor` looks at of the objects that the settings name. */
-import type { Cluster } from '../activities/kubernetes/api.ts';
-import { inWords, type KubernetesObject, objectPath } from '../activities/kubernetes/objects.ts';
-import { readEndpoints } from '../activities/kubernetes/service/endpoints.ts';
-import type { Service } from '../activities/kubernetes/service/service.ts';
-import type { Settings } from '../config/schema.ts';
-import type { TargetKind } from '../contract/plan.ts';
-import { CliError } from './errors.ts';
+import type { Cluster } from '../../activities/kubernetes/api.ts';
+import { inWords, type KubernetesObject, objectPath } from '../../activities/kubernetes/objects.ts';
+import { readEndpoints } from '../../activities/kubernetes/service/endpoints.ts';
+import type { Service } from '../../activities/kubernetes/service/service.ts';
+import type { Settings } from '../../config/schema.ts';
+import type { TargetKind } from '../../contract/plan.ts';
+import { CliError } from '../errors.ts';
 import { type Finding, look, Warning } from './findings.ts';
 
 /** An object of the settings, and the setting that names it. */

@@ -1,12 +1,12 @@
 /** Whether whoever must decide about a run could, and whether workers can seal their plans. */
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { isLoopback, workerKey } from '../authority/load.ts';
-import { assertRolesFilled, RegisterSource } from '../authority/register.ts';
-import type { LoadedSettings } from '../config/settings.ts';
-import { CliError } from './errors.ts';
+import { isLoopback, workerKey } from '../../authority/load.ts';
+import { assertRolesFilled, RegisterSource } from '../../authority/register.ts';
+import type { LoadedSettings } from '../../config/settings.ts';
+import { CliError } from '../errors.ts';
 import { type Finding, look } from './findings.ts';
-import { ownKey } from './own-key.ts';
+import { ownKey } from '../own-key.ts';
 
 /** Whether this is a machine of a worker, which alone has the key of one. */
 export function isWorkersMachine({ settings, folder }: LoadedSettings): boolean {

@@ -1,9 +1,9 @@
 /** What is held, and whether the owners that are there could be. */
-import type { Cluster, Clusters } from '../activities/kubernetes/api.ts';
-import { listHolds } from '../activities/owners/list-holds.ts';
-import type { Settings } from '../config/schema.ts';
-import { age } from './output.ts';
-import { CliError } from './errors.ts';
+import type { Cluster, Clusters } from '../../activities/kubernetes/api.ts';
+import { listHolds } from '../../activities/owners/list-holds.ts';
+import type { Settings } from '../../config/schema.ts';
+import { age } from '../output.ts';
+import { CliError } from '../errors.ts';
 import { type Finding, look } from './findings.ts';
 
 /** Where each kind of owner is, and what a hold asks of it. */

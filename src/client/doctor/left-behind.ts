@@ -1,14 +1,14 @@
 /** What runs left behind that were ended from outside, as `rollback doctor` finds and mends it. */
 import { WorkflowNotFoundError } from '@temporalio/client';
-import type { ListOf } from '../activities/kubernetes/api.ts';
-import { isSurged, keptStrategy } from '../activities/kubernetes/deployment/annotations.ts';
-import { putStrategyBack } from '../activities/kubernetes/deployment/hand-back-deployment.ts';
-import type { Deployment } from '../activities/kubernetes/deployment/revisions.ts';
-import type { RunIdentity } from '../contract/plan.ts';
-import type { Place } from './check-clusters.ts';
-import { CliError } from './errors.ts';
+import type { ListOf } from '../../activities/kubernetes/api.ts';
+import { isSurged, keptStrategy } from '../../activities/kubernetes/deployment/annotations.ts';
+import { putStrategyBack } from '../../activities/kubernetes/deployment/hand-back-deployment.ts';
+import type { Deployment } from '../../activities/kubernetes/deployment/revisions.ts';
+import type { RunIdentity } from '../../contract/plan.ts';
+import type { Place } from './clusters.ts';
+import { CliError } from '../errors.ts';
 import { type Finding, look } from './findings.ts';
-import { explain, type Temporal } from './temporal.ts';
+import { explain, type Temporal } from '../temporal.ts';
 
 /** A change that has begun is waited for. */
 const mendWithinMs = 300_000;
