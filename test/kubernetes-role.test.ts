@@ -90,7 +90,6 @@ describe('without', () => {
 
   test.concurrent.each<[string, Name, string]>([
     ['patch deployments', 'no-patch', v2],
-    ['list deployments', 'no-list', never],
     ['watch deployments', 'no-watch', never],
     ['watch pods', 'no-pod-watch', never],
     ['get pods/log', 'no-logs', v1],
@@ -112,6 +111,11 @@ describe('without', () => {
     expect(result.outcome).toBe('rolled-back');
     expect(result.plan?.changes[0]?.after.surge).toBe(false);
     expect(result.plan?.warnings.join('\n')).toContain(`the worker may not read ${words}`);
+  });
+
+  test.concurrent('list deployments a rollback that lacks nothing else goes on', async () => {
+    const result = await rollBackWith('no-list');
+    expect(result.outcome).toBe('rolled-back');
   });
 
   test.concurrent('get namespaces a wrong name is not told from a wrong namespace', async () => {

@@ -86,6 +86,7 @@ class Restart extends Fault {
   private readonly name: 'temporal' | 'postgres';
   private readonly awayMs: number;
   private back: Promise<void> | undefined;
+  trouble: Error | undefined;
 
   constructor(point: Point, name: 'temporal' | 'postgres', awayMs: number) {
     super(point);
@@ -96,7 +97,7 @@ class Restart extends Fault {
   override strike({ servers }: Lane): ReturnType<Observer> {
     this.back = servers.restart(this.name, this.awayMs);
     // It is awaited at the end, unless the run is stuck.
-    this.back.catch(() => undefined);
+    this.back.catch((error: Error) => (this.trouble = error));
     // Nothing more is heard of it, whatever it was about to say.
     return Promise.resolve(this.point.server === this.name ? 'cut' : 'pass');
   }

@@ -42,6 +42,8 @@ export interface Disturbance {
   begin(lane: Lane, place: Place): void;
   /** Undoes what would outlast the run, and waits for what it delayed. */
   end?(lane: Lane): void | Promise<void>;
+  /** Why it could not do what it was to do. */
+  readonly trouble?: Error;
 }
 
 export class Lane {
@@ -127,7 +129,7 @@ export class Lane {
       const people = scenario.people?.(place);
       // It is awaited below, unless the run is stuck.
       people?.catch(() => undefined);
-      const result = await this.result(place).finally(() => over.abort());
+      const result = await this.result(place, disturbance).finally(() => over.abort());
       await people;
       await disturbance?.end?.(this);
       const wrong = (await witness?.end()) ?? [];
@@ -162,7 +164,7 @@ export class Lane {
   }
 
   /** Waits for the end of the run; one that was ended from outside is going to be resumed. */
-  private async result(place: Place): Promise<RunResult> {
+  private async result(place: Place, disturbance?: Disturbance): Promise<RunResult> {
     const giveUp = Date.now() + stuckAfterMs;
     for (;;) {
       const handle = this.client.workflow.getHandle(place.workflowId);
@@ -171,7 +173,9 @@ export class Lane {
       } catch (error) {
         if (Date.now() > giveUp) {
           const log = this.workers.flatMap(({ lines }) => lines.slice(-20)).join('\n');
-          const said = `Run ${place.workflowId} is stuck. Its workers say:\n${log}`;
+          const trouble =
+            disturbance?.trouble === undefined ? '' : ` ${disturbance.trouble.message}`;
+          const said = `Run ${place.workflowId} is stuck.${trouble} Its workers say:\n${log}`;
           throw new Error(said, { cause: error });
         }
         await delay(200);

@@ -11,6 +11,8 @@ import { startOf } from '../setup/process-identity.mjs';
 import type { Addresses } from './wires.ts';
 
 const lookEveryMs = 5;
+/** A server that was killed is tried to be started for so long. */
+const startsWithinMs = 60_000;
 const parts: readonly Part[] = ['temporal', 'kubernetes', 'postgres', 'redis', 'wakala'];
 
 export class LaneServers {
@@ -68,7 +70,16 @@ export class LaneServers {
     // As long as one of them is there, so is their shared memory, and no other server may start.
     while (all.some((pid) => startOf(pid) !== undefined)) await delay(lookEveryMs);
     await delay(awayMs);
-    await up({ dir: this.dir, without: allBut(this.running) });
+    // As a supervisor does: a start may be refused while anything of the killed one is left.
+    for (const giveUp = Date.now() + startsWithinMs; ;) {
+      try {
+        await up({ dir: this.dir, without: allBut(this.running) });
+        return;
+      } catch (error) {
+        if (Date.now() > giveUp) throw error;
+        await delay(lookEveryMs);
+      }
+    }
   }
 
   async stop(): Promise<void> {

@@ -1,5 +1,4 @@
 /** Activities on locks, under the names that follow `lock.` in the contract. */
-import { activityInfo } from '@temporalio/activity';
 import type { RunIdentity, Target } from '../../contract/plan.ts';
 import { activityProgress } from '../progress.ts';
 import { lockable, type Locks } from './locks.ts';
@@ -24,10 +23,9 @@ export function lockActivities(locks: Locks) {
       await locks.takeAll(targets, run);
     },
 
-    /** Frees the locks of a plan's targets that this run holds; of one that ends, when it has ended. */
+    /** Frees the locks of a plan's targets that this run holds; of one that ends, a moment later. */
     async releaseTargets({ targets, run, ends }: ReleaseRequest): Promise<void> {
-      const { runId = '' } = activityInfo().workflowExecution ?? {};
-      if (ends) locks.releaseAtEnd(lockable(targets), run, runId);
+      if (ends) locks.releaseAtEnd(lockable(targets), run);
       else await Promise.all(lockable(targets).map((target) => locks.release(target, run)));
     },
 

@@ -24,8 +24,6 @@ const lockWorkflowType = 'targetLock';
 const lockQueue = 'rollback-locks';
 /** A lease this long outlives every run that still acts; every effect takes a lapsed one again. */
 const lease = '24 hours';
-/** A run that has decided its outcome has only to say so. */
-const closedWithinMs = 5000;
 
 interface Held {
   owner: RunIdentity;
@@ -134,19 +132,16 @@ export class Locks {
   }
 
   /**
-   * Frees the locks of a run once it has ended, one after the other: nobody waits for them, and they
-   * must not be in the way of its end. Whoever comes first takes them over.
-   * @param runId of the execution that ends
+   * Frees the locks of a run that ends now, which does not wait for it: it would be a third of what
+   * surrounds the steps, and whoever comes first takes them over.
    */
-  releaseAtEnd(targets: readonly Target[], owner: RunIdentity, runId: string): void {
-    let before = this.untilClosed(owner.workflowId, runId);
+  releaseAtEnd(targets: readonly Target[], owner: RunIdentity): void {
     for (const target of targets) {
       const id = lockId(target);
-      before = before
-        .then(() => this.release(target, owner))
+      const freed = this.release(target, owner)
         .catch(() => undefined)
         .finally(() => this.freeing.delete(id));
-      this.freeing.set(id, before);
+      this.freeing.set(id, freed);
     }
   }
 
@@ -177,13 +172,6 @@ export class Locks {
       signal.addEventListener('abort', () => resolve(), { once: true });
     });
     await Promise.race([...ended, aborted]);
-  }
-
-  /** Resolves when the execution is closed, or its end does not come for some seconds. */
-  private async untilClosed(workflowId: string, runId: string): Promise<void> {
-    const handle = this.client.workflow.getHandle(workflowId, runId, { followRuns: false });
-    const deadline = Date.now() + closedWithinMs;
-    await this.client.withDeadline(deadline, () => handle.result()).catch(() => undefined);
   }
 
   /** @throws NotMandated where the run has ended: then this is its zombie, which frees what it took. */

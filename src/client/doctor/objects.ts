@@ -67,10 +67,12 @@ async function checkService(
   parts: readonly Named[],
 ): Promise<void> {
   await look(findings, 'service', async () => {
-    const found = await Promise.all(
-      parts.map(async (part) => told(part, await find(clusters, part))),
-    );
-    return [true, `${key}: ${found.join(', ')}`];
+    const found = await Promise.allSettled(parts.map((part) => find(clusters, part)));
+    const texts = found.map((part, index) => {
+      if (part.status === 'rejected') throw part.reason;
+      return told(parts[index] as Named, part.value);
+    });
+    return [true, `${key}: ${texts.join(', ')}`];
   });
 }
 
