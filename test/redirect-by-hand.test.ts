@@ -3,16 +3,13 @@ import { execa } from 'execa';
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { serviceManifest } from '../sandbox/kubernetes/manifests.ts';
 import {
   type Ingress,
   redirectedAnnotation,
 } from '../src/activities/kubernetes/ingress/ingress.ts';
 import { written } from './support/cluster.ts';
-import { endpoints } from './support/colours.ts';
 import { CommandLine, nowhere, settingsFileWith } from './support/command-line.ts';
-import { eventually } from './support/eventually.ts';
-import { deploymentManifest } from './support/manifests.ts';
+import { ingress, path, rule, serve, to } from './support/ingresses.ts';
 import { useRollbackEnvironment } from './support/rollback-environment.ts';
 
 /** Redirects by hand: runs redirect here, and the commands that end that need no Temporal. */
@@ -22,28 +19,9 @@ const env = useRollbackEnvironment(
 );
 const cluster = () => env.cluster;
 
-beforeAll(async () => {
-  const names = ['page', 'web', 'other'];
-  await cluster().apply(
-    names.flatMap((name) => [
-      deploymentManifest(name, 'wakala/api:1.0.0', { replicas: 1 }),
-      serviceManifest(name, { app: name }),
-    ]),
-  );
-  await eventually('the Services serve', async () => {
-    const found = await Promise.all(names.map((name) => endpoints(cluster(), name)));
-    return found.every((pods) => pods.length === 1);
-  });
-});
+beforeAll(() => serve(cluster(), ['page', 'web', 'other']));
 
-const to = (service: string) => ({ service: { name: service, port: { number: 80 } } });
-const path = (at: string, service: string, pathType = 'Prefix') => ({
-  ...{ path: at, pathType, backend: to(service) },
-});
-const rule = (host: string, ...paths: object[]) => ({ host, http: { paths } });
-const ingress = (name: string, spec: object) => ({
-  ...{ apiVersion: 'networking.k8s.io/v1', kind: 'Ingress', metadata: { name }, spec },
-});
+const cli = () => new CommandLine({ TEMPORAL_ADDRESS: nowhere, ROLLBACK_CONFIG: env.settingsFile });
 const specOf = async (name: string) => (await cluster().get<Ingress>('ingress', name)).spec;
 
 test.concurrent('commands redirect a host, however often they are run', async () => {
@@ -91,16 +69,15 @@ test.concurrent('commands take back what a run has redirected, exactly and once'
   await env.run({ host });
   const shown = await seen();
   await env.run({ host: aside });
-  const cli = new CommandLine({ TEMPORAL_ADDRESS: nowhere, ROLLBACK_CONFIG: env.settingsFile });
   const off = ['plan', 'redirect', 'off', '-n', cluster().namespace, '--commands', '--host'];
-  const { stdout: commands } = await cli.run(...off, host);
-  const { stdout: commandsAside } = await cli.run(...off, aside);
+  const { stdout: commands } = await cli().run(...off, host);
+  const { stdout: commandsAside } = await cli().run(...off, aside);
 
   // The note has the other host as well, so each has to be asked for when its turn comes.
   await execa('sh', { input: commands });
   expect((await execa('sh', { input: commandsAside, reject: false })).exitCode).toBe(1);
   expect(await seen()).not.toEqual(before);
-  await execa('sh', { input: (await cli.run(...off, aside)).stdout });
+  await execa('sh', { input: (await cli().run(...off, aside)).stdout });
 
   expect(shown).not.toEqual(before);
   expect(await seen()).toEqual(before);
@@ -118,8 +95,7 @@ test.concurrent(
     const host = 'stolen.example.com';
     await cluster().apply([ingress('stolen', { rules: [rule(host, path('/', 'web'))] })]);
     await env.run({ host });
-    const cli = new CommandLine({ TEMPORAL_ADDRESS: nowhere, ROLLBACK_CONFIG: env.settingsFile });
-    const { stdout } = await cli.run(
+    const { stdout } = await cli().run(
       ...['plan', 'redirect', 'off', '-n', cluster().namespace, '--commands', '--host', host],
     );
     await cluster().apply([ingress('stolen', { rules: [rule(host, path('/', 'other'))] })]);

@@ -1,13 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { serviceManifest } from '../sandbox/kubernetes/manifests.ts';
 import type { Ingress } from '../src/activities/kubernetes/ingress/ingress.ts';
-import { endpoints } from './support/colours.ts';
-import { eventually } from './support/eventually.ts';
-import { deploymentManifest } from './support/manifests.ts';
+import { ingress, path, rule, serve, to } from './support/ingresses.ts';
 import { useRollbackEnvironment } from './support/rollback-environment.ts';
 import { makeServiceAccounts, removeClusterRoles } from './support/service-accounts.ts';
 
-const image = 'wakala/api:1.0.0';
 const red = { health: { url: 'http://127.0.0.1:1/health', retries: 0 } };
 const env = useRollbackEnvironment(
   {
@@ -26,35 +23,13 @@ const admin = process.env.KUBECONFIG;
 
 beforeAll(async () => {
   process.env.KUBECONFIG = await makeServiceAccounts(env.cluster, accounts);
-  await cluster().apply(
-    ['page', 'web', 'checked', 'other'].flatMap((name) => [
-      deploymentManifest(name, image, { replicas: 1 }),
-      serviceManifest(name, { app: name }),
-    ]),
-  );
-  await eventually('the Services serve', async () => {
-    const found = await Promise.all(
-      ['page', 'web', 'checked', 'other'].map((name) => endpoints(cluster(), name)),
-    );
-    return found.every((pods) => pods.length === 1);
-  });
+  await serve(cluster(), ['page', 'web', 'checked', 'other']);
 });
 afterAll(async () => {
   await removeClusterRoles(env.cluster, Object.keys(accounts));
   process.env.KUBECONFIG = admin;
 });
 
-const to = (service: string, port: object = { number: 80 }) => ({
-  service: { name: service, port },
-});
-const path = (at: string, service: string, pathType = 'Prefix') => ({
-  ...{ path: at, pathType, backend: to(service) },
-});
-const rule = (host: string, ...paths: object[]) => ({ host, http: { paths } });
-const ingress = (name: string, spec: object, annotations: Record<string, string> = {}) => ({
-  ...{ apiVersion: 'networking.k8s.io/v1', kind: 'Ingress' },
-  ...{ metadata: { name, annotations }, spec },
-});
 const specOf = async (name: string) => (await cluster().get<Ingress>('ingress', name)).spec;
 const names = async () => cluster().kubectl('get', 'ingress', '-o', 'name');
 

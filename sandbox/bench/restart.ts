@@ -2,7 +2,7 @@ import { Client, Connection } from '@temporalio/client';
 import { execa } from 'execa';
 import { setTimeout as delay } from 'node:timers/promises';
 import { heartbeatTimeoutMs } from '../../src/contract/activities.ts';
-import { isAlive, readRecords } from '../records.ts';
+import { isAlive, readRecord } from '../records.ts';
 import { up } from '../sandbox.ts';
 import { median, timeOf, type Event, type Row } from './row.ts';
 
@@ -25,7 +25,7 @@ export async function* benchRestart(rounds: number, dir: string): AsyncGenerator
       const handle = client.workflow.getHandle(id);
       const events = async () => (await handle.fetchHistory()).events ?? [];
       while (!scheduled(await events(), 'kubernetes.driveRollout'));
-      const worker = readRecords(dir).find(({ name }) => name === 'worker');
+      const worker = readRecord(dir, 'worker');
       if (!worker) throw new Error('There is no worker to kill.');
       process.kill(worker.pid, 'SIGKILL');
       const restarted = Date.now();

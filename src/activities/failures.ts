@@ -100,6 +100,11 @@ function retried(error: Error, message = error.message): ApplicationFailure {
   return ApplicationFailure.retryable(message, failureTypes.unreachable);
 }
 
+/** Whether a failure says that somebody does not answer. */
+export function isUnreachable(failure: Error): boolean {
+  return failure instanceof ApplicationFailure && failure.type === failureTypes.unreachable;
+}
+
 function final(type: FailureType, error: unknown, message = messageOf(error)): ApplicationFailure {
   return ApplicationFailure.nonRetryable(message, type);
 }

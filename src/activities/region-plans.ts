@@ -2,10 +2,9 @@
 import { ApplicationFailure } from '@temporalio/common';
 import type { Settings } from '../config/schema.ts';
 import { digestPlan } from '../contract/digest.ts';
-import { failureTypes } from '../contract/failures.ts';
 import type { CommonInput } from '../contract/input.ts';
 import { type Plan, type PlannedRegion, regionalId } from '../contract/plan.ts';
-import { refused, toFailure } from './failures.ts';
+import { isUnreachable, refused, toFailure } from './failures.ts';
 
 /** @throws Refused for one that the settings do not have. */
 export function regionOf({ regions }: Settings, name: string): Settings['regions'][string] {
@@ -57,9 +56,8 @@ export function inRegion(region: string, plan: Plan): Plan {
 /** What keeps a region from being planned, with its name in front; of one that does not answer the plan of all says it. */
 export function failureIn(region: string, error: unknown): Error {
   const failure = toFailure(error);
-  if (!(failure instanceof ApplicationFailure)) return failure;
+  if (!(failure instanceof ApplicationFailure) || isUnreachable(failure)) return failure;
   const { type, nonRetryable, details, cause } = failure;
-  if (type === failureTypes.unreachable) return failure;
   const message = `Region ${region}: ${failure.message}`;
   return new ApplicationFailure(message, type, nonRetryable, details, cause);
 }

@@ -9,6 +9,7 @@ import {
   type Deployment,
 } from '../kubernetes/deployment/revisions.ts';
 import { rolloutState } from '../kubernetes/deployment/rollout-state.ts';
+import { isObserved } from '../kubernetes/objects.ts';
 import { podsPath, type Pod } from '../kubernetes/pods.ts';
 import type { ManifestObject } from './manifest.ts';
 
@@ -101,11 +102,12 @@ async function readWorkload(
   };
 }
 
-function statefulSetState({ metadata, spec, status }: StatefulSet): RolloutState {
+function statefulSetState(statefulSet: StatefulSet): RolloutState {
+  const { spec, status } = statefulSet;
   const wanted = spec?.replicas ?? 1;
   const { partition = 0 } = spec?.updateStrategy?.rollingUpdate ?? {};
   const onDelete = spec?.updateStrategy?.type === 'OnDelete';
-  const observed = (metadata?.generation ?? 0) <= (status?.observedGeneration ?? 0);
+  const observed = isObserved(statefulSet);
   const available = observed ? (status?.availableReplicas ?? 0) : 0;
   const updated = observed ? (status?.updatedReplicas ?? 0) : 0;
   const isUpdated = onDelete || updated >= wanted - partition;
@@ -115,10 +117,11 @@ function statefulSetState({ metadata, spec, status }: StatefulSet): RolloutState
   };
 }
 
-function daemonSetState({ metadata, spec, status }: DaemonSet): RolloutState {
+function daemonSetState(daemonSet: DaemonSet): RolloutState {
+  const { spec, status } = daemonSet;
   const wanted = status?.desiredNumberScheduled ?? 0;
   const onDelete = spec?.updateStrategy?.type === 'OnDelete';
-  const observed = (metadata?.generation ?? 0) <= (status?.observedGeneration ?? 0);
+  const observed = isObserved(daemonSet);
   const available = observed ? (status?.numberAvailable ?? 0) : 0;
   const updated = observed ? (status?.updatedNumberScheduled ?? 0) : 0;
   const isUpdated = onDelete || updated >= wanted;

@@ -33,9 +33,8 @@ export async function follow<T extends Named>(
   const nameOf = (item: T) => item.metadata?.name ?? '';
   let isTooOld = false;
   while (!signal.aborted) {
-    const { items: found, metadata } = isTooOld
-      ? await cluster.get<ListOf<T>>(path, query)
-      : await firstLook<T>(cluster, followed);
+    const early = isTooOld ? undefined : await earlyLook<T>(cluster, followed);
+    const { items: found, metadata } = early ?? (await cluster.get<ListOf<T>>(path, query));
     isTooOld = false;
     items.clear();
     for (const item of found) items.set(nameOf(item), item);
@@ -57,14 +56,15 @@ export async function follow<T extends Named>(
   }
 }
 
-async function firstLook<T extends Named>(
+/** What is there, without a wait; undefined for an object that is not. */
+async function earlyLook<T extends Named>(
   cluster: Cluster,
   { path, query, name }: Followed,
-): Promise<ListOf<T>> {
+): Promise<ListOf<T> | undefined> {
   if (name === undefined) return cluster.get(path, { ...query, resourceVersion: 0 });
   const object = await cluster.find<T>(`${path}/${name}`);
   const { resourceVersion } = object?.metadata ?? {};
   return object && resourceVersion !== undefined
     ? { items: [object], metadata: { resourceVersion } }
-    : cluster.get(path, { fieldSelector: `metadata.name=${name}` });
+    : undefined;
 }

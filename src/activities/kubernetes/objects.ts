@@ -97,6 +97,14 @@ export function isOwnedBy({ metadata }: KubernetesObject, uid: string | undefine
   return owners.some((owner) => owner.controller === true && owner.uid === uid);
 }
 
+/** Whether its controller has seen the newest spec, so that its status speaks of that. */
+export function isObserved({
+  metadata,
+  status,
+}: KubernetesObject & { status?: { observedGeneration?: number } }): boolean {
+  return (status?.observedGeneration ?? 0) >= (metadata?.generation ?? 0);
+}
+
 /** A kind as kubectl knows it beyond doubt: `applications.argoproj.io`. */
 export function resourceOf(kind: TargetKind): string {
   const { api, plural } = kindOf(kind);

@@ -1,11 +1,9 @@
-import { ApplicationFailure } from '@temporalio/common';
-import { toFailure } from '../../activities/failures.ts';
+import { isUnreachable, toFailure } from '../../activities/failures.ts';
 import { Clusters } from '../../activities/kubernetes/api.ts';
 import { planIn, plannerOf } from '../../activities/planners.ts';
 import { findRegions, joinPlans } from '../../activities/region-plans.ts';
 import { needsOf, scopeOf } from '../../authority/rules.ts';
 import { type LoadedSettings, loadSettings } from '../../config/settings.ts';
-import { failureTypes } from '../../contract/failures.ts';
 import { parseInput, type Procedure } from '../../contract/input.ts';
 import { isInCluster, type Plan, type PlannedRegion } from '../../contract/plan.ts';
 import { CliError, exitCodes } from '../errors.ts';
@@ -46,10 +44,6 @@ async function planEverywhere(
   });
   if (parts.size === 0) throw new CliError(missing(told), exitCodes.unreachable);
   return joinPlans(told, parts, input);
-}
-
-function isUnreachable(failure: Error): boolean {
-  return failure instanceof ApplicationFailure && failure.type === failureTypes.unreachable;
 }
 
 function missing(regions: PlannedRegion[]): string {

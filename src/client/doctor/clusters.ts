@@ -2,6 +2,7 @@
 import { type Cluster, Clusters } from '../../activities/kubernetes/api.ts';
 import type { Settings } from '../../config/schema.ts';
 import type { LoadedSettings } from '../../config/settings.ts';
+import { refusedRights, type Right } from './access.ts';
 import { checkLeftBehind } from './left-behind.ts';
 import { checkObjects } from './objects.ts';
 import { checkOwners } from './owners.ts';
@@ -29,7 +30,7 @@ const statefulSetPermissions = [
   ...['get', 'create'].map((verb) => inNamespace(verb, '', 'pods', 'exec')),
 ];
 
-function inNamespace(verb: string, group: string, resource: string, subresource?: string) {
+function inNamespace(verb: string, group: string, resource: string, subresource?: string): Right {
   return { verb, group, resource, subresource };
 }
 
@@ -124,30 +125,11 @@ async function checkPermissions(
       (service.namespace ?? kubernetes.namespace) === namespace,
   );
   await look(findings, 'permissions', async () => {
-    const refused = await refusedIn(cluster, namespace, hasState);
+    const needed = [...permissions, ...(hasState ? statefulSetPermissions : [])];
+    const refused = await refusedRights(cluster, namespace, needed);
     if (refused.length === 0) return [true, `all that is needed in ${where}`];
     throw new CliError(
       `missing in ${where}: ${refused.join(', ')}; apply deploy/kubernetes-role.yaml`,
     );
   });
-}
-
-async function refusedIn(
-  cluster: Cluster,
-  namespace: string,
-  hasState: boolean,
-): Promise<string[]> {
-  const needed = [...permissions, ...(hasState ? statefulSetPermissions : [])];
-  const reviews = await Promise.all(
-    needed.map(async (attributes) => {
-      const review = await cluster.create<{ status?: { allowed?: boolean } }>(
-        '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews',
-        { spec: { resourceAttributes: { namespace, ...attributes } } },
-      );
-      const { verb, resource, subresource } = attributes;
-      const kind = [resource, subresource].filter(Boolean).join('/');
-      return review.status?.allowed ? undefined : `${verb} ${kind}`;
-    }),
-  );
-  return reviews.filter((refused) => refused !== undefined);
 }

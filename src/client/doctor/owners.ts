@@ -4,6 +4,7 @@ import { listHolds } from '../../activities/owners/list-holds.ts';
 import type { Settings } from '../../config/schema.ts';
 import { age } from '../output.ts';
 import { CliError } from '../errors.ts';
+import { refusedRights } from './access.ts';
 import { type Finding, look } from './findings.ts';
 
 /** Where each kind of owner is, and what a hold asks of it. */
@@ -73,11 +74,10 @@ async function missingRights(clusters: Clusters, { owners, kubernetes }: Setting
         : api.includes('toolkit')
           ? owners.flux.namespace
           : kubernetes.namespace;
-      return refusedVerbs(
-        cluster,
-        { namespace, group: api.split('/')[2], resource, subresource },
-        verbs,
-      );
+      const group = api.split('/')[2];
+      const rights = verbs.map((verb) => ({ verb, group, resource, subresource }));
+      const refused = await refusedRights(cluster, namespace, rights);
+      return refused.map((right) => `${right} in ${namespace}`);
     }),
   );
   return missing.flat();
@@ -87,23 +87,4 @@ async function missingRights(clusters: Clusters, { owners, kubernetes }: Setting
 async function resourcesOf(cluster: Cluster, api: string): Promise<Set<string>> {
   const found = await cluster.find<{ resources?: { name: string }[] }>(api);
   return new Set(found?.resources?.map(({ name }) => name));
-}
-
-async function refusedVerbs(
-  cluster: Cluster,
-  attributes: { namespace: string; group?: string; resource: string; subresource?: string },
-  verbs: string[],
-): Promise<string[]> {
-  const answers = await Promise.all(
-    verbs.map(async (verb) => {
-      const { status } = await cluster.create<{ status?: { allowed?: boolean } }>(
-        '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews',
-        { spec: { resourceAttributes: { ...attributes, verb } } },
-      );
-      const { resource, subresource, namespace } = attributes;
-      const kind = [resource, subresource].filter(Boolean).join('/');
-      return status?.allowed ? [] : [`${verb} ${kind} in ${namespace}`];
-    }),
-  );
-  return answers.flat();
 }

@@ -5,7 +5,7 @@ import type { Cluster, Clusters } from '../api.ts';
 import type { Deployment } from '../deployment/revisions.ts';
 import { scaleDeployment } from '../deployment/scale-deployment.ts';
 import { followUntil, intoOne } from '../follow-until.ts';
-import { inWords, objectPath } from '../objects.ts';
+import { inWords, isObserved, objectPath } from '../objects.ts';
 import { readPods } from '../pods.ts';
 import { trafficTo, whyPodsMustStay } from '../service/traffic.ts';
 import { type CanaryReplicasMandate, sidesOf } from './canary-change.ts';
@@ -80,8 +80,7 @@ async function untilGone(
       }
       const left = status?.replicas ?? 0;
       progress.report(`${left} pods left`);
-      const isObserved = (status?.observedGeneration ?? 0) >= (metadata.generation ?? 0);
-      if (isObserved && left === 0) return true;
+      if (isObserved(deployment) && left === 0) return true;
       if (Date.now() < giveUp) return undefined;
       throw blocked(
         `${inWords(target)} still has ${left} pods ${goneWithinMs / 1000} s after it was scaled to zero: look whether the controller manager runs, and try again.`,

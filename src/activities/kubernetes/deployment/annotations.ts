@@ -99,6 +99,12 @@ export function rolledBackBy({ run }: Restored): string {
   return run === byHand ? 'the commands of rollback plan' : `run ${run}`;
 }
 
+/** Behind where a workload stands: that there is nothing to do, since it was gone back to. */
+export function nothingToDo(earlier: Restored | undefined): string {
+  if (!earlier) return ': nothing to do';
+  return `: ${rolledBackBy(earlier)} rolled it back from revision ${earlier.from.revision ?? 'unknown'} at ${earlier.at}; name a revision to go elsewhere`;
+}
+
 /** Whether the last rollback was this run's, and was not taken back by it. */
 export function standsRestoredBy(deployment: KubernetesObject, run: RunIdentity): boolean {
   return wasRestoredBy(deployment, run) && restoredRollback(deployment)?.undone !== true;

@@ -4,7 +4,7 @@ import { primaryName } from '../../flagger/canary.ts';
 import { choosePair, counterpart } from '../../flagger/primary.ts';
 import type { Owners } from '../../owners/find-owners.ts';
 import type { Cluster } from '../api.ts';
-import { previousVersion } from '../versions.ts';
+import { chooseRevision } from '../choose-revision.ts';
 import { standingRollback } from './annotations.ts';
 import { readHistory, type Revision, type RevisionHistory } from './revisions.ts';
 
@@ -34,7 +34,7 @@ export async function chooseRevisions(
 ): Promise<Chosen> {
   const { name } = history.deployment.metadata ?? {};
   if (canary && primary) {
-    if (toRevision !== undefined) chooseRevision(history, toRevision);
+    if (toRevision !== undefined) chosenOf(history, toRevision);
     const { wanted, copy } = choosePair(canary, history, primary, toRevision);
     if (wanted) return { wanted, copy, warnings: [] };
     return {
@@ -49,7 +49,7 @@ export async function chooseRevisions(
     const stable = await stableRevision(cluster, rollout, history);
     if (stable) return { wanted: stable, warnings: [] };
   }
-  return { wanted: chooseRevision(history, toRevision), warnings: [] };
+  return { wanted: chosenOf(history, toRevision), warnings: [] };
 }
 
 /** Flagger's copy of the Deployment; undefined before Flagger has made it. */
@@ -71,7 +71,7 @@ export function revisionOfWatched(
   toRevision: number | undefined,
 ): number | undefined {
   if (toRevision === undefined) return undefined;
-  const found = counterpart(chooseRevision(copy, toRevision), watched.revisions);
+  const found = counterpart(chosenOf(copy, toRevision), watched.revisions);
   if (found) return found.revision;
   const { name } = watched.deployment.metadata ?? {};
   throw refused(
@@ -87,22 +87,6 @@ function assertCurrent(history: RevisionHistory): Revision {
   );
 }
 
-function chooseRevision(history: RevisionHistory, toRevision: number | undefined): Revision {
-  const { name, namespace } = history.deployment.metadata ?? {};
-  const numbers = history.revisions.map(({ revision }) => revision).reverse();
-  const known = `known revisions: ${numbers.join(', ') || 'none'}`;
-  if (toRevision !== undefined) {
-    const found = history.revisions.find(({ revision }) => revision === toRevision);
-    if (found) return found;
-    throw refused(
-      `Deployment ${name} in ${namespace} has no revision ${toRevision} (${known}): see rollback history deployment/${name} -n ${namespace}.`,
-    );
-  }
-  // Going back twice must not bring the bad version back, as kubectl's "previous revision" would.
-  if (history.current && standingRollback(history)) return history.current;
-  const previous = previousVersion(history);
-  if (previous) return previous;
-  throw refused(
-    `Deployment ${name} in ${namespace} has no earlier revision to go back to (${known}${numbers.length > 1 ? ', all of one version' : ''}): deploy a good version, or raise revisionHistoryLimit for the next time.`,
-  );
+function chosenOf(history: RevisionHistory, toRevision: number | undefined): Revision {
+  return chooseRevision('deployment', history.deployment, history, toRevision);
 }

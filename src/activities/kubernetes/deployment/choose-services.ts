@@ -4,7 +4,7 @@ import { durationMs } from '../../../contract/duration.ts';
 import type { InputOf } from '../../../contract/input.ts';
 import { refused } from '../../failures.ts';
 import type { Cluster, ListOf } from '../api.ts';
-import { objectPath } from '../objects.ts';
+import { isOwnedBy, objectPath } from '../objects.ts';
 import { secondsSince } from '../pods.ts';
 import { versionDigest } from '../templates.ts';
 import type { Deployment, ReplicaSet } from './revisions.ts';
@@ -62,9 +62,7 @@ async function chooseAll(
   const leftOut: string[] = [];
   for (const { metadata } of deployments.items) {
     const { name = '', uid, labels = {} } = metadata ?? {};
-    const history = sets.items.filter((set) =>
-      set.metadata?.ownerReferences?.some((owner) => owner.uid === uid),
-    );
+    const history = sets.items.filter((set) => isOwnedBy(set, uid));
     const controller = metadata?.ownerReferences?.find((owner) => owner.controller);
     const ages = agesOfVersions(history);
     if (labels[workerLabel] !== undefined || runsHere(name)) {

@@ -4,6 +4,7 @@ import { imagesOf } from '../templates.ts';
 import {
   isSurged,
   keptStrategy,
+  nothingToDo,
   restoredRollback,
   rolledBackBy,
   standingRollback,
@@ -41,10 +42,7 @@ export function unfinished(history: RevisionHistory): string | undefined {
 export function standsThere(history: RevisionHistory, rest: string | undefined): string {
   const { deployment, current } = history;
   const { name, namespace } = deployment.metadata ?? {};
-  const earlier = standingRollback(history);
-  const done = earlier
-    ? `: ${rolledBackBy(earlier)} rolled it back from revision ${earlier.from.revision ?? 'unknown'} at ${earlier.at}; name a revision to go elsewhere`
-    : ': nothing to do';
+  const done = nothingToDo(standingRollback(history));
   const images = imagesOf(deployment.spec?.template).join(', ');
   return `Deployment ${name} in ${namespace} is already at revision ${current?.revision} (${images})${rest ? `; ${rest}` : done}.`;
 }

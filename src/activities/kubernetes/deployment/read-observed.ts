@@ -1,6 +1,6 @@
 import { refused } from '../../failures.ts';
 import type { Cluster } from '../api.ts';
-import { objectPath } from '../objects.ts';
+import { isObserved, objectPath } from '../objects.ts';
 import { readHistory, type RevisionHistory } from './revisions.ts';
 
 /** A controller that has not seen the newest template yet needs a moment; more is said as a refusal. */
@@ -19,8 +19,8 @@ export async function readObserved(
   for (;;) {
     const history = await readHistory(cluster, namespace, name);
     if (!history) throw refused(await missing(cluster, namespace, name));
-    const { metadata, spec, status } = history.deployment;
-    const observed = (status?.observedGeneration ?? 0) >= (metadata?.generation ?? 0);
+    const { spec } = history.deployment;
+    const observed = isObserved(history.deployment);
     if (observed && (history.current || spec?.paused)) return history;
     if (Date.now() > giveUp) {
       throw refused(

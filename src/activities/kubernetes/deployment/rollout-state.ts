@@ -1,3 +1,4 @@
+import { isObserved } from '../objects.ts';
 import type { Deployment } from './revisions.ts';
 
 /** How far a rollout is. */
@@ -11,11 +12,12 @@ export interface RolloutState {
 }
 
 /** Reads a rollout off the Deployment; complete under the same conditions as `kubectl rollout status`. */
-export function rolloutState({ metadata, spec, status }: Deployment): RolloutState {
+export function rolloutState(deployment: Deployment): RolloutState {
+  const { spec, status } = deployment;
   const wanted = spec?.replicas ?? 1;
   const updated = status?.updatedReplicas ?? 0;
   const total = status?.replicas ?? 0;
-  const observed = (metadata?.generation ?? 0) <= (status?.observedGeneration ?? 0);
+  const observed = isObserved(deployment);
   // Until all old pods are gone, `availableReplicas` counts old ones too.
   const old = Math.max(0, total - updated);
   const available = observed

@@ -7,7 +7,7 @@ import type { Cluster, Clusters } from '../api.ts';
 import { type Aspect, changeObject } from '../change-object.ts';
 import { followUntil, into, intoOne } from '../follow-until.ts';
 import { scaleUpIsOnItsWay } from '../node-scale-up.ts';
-import { annotationPointer, inWords, objectPath, readTarget } from '../objects.ts';
+import { annotationPointer, inWords, isObserved, objectPath, readTarget } from '../objects.ts';
 import { Patience } from '../patience.ts';
 import { podsPath, readPods, type Pod } from '../pods.ts';
 import { trafficTo, whyPodsMustStay } from '../service/traffic.ts';
@@ -117,13 +117,13 @@ async function untilAvailable(
     async () => {
       const deployment = deployments.get(name);
       assertStillPlanned(deployment, uid, mandate);
-      const { metadata, spec, status } = deployment;
+      const { spec, status } = deployment;
       const wanted = replicasOf(deployment);
-      const isObserved = (status?.observedGeneration ?? 0) >= (metadata?.generation ?? 0);
-      const available = isObserved ? (status?.availableReplicas ?? 0) : 0;
+      const observed = isObserved(deployment);
+      const available = observed ? (status?.availableReplicas ?? 0) : 0;
       const text = `${available} of ${wanted} replicas of ${name} are available`;
       progress.report(text, available, wanted);
-      if (isObserved && available >= wanted) return `${text}.`;
+      if (observed && available >= wanted) return `${text}.`;
       if (available > best.available) best = { available, at: Date.now() };
       const obstacle =
         findScaleObstacle(deployment, [...pods.values()]) ??

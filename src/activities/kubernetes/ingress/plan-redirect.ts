@@ -6,9 +6,9 @@ import type { InputOf } from '../../../contract/input.ts';
 import type { Change, Plan, PlannedCheck } from '../../../contract/plan.ts';
 import { refused } from '../../failures.ts';
 import { plannedChecks } from '../../verification/planned-checks.ts';
-import { type Cluster, type Clusters, KubernetesError, type ListOf } from '../api.ts';
+import { type Clusters, KubernetesError, type ListOf } from '../api.ts';
 import { objectPath, targetOf } from '../objects.ts';
-import { type ExtraChange, extraHost, extraName } from './extra-ingress.ts';
+import { extraHost, extraName } from './extra-ingress.ts';
 import {
   type BackendsChange,
   type Ingress,
@@ -23,12 +23,7 @@ import {
   swapped,
 } from './ingress.ts';
 import { servingOf, whyNotServed } from './maintenance.ts';
-
-interface Wish {
-  cluster: Cluster;
-  namespace: string;
-  host: string;
-}
+import { extraOf, extraWarnings, removalOf, type Wish } from './plan-extra.ts';
 
 /**
  * Plans R17: which Ingresses decide about the host's traffic, and where they send it. Reads only;
@@ -142,15 +137,13 @@ function swapOf(
   ingress: Ingress,
   maintenance: Maintenance,
 ): BackendsChange {
-  const noted = redirectedOf(ingress)[host];
   const now = partOf(ingress, host);
-  if (isStillRedirected(ingress, host)) assertAsRedirected(ingress, host);
-  const isNoted = noted && hashOf(swapped(noted.before, noted)) === hashOf(now);
-  const before = isNoted ? noted.before : now;
+  const noted = isStillRedirected(ingress, host) ? assertAsRedirected(ingress, host) : undefined;
+  const before = noted?.before ?? now;
   return {
     ...{ id: `ingress/${ingress.metadata?.name}`, kind: 'ingress/backends' },
     target: targetOf('ingress', cluster, ingress),
-    before: referenceOf(host, now, isNoted ? noted : undefined),
+    before: referenceOf(host, now, noted),
     after: referenceOf(host, swapped(before, maintenance), maintenance),
   };
 }
@@ -183,48 +176,6 @@ function assertAsRedirected(ingress: Ingress, host: string): Redirected {
   throw refused(
     `Somebody has changed what Ingress ${name} in ${namespace} says about ${host} after run ${noted.run} redirected it: look at it, put it right by hand (its annotation ${redirectedAnnotation} tells what was there), and remove that annotation.`,
   );
-}
-
-/** @throws Refused where the name of the extra Ingress is somebody else's. */
-function extraOf(
-  { cluster, namespace, host }: Wish,
-  ingresses: Ingress[],
-  maintenance: Maintenance,
-  ingressClass = null as string | null,
-): ExtraChange[] {
-  const name = extraName(host);
-  const taken = ingresses.some(
-    ({ metadata }) => metadata?.name === name && metadata.namespace === namespace,
-  );
-  if (taken) {
-    throw refused(
-      `There is an Ingress ${name} in ${namespace} that is not about ${host}: rename it, or redirect by hand.`,
-    );
-  }
-  const about = { host, ...maintenance, ingressClass };
-  return [
-    {
-      ...{ id: 'extra', kind: 'ingress/extra' },
-      target: targetOf('ingress', cluster, { metadata: { name, namespace } }),
-      before: { exists: false, ...about },
-      after: { exists: true, ...about },
-    },
-  ];
-}
-
-function removalOf({ cluster, host }: Wish, ingress: Ingress): ExtraChange {
-  const { service } = ingress.spec?.rules?.[0]?.http?.paths[0]?.backend ?? {};
-  const about = {
-    ...{ host, service: service?.name ?? '' },
-    port: service?.port?.number ?? service?.port?.name ?? '',
-    ingressClass: ingress.spec?.ingressClassName ?? null,
-  };
-  return {
-    ...{ id: 'extra', kind: 'ingress/extra' },
-    target: targetOf('ingress', cluster, ingress),
-    before: { exists: true, ...about },
-    after: { exists: false, ...about },
-  };
 }
 
 /** Ingresses of the whole cluster, since any may be about the host; of the namespace where others may not be read. */
@@ -265,31 +216,6 @@ function swapWarnings(ingress: Ingress, host: string): string[] {
   if (spec?.defaultBackend && !defaultBackend) {
     warnings.push(
       `Ingress ${metadata?.name} is about other hosts as well, so its default backend stays: paths of ${host} that none of its rules has still go there.`,
-    );
-  }
-  return warnings;
-}
-
-function extraWarnings(
-  ingresses: Ingress[],
-  host: string,
-  ingressClass: string | undefined,
-): string[] {
-  const warnings = [
-    'The new Ingress has no TLS block: the controller answers https as it does for hosts that it does not know.',
-  ];
-  const parent = `*.${host.split('.').slice(1).join('.')}`;
-  const wider = ingresses.filter(({ spec }) =>
-    spec?.rules?.some((rule) => rule.host === parent || rule.host === undefined),
-  );
-  for (const { metadata } of wider) {
-    warnings.push(
-      `Ingress ${metadata?.name} in ${metadata?.namespace} has had the traffic of ${host} by a wider rule; the rule of the new one is more precise and wins.`,
-    );
-  }
-  if (ingressClass === undefined) {
-    warnings.push(
-      'The new Ingress is of the default class: name another as maintenance.ingressClass in the settings.',
     );
   }
   return warnings;

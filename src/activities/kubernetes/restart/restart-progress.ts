@@ -1,6 +1,7 @@
 import type { Cluster } from '../api.ts';
 import { findObstacle, type Obstacle } from '../deployment/obstacles.ts';
 import { rolloutState } from '../deployment/rollout-state.ts';
+import { isObserved } from '../objects.ts';
 import type { Pod } from '../pods.ts';
 import { findStatefulSetObstacle } from '../stateful-set/obstacles.ts';
 import { ownPods } from '../stateful-set/pods.ts';
@@ -25,11 +26,12 @@ export function restartProgress(kind: WorkloadKind, workload: Workload): Restart
 }
 
 /** With a partition, only the pods from that ordinal on are new. */
-function ofStatefulSet({ metadata, spec, status }: StatefulSet): RestartProgress {
+function ofStatefulSet(statefulSet: StatefulSet): RestartProgress {
+  const { spec, status } = statefulSet;
   const replicas = spec?.replicas ?? 1;
   const partition = spec?.updateStrategy?.rollingUpdate?.partition ?? 0;
   const wanted = Math.max(0, replicas - partition);
-  const observed = (metadata?.generation ?? 0) <= (status?.observedGeneration ?? 0);
+  const observed = isObserved(statefulSet);
   const updated = observed ? (status?.updatedReplicas ?? 0) : 0;
   const isComplete =
     observed &&

@@ -7,9 +7,8 @@ import { refused } from '../../failures.ts';
 import { plannedChecks } from '../../verification/planned-checks.ts';
 import type { Cluster, Clusters, ListOf } from '../api.ts';
 import { configMapWarnings } from '../config-maps.ts';
-import { standingRollbackOf } from '../deployment/annotations.ts';
-import { previousVersion } from '../versions.ts';
-import { objectPath, targetOf } from '../objects.ts';
+import { chooseRevision } from '../choose-revision.ts';
+import { isObserved, objectPath, targetOf } from '../objects.ts';
 import { templateDifferences } from '../template-differences.ts';
 import { planState } from './plan-state.ts';
 import { planStop } from './plan-stop.ts';
@@ -51,7 +50,7 @@ export async function planStatefulSetRollback(
   const name = input.statefulSet;
   const history = await readObserved(cluster, namespace, name);
   const { statefulSet, current } = history;
-  const wanted = chooseRevision(history, input.toRevision);
+  const wanted = chooseRevision('statefulset', history.statefulSet, history, input.toRevision);
   const pods = await readOwnPods(cluster, statefulSet);
   const replacement = replacementOf(statefulSet);
   const isThere = wanted.template === history.template;
@@ -144,8 +143,7 @@ async function readObserved(
   for (;;) {
     const history = await readStatefulSetHistory(cluster, namespace, name);
     if (!history) throw refused(await missing(cluster, namespace, name));
-    const { metadata, status } = history.statefulSet;
-    const observed = (status?.observedGeneration ?? 0) >= (metadata?.generation ?? 0);
+    const observed = isObserved(history.statefulSet);
     if (observed && history.current) return history;
     if (Date.now() > giveUp) {
       throw refused(
@@ -164,30 +162,6 @@ async function missing(cluster: Cluster, namespace: string, name: string): Promi
   const { items } = await cluster.get<ListOf<StatefulSet>>(path, { limit: 10 });
   const names = items.map(({ metadata }) => metadata?.name).join(', ');
   return `There is no StatefulSet ${name} in namespace ${namespace}${names ? `: it has ${names}` : ', nor any other'}.`;
-}
-
-function chooseRevision(
-  history: StatefulSetHistory,
-  toRevision: number | undefined,
-): StatefulSetRevision {
-  const { name, namespace } = history.statefulSet.metadata ?? {};
-  const numbers = history.revisions.map(({ revision }) => revision).reverse();
-  const known = `known revisions: ${numbers.join(', ') || 'none'}`;
-  if (toRevision !== undefined) {
-    const found = history.revisions.find(({ revision }) => revision === toRevision);
-    if (found) return found;
-    throw refused(
-      `StatefulSet ${name} in ${namespace} has no revision ${toRevision} (${known}): see rollback history statefulset/${name} -n ${namespace}.`,
-    );
-  }
-  // Going back twice must not bring the bad version back, as kubectl's "previous revision" would.
-  const isThere = standingRollbackOf(history.statefulSet, history) !== undefined;
-  if (history.current && isThere) return history.current;
-  const previous = previousVersion(history);
-  if (previous) return previous;
-  throw refused(
-    `StatefulSet ${name} in ${namespace} has no earlier revision to go back to (${known}${numbers.length > 1 ? ', all of one version' : ''}): deploy a good version, or raise revisionHistoryLimit for the next time.`,
-  );
 }
 
 /** @throws Refused where no pod would be replaced: a rollback that replaces nothing is none. */

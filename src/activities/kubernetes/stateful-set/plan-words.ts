@@ -1,5 +1,5 @@
 /** What a plan for a StatefulSet tells people, in sentences. */
-import { rolledBackBy, standingRollbackOf } from '../deployment/annotations.ts';
+import { nothingToDo, rolledBackBy, standingRollbackOf } from '../deployment/annotations.ts';
 import { type Pod, readySince, secondsSince } from '../pods.ts';
 import { imagesOf } from '../templates.ts';
 import { isReady, ordinalOf, type Replacement } from './pods.ts';
@@ -42,10 +42,7 @@ export function unfinished(
 export function standsThere(history: StatefulSetHistory, rest?: string): string {
   const { statefulSet, current } = history;
   const { name, namespace } = statefulSet.metadata ?? {};
-  const earlier = standingRollbackOf(statefulSet, history);
-  const done = earlier
-    ? `: ${rolledBackBy(earlier)} rolled it back from revision ${earlier.from.revision ?? 'unknown'} at ${earlier.at}; name a revision to go elsewhere`
-    : ': nothing to do';
+  const done = nothingToDo(standingRollbackOf(statefulSet, history));
   const images = imagesOf(statefulSet.spec?.template).join(', ');
   const more = rest === undefined ? done : rest && `; ${rest}`;
   return `StatefulSet ${name} in ${namespace} is already at revision ${current?.revision} (${images})${more}`;

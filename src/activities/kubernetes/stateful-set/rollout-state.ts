@@ -1,3 +1,4 @@
+import { isObserved } from '../objects.ts';
 import { type Pod, readySince, secondsSince } from '../pods.ts';
 import { stuckContainer, unschedulable } from '../deployment/obstacles.ts';
 import { isReady, isTerminating, ordinalOf, type Replacement, revisionOf } from './pods.ts';
@@ -20,7 +21,7 @@ export interface StatefulSetRollout {
  * @param revision name of the ControllerRevision that is rolled out
  */
 export function rolloutOf(
-  { metadata, status }: StatefulSet,
+  statefulSet: StatefulSet,
   pods: readonly Pod[],
   { by, fromOrdinal, start, replicas }: Replacement,
   revision: string,
@@ -31,7 +32,8 @@ export function rolloutOf(
     (pod) => inRange(pod) && revisionOf(pod) === revision && isReady(pod),
   ).length;
   const allReady = pods.filter(isReady).length;
-  const observed = (metadata?.generation ?? 0) <= (status?.observedGeneration ?? 0);
+  const observed = isObserved(statefulSet);
+  const { status } = statefulSet;
   const settled =
     by === 'run' || fromOrdinal > start || status?.currentRevision === status?.updateRevision;
   const complete =
