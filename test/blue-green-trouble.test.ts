@@ -199,7 +199,6 @@ describe('with the role in deploy/', () => {
     expect(shown(result)).toEqual([
       'Bring Deployment allowed-blue up: done',
       'Switch the Service: done',
-      'Wait until only the new endpoints are left: done',
       'Check logs: done',
       'Scale Deployment allowed-green to zero: done',
       'Delete Deployment allowed-green: done',

@@ -312,6 +312,23 @@ test('a server that repeats what it was sent makes nobody tell the password', as
   expect(message).not.toContain(password);
 });
 
+test('a cache of which some keys may not be deleted is no cleared cache', async () => {
+  const server = await RedisServer.start([], password);
+  const half = ['half', 'on', `>${password}`, '~feature:mine:*', '+@all'];
+  await server.client.acl('SETUSER', ...half);
+  await fill(server.client, ['feature:mine:1', 'feature:theirs:1']);
+  const cache = { url: server.url, username: 'half', password: { env: 'CACHE_PASSWORD' } };
+  const loaded = loadSettings(
+    settingsFileWith(JSON.stringify({ caches: { half: { ...cache, prefixes: ['feature:'] } } })),
+  );
+  const { changes } = await planClearing(new Clusters(), loaded, parseInput('cache', {}));
+
+  const cleared = clearCache(loaded, mandateFor(changes[0] as CacheChange), silentProgress());
+
+  await expect(cleared).rejects.toThrow(/NOPERM.*key/);
+  expect(await keysOf(server.client)).toEqual(['feature:theirs:1']);
+});
+
 test('a server that was restarted since the plan is not emptied', async () => {
   await fill(restarted.client, ['before:1']);
   const id = await env.start({ cache: 'restarted', flush: true }, undefined, 'nobody');

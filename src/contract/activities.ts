@@ -31,7 +31,7 @@ export const activityClasses = {
   'kubernetes.scaleDeployment': 'drive',
   'kubernetes.stopDeployment': 'drive',
   'kubernetes.deleteDeployment': 'mutate',
-  'kubernetes.switchSelector': 'mutate',
+  'kubernetes.switchSelector': 'drive',
   'kubernetes.driveEndpoints': 'drive',
   'argoRollouts.driveRollout': 'drive',
   'argoRollouts.abortRollout': 'drive',

@@ -5,6 +5,7 @@ import type { SelectorChange } from '../activities/kubernetes/service/service.ts
 import { kubernetes } from './run/proxies.ts';
 import { runbook } from './run/runbook.ts';
 import type { Run } from './run/run.ts';
+import { switchTraffic } from './run/switch-traffic.ts';
 
 /**
  * R6: `kubectl patch service NAME` to the other colour, `kubectl get endpoints`, `kubectl scale
@@ -42,15 +43,9 @@ async function switchColours(run: Run): Promise<void> {
     undo: () => kubernetes.scaleDeployment(other.inverse),
   });
   await run.step('Switch the Service', {
-    do: () => kubernetes.switchSelector(selector),
-    undo: async () => {
-      await kubernetes.switchSelector(selector.inverse);
-      return kubernetes.driveEndpoints(selector.inverse);
-    },
+    do: () => switchTraffic(selector),
+    undo: () => switchTraffic(selector.inverse),
     undoOnlyIf: () => kubernetes.compareColours(selector),
-  });
-  await run.step('Wait until only the new endpoints are left', {
-    do: () => kubernetes.driveEndpoints(selector),
   });
 }
 

@@ -4,10 +4,10 @@ import type {
   StateChange,
   TemplateChange,
 } from '../activities/kubernetes/stateful-set/stateful-set-change.ts';
-import type { Effect, Mandate } from '../contract/plan.ts';
 import { kubernetes } from './run/proxies.ts';
 import { runbook } from './run/runbook.ts';
 import type { ChangeMandate, Run } from './run/run.ts';
+import { switchTraffic } from './run/switch-traffic.ts';
 
 /**
  * R9: `kubectl patch service NAME` to maintenance, `kubectl exec ... tar -czf`, `kubectl rollout undo
@@ -81,12 +81,6 @@ async function resumeTraffic(run: Run, resume: ChangeMandate<SelectorChange>): P
     undo: () => switchTraffic(resume.inverse),
     undoOnlyIf: () => comparison(run),
   });
-}
-
-async function switchTraffic(mandate: Mandate<SelectorChange>): Promise<Effect> {
-  const { changed, text } = await kubernetes.switchSelector(mandate);
-  const followed = await kubernetes.driveEndpoints(mandate);
-  return { changed, text: `${text} ${followed.text}` };
 }
 
 /** Whether what had the traffic stands there again, or is healthier than what was gone back to. */

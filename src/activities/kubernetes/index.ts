@@ -70,7 +70,8 @@ export function kubernetesActivities(parts: PlanningParts) {
     stopDeployment: (mandate: ReplicasMandate) =>
       scaleDeployment(clusters, mandate, activityProgress(), () => Promise.resolve()),
     deleteDeployment: (mandate: DeletionMandate) => deleteDeployment(clusters, mandate),
-    switchSelector: (mandate: SelectorMandate) => switchSelector(clusters, mandate),
+    switchSelector: (mandate: SelectorMandate) =>
+      switchSelector(clusters, mandate, activityProgress()),
     driveEndpoints: (mandate: SelectorMandate) =>
       driveEndpoints(clusters, mandate, activityProgress()),
     planCanaryRollback: planning(parts, 'canary'),

@@ -55,7 +55,8 @@ export async function scaleDeployment(
   const isAwaited = to > from || (to === from && !mandate.undo);
   // What never went down need not come up either.
   if (!isAwaited || (mandate.undo && !effect.changed)) return effect;
-  return { ...effect, text: await untilAvailable(cluster, mandate, progress) };
+  const labelSelector = selectorOf(deployment);
+  return { ...effect, text: await untilAvailable(cluster, mandate, labelSelector, progress) };
 }
 
 /** @throws RolloutBlocked where a Service sends traffic to the Deployment's pods and needs them. */
@@ -99,12 +100,12 @@ function aspectFor(mandate: ReplicasMandate): Aspect<Deployment, { replicas: num
 async function untilAvailable(
   cluster: Cluster,
   mandate: ReplicasMandate,
+  labelSelector: string,
   progress: Progress,
 ): Promise<string> {
   const { namespace, name, uid } = mandate.change.target;
   const deployments = new Map<string, Deployment>();
   const pods = new Map<string, Pod>();
-  const labelSelector = selectorOf(await readTarget<Deployment>(cluster, mandate.change.target));
   const patience = new Patience();
   let best = { available: -1, at: Date.now() };
   return followUntil(

@@ -2,6 +2,7 @@ import { ApplicationFailure } from '@temporalio/common';
 import { failureTypes } from '../../../contract/failures.ts';
 import type { Effect } from '../../../contract/plan.ts';
 import { stale } from '../../failures.ts';
+import type { Progress } from '../../progress.ts';
 import type { Clusters, JsonPatchOperation } from '../api.ts';
 import { compareColours } from '../blue-green/compare-colours.ts';
 import { type Aspect, changeObject } from '../change-object.ts';
@@ -10,6 +11,7 @@ import { hasChanged } from '../last-change.ts';
 import { assertMayUndo } from '../may-undo.ts';
 import { pointerToken } from '../objects.ts';
 import { readDeployments } from './carriers.ts';
+import { driveEndpoints } from './drive-endpoints.ts';
 import { readyPods } from './endpoints.ts';
 import {
   labelsOf,
@@ -30,15 +32,17 @@ const selectorAspect: Aspect<Service, SelectorReference> = {
 };
 
 /**
- * Gives a Service the planned selector, or takes that back. Traffic goes only where a pod is ready
- * for it, unless the plan wants to stop it; an undo may go back to what serves nobody where nobody is
- * served now either.
- * @throws RolloutBlocked where no pod that the selector matches is ready; nothing was changed.
+ * Gives a Service the planned selector, or takes that back, and sees its endpoints follow. Traffic
+ * goes only where a pod is ready for it, unless the plan wants to stop it; an undo may go back to what
+ * serves nobody where nobody is served now either.
+ * @throws RolloutBlocked where no pod that the selector matches is ready, and nothing was changed; and
+ *   as driveEndpoints does.
  * @throws PlanStale as changeObject and assertMayUndo do.
  */
 export async function switchSelector(
   clusters: Clusters,
   mandate: SelectorMandate,
+  progress: Progress,
 ): Promise<Effect> {
   const { context, namespace, name } = mandate.change.target;
   const cluster = clusters.of(context);
@@ -63,14 +67,15 @@ export async function switchSelector(
       );
     }
   }
-  if (!isSwitch) return changeObject(clusters, mandate, selectorAspect);
-  return changeObject(clusters, mandate, {
+  const { changed, text } = await changeObject(clusters, mandate, {
     ...selectorAspect,
     operations: (service, state) => [
       ...selectorAspect.operations(service, state),
-      ...noteOperations(service, deployments, mandate),
+      ...(isSwitch ? noteOperations(service, deployments, mandate) : []),
     ],
   });
+  const followed = await driveEndpoints(clusters, mandate, progress);
+  return { changed, text: `${text} ${followed.text}` };
 }
 
 /**
