@@ -314,8 +314,7 @@ test('a server that repeats what it was sent makes nobody tell the password', as
 
 test('a cache of which some keys may not be deleted is no cleared cache', async () => {
   const server = await RedisServer.start([], password);
-  const half = ['half', 'on', `>${password}`, '~feature:mine:*', '+@all'];
-  await server.client.acl('SETUSER', ...half);
+  await server.client.acl('SETUSER', 'half', 'on', `>${password}`, '~feature:mine:*', '+@all');
   await fill(server.client, ['feature:mine:1', 'feature:theirs:1']);
   const cache = { url: server.url, username: 'half', password: { env: 'CACHE_PASSWORD' } };
   const loaded = loadSettings(
