@@ -51,6 +51,10 @@ describe('the traffic stays where it is', () => {
       return now.pausedAt[0]?.step === 'Switch the Service' && now;
     });
     expect(again.message).toContain('no pod with app=crash,version=blue is ready');
+    // Nor does a run end as rolled back whose traffic was never switched.
+    expect((await env.decideStep(again, 'skip')).text).toBe(
+      'Here it is retry or abort: a run without this step would be none.',
+    );
 
     const result = await env.abort(again);
 

@@ -140,6 +140,10 @@ describe('the exit code', () => {
     await eventually('it is paused again', async () =>
       (await cli.run('status', 'red-check')).stdout.includes('attempt 2: rollback retry red-check'),
     );
+    await eventually('it is listed with what it waits for', async () => {
+      const { stdout } = await cli.run('list', '--waiting');
+      return stdout.includes('Paused at "Check smoke", attempt 2: rollback retry red-check');
+    });
     const aborted = await cli.run('abort', 'red-check', '--yes', '--note', 'let it be');
     expect(aborted).toMatchObject({ exitCode: 0 });
 

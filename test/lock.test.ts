@@ -33,6 +33,19 @@ describe('a target that another run holds', () => {
     },
   );
 
+  test.concurrent('is told before anybody is asked for an approval', async () => {
+    await env.cluster.history('asked', 1, v1, v2);
+    const owner = await env.occupy('asked');
+
+    const unsigned = await env.start({ deployment: 'asked' }, undefined, 'nobody');
+
+    const result = await env.result(unsigned);
+    expect(result.outcome).toBe('busy');
+    expect(result.heldBy).toBe(owner.identity.workflowId);
+    expect(env.told.filter(({ workflowId }) => workflowId === unsigned)).toEqual([]);
+    await owner.free();
+  });
+
   test.concurrent('is waited for, as long as the second run says', async () => {
     await env.cluster.history('awaited', 1, v1, v2);
     const owner = await env.occupy('awaited');

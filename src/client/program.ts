@@ -57,7 +57,10 @@ function addRuns(cli: Command, ended: (exitCode: number) => void): void {
     .command('list')
     .description('list runs, newest first')
     .option('--open', 'only those that have not ended')
-    .option('--waiting', 'only those that wait for an approval, with what is missing')
+    .option(
+      '--waiting',
+      'only those that wait for somebody, with what is missing and how to answer',
+    )
     .option('--limit <number>', 'at most this many', positiveNumber, 20)
     .addOption(json())
     .action(async (flags: { limit: number }) => {

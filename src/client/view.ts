@@ -126,7 +126,10 @@ export function decideLines({ workflowId }: RunStatus): string[] {
 }
 
 /** Where the run is paused, and how that is answered. */
-export function pauseLines({ pausedAt, workflowId }: RunStatus): string[] {
+export function pauseLines({
+  pausedAt,
+  workflowId,
+}: Pick<RunStatus, 'pausedAt' | 'workflowId'>): string[] {
   return pausedAt.map(({ step, attempt, allowed, until, mayStay }) => {
     const id = shellWord(workflowId);
     const which = pausedAt.length > 1 ? ` --step ${shellWord(step)}` : '';

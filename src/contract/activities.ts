@@ -81,6 +81,7 @@ export const activityClasses = {
   'redis.clearCache': 'drive',
   'verification.runCheck': 'check',
   'lock.takeTargets': 'lock',
+  'lock.assertFree': 'lock',
   'lock.releaseTargets': 'lock',
   'lock.awaitTargets': 'wait',
   'authority.assessDecision': 'assess',

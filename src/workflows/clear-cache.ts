@@ -13,6 +13,7 @@ export const clearCache = runbook('cache', {
     const change = run.change<CacheChange>('cache');
     const isFlush = change.change.kind !== 'cache/clear';
     await run.step(isFlush ? 'Flush the cache' : 'Clear the cache', {
+      isNeeded: true,
       do: () => redis.clearCache(change),
     });
   },

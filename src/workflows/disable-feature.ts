@@ -16,6 +16,7 @@ export const disableFeature = runbook('feature', {
     const [cache] = run.changes<ClearingChange>('cache');
     if (flag) {
       await run.step('Turn the feature off', {
+        isNeeded: true,
         do: () => features.setFlag(flag),
         undo: async () => {
           const { text } = await features.setFlag(flag.inverse);

@@ -17,6 +17,7 @@ export const openCircuitBreaker = runbook('circuit-breaker', {
     if (run.plan.changes.some(({ id }) => id === 'breaker')) {
       const breaker = run.change<BreakerChange>('breaker');
       await run.step(state === 'open' ? 'Open the circuit breaker' : 'Close the circuit breaker', {
+        isNeeded: true,
         do: () => kubernetes.setBreaker(breaker),
         undo: async () => {
           const { text } = await kubernetes.setBreaker(breaker.inverse);

@@ -24,10 +24,13 @@ export const redirectTraffic = runbook('redirect', {
 });
 
 async function redirect(run: Run, { id, kind, target }: Change, state: 'on' | 'off') {
+  // Of several, one may be left out, which the result then says.
+  const isNeeded = run.plan.changes.length === 1;
   const title = `${state === 'on' ? 'Redirect' : 'Restore'} Ingress ${target.name}`;
   if (kind === 'ingress/extra') {
     const change = run.change<ExtraChange>(id);
     return run.step(title, {
+      isNeeded,
       do: () => kubernetes.setExtraIngress(change),
       undo: () => kubernetes.setExtraIngress(change.inverse),
       // Back to the maintenance page is always safe; back from it is not.
@@ -36,6 +39,7 @@ async function redirect(run: Run, { id, kind, target }: Change, state: 'on' | 'o
   }
   const change = run.change<BackendsChange>(id);
   return run.step(title, {
+    isNeeded,
     do: () => kubernetes.swapBackends(change),
     undo: () => kubernetes.swapBackends(change.inverse),
     undoOnlyIf: state === 'on' ? () => kubernetes.compareRedirect(change) : undefined,

@@ -24,6 +24,7 @@ export const restoreDatabase = runbook('database', {
     );
     for (const restore of run.changes<RestoreChange>('restore')) {
       await run.step('Restore the backup beside it', {
+        isNeeded: true,
         do: () => postgres.restoreCopy(restore),
         undo: async () => {
           await startAgain(run);
@@ -36,6 +37,7 @@ export const restoreDatabase = runbook('database', {
     const starts = run.changes<ReplicasChange>('start');
     for (const swap of run.changes<SwapChange>('swap')) {
       await run.step('Swap the databases', {
+        isNeeded: true,
         do: () => postgres.swapDatabases(swap),
         undo: async () => {
           const { text } = await postgres.swapDatabases(swap.inverse);

@@ -43,6 +43,7 @@ async function switchColours(run: Run): Promise<void> {
     undo: () => kubernetes.scaleDeployment(other.inverse),
   });
   await run.step('Switch the Service', {
+    isNeeded: true,
     do: () => switchTraffic(selector),
     undo: () => switchTraffic(selector.inverse),
     undoOnlyIf: () => kubernetes.compareColours(selector),

@@ -22,6 +22,7 @@ export const rollbackCanary = runbook('canary', {
   async steps(run) {
     for (const change of changesOf<AbortChange>(run, '/abort')) {
       await run.step(`Abort ${nameOf(change)}`, {
+        isNeeded: true,
         do: () => argoRollouts.abortRollout(change),
         undo: () => argoRollouts.abortRollout(change.inverse),
         undoOnlyIf: () => argoRollouts.compareRollout(change),
@@ -32,6 +33,7 @@ export const rollbackCanary = runbook('canary', {
         const { shiftTraffic } = change.change.kind === 'httproute/routes' ? gatewayApi : istio;
         return () =>
           run.step(`Turn ${nameOf(change)} away from the canary`, {
+            isNeeded: true,
             do: () => shiftTraffic(change),
             undo: () => shiftTraffic(change.inverse),
             undoOnlyIf: () => kubernetes.compareCanary(change),

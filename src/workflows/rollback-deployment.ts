@@ -36,6 +36,8 @@ async function restoreOne(
     kubernetes.handBackDeployment(change.inverse),
   );
   await run.step(`Restore the pod template${of}`, {
+    // Of several, one may be left out, which the result then says.
+    isNeeded: of === '',
     do: () => kubernetes.restoreTemplate(change),
     undo: async () => {
       await kubernetes.restoreTemplate(change.inverse);

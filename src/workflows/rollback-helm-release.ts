@@ -13,6 +13,7 @@ export const rollbackHelmRelease = runbook('helm', {
     const change = run.change<ReleaseChange>('release');
 
     await run.step('Roll the release back', {
+      isNeeded: true,
       do: () => helm.rollBackRelease(change),
       undo: async () => {
         const { text } = await helm.rollBackRelease(change.inverse);

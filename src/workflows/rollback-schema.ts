@@ -10,6 +10,7 @@ export const rollbackSchema = runbook('schema', {
     for (const migration of run.changes<MigrationChange>('migration')) {
       const { before, after } = migration.change;
       await run.step(`Take version ${before.version} back`, {
+        isNeeded: true,
         do: () => postgres.migrate(migration),
         ...(after.forward === null ? {} : { undo: () => postgres.migrate(migration.inverse) }),
         undoOnlyIf: () => postgres.compareSchema(migration),

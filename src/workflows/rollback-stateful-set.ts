@@ -57,6 +57,7 @@ async function goBack(run: Run, template: ChangeMandate<TemplateChange>): Promis
     kubernetes.handBackStatefulSet(template.inverse),
   );
   await run.step('Restore the pod template', {
+    isNeeded: true,
     do: () => kubernetes.restoreStatefulSet(template),
     undo: async () => {
       await kubernetes.restoreStatefulSet(template.inverse);

@@ -23,6 +23,14 @@ export function lockActivities(locks: Locks) {
       await locks.takeAll(targets, run);
     },
 
+    /**
+     * Looks whether the targets are free for the run, before people are asked about it.
+     * @throws TargetBusy naming the run that holds one.
+     */
+    async assertFree({ targets, run }: LockRequest): Promise<void> {
+      await locks.assertFree(targets, run);
+    },
+
     /** Frees the locks of a plan's targets that this run holds; of one that ends, a moment later. */
     async releaseTargets({ targets, run, ends }: ReleaseRequest): Promise<void> {
       if (ends) locks.releaseAtEnd(lockable(targets), run);

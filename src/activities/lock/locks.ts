@@ -104,13 +104,7 @@ export class Locks {
       }
       if (isSame(held.owner, owner)) return;
       const closed = await this.ended(held.owner);
-      if (closed === undefined) {
-        throw ApplicationFailure.nonRetryable(
-          `${targetName(target)} is held by run ${shellWord(held.owner.workflowId)}: follow it with rollback watch ${shellWord(held.owner.workflowId)}, or start again with --wait 10m.`,
-          failureTypes.targetBusy,
-          held.owner,
-        );
-      }
+      if (closed === undefined) throw isHeld(target, held.owner);
       const rest = closed.lastActivityEndsBy.getTime() - Date.now();
       if (rest > 0) {
         throw ApplicationFailure.create({
@@ -121,6 +115,20 @@ export class Locks {
       }
       await this.end(target, held, `taken over by ${owner.workflowId}`);
     }
+  }
+
+  /**
+   * Looks whether `owner` could take the locks of all targets, and takes none.
+   * @throws TargetBusy naming the run that holds one.
+   */
+  async assertFree(targets: readonly Target[], owner: RunIdentity): Promise<void> {
+    await Promise.all(
+      lockable(targets).map(async (target) => {
+        const held = await this.find(target);
+        if (!held || isSame(held.owner, owner)) return;
+        if ((await this.ended(held.owner)) === undefined) throw isHeld(target, held.owner);
+      }),
+    );
   }
 
   /** Frees the lock of `target` where `owner` holds it. */
@@ -267,6 +275,15 @@ export class Locks {
 /** Targets but for owners, which several runs hold at a time. */
 export function lockable(targets: readonly Target[]): Target[] {
   return targets.filter((target) => !isOwner(target));
+}
+
+function isHeld(target: Target, owner: RunIdentity): ApplicationFailure {
+  const holder = shellWord(owner.workflowId);
+  return ApplicationFailure.nonRetryable(
+    `${targetName(target)} is held by run ${holder}: follow it with rollback watch ${holder}, or start again with --wait 10m.`,
+    failureTypes.targetBusy,
+    owner,
+  );
 }
 
 function hasEnded({ workflowId }: RunIdentity): ApplicationFailure {

@@ -125,8 +125,14 @@ async function messageOf(
 
 /** The run's own word of its plan and of where it is paused. */
 async function planAsTold(temporal: Temporal, handle: WorkflowHandle) {
-  const { status } = await lookAt(temporal, handle);
+  const status = await statusOf(temporal, handle);
   return { plan: status?.plan, status };
+}
+
+/** Looks once more where no worker answers at first: one that is busy, or has just started, does then. */
+async function statusOf(temporal: Temporal, handle: WorkflowHandle) {
+  const { status } = await lookAt(temporal, handle);
+  return status ?? (await lookAt(temporal, handle)).status;
 }
 
 /** The step that is decided about: the only one at which the run is paused, or the one that is named. */
@@ -162,9 +168,9 @@ async function show(
   run: { aud: string; run: string },
   { unchecked, print, json }: DecideOptions,
 ): Promise<{ plan: Plan; status: RunStatus | undefined }> {
-  const [sealed, told] = await Promise.all([
+  const [sealed, status] = await Promise.all([
     readSealedPlan(temporal, handle),
-    lookAt(temporal, handle).catch(() => undefined),
+    statusOf(temporal, handle).catch(() => undefined),
   ]);
   if (unchecked) assertDigest(sealed.plan);
   const start = unchecked ? undefined : await checkSeal(sealed, run, temporal.address);
@@ -176,7 +182,6 @@ async function show(
       ? `  ${paint('dim', '=')} Made and sealed by a worker of yours; ${startWords(printable(start))}.`
       : `  ${paint('red', '!')} Nobody has checked that a worker of yours made this plan.`,
   );
-  const status = told?.status;
   const claimed = status ? [...authorityLines(status), ...pauseLines(status)] : [];
   if (claimed.length > 0) line('As the run itself tells it, which is no proof:');
   for (const text of claimed) line(text);

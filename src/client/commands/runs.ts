@@ -1,4 +1,4 @@
-import { outcomes, type RunStatus } from '../../contract/run.ts';
+import { outcomes, type PausedStep, type RunStatus } from '../../contract/run.ts';
 import { searchAttributes } from '../../contract/search-attributes.ts';
 import { CliError } from '../errors.ts';
 import { follow } from '../follow.ts';
@@ -6,7 +6,7 @@ import { age, paint, printJson, printLine, table } from '../output.ts';
 import { printable, shellWord } from '../../contract/printable.ts';
 import { describeRun, lookAt, resultOf } from '../run-status.ts';
 import { type Temporal, withTemporal } from '../temporal.ts';
-import { endLines, runLines } from '../view.ts';
+import { endLines, pauseLines, runLines } from '../view.ts';
 
 export interface ListOptions {
   open?: boolean;
@@ -22,7 +22,7 @@ export async function list(options: ListOptions): Promise<number> {
     const conditions = [
       `${procedure.name} IS NOT NULL`,
       ...(options.open || options.waiting ? ["ExecutionStatus = 'Running'"] : []),
-      ...(options.waiting ? [`${phase.name} = 'awaiting-approval'`] : []),
+      ...(options.waiting ? [`${phase.name} IN ('awaiting-approval', 'paused')`] : []),
     ];
     const query = conditions.join(' AND ');
     const runs: ListedRun[] = [];
@@ -52,7 +52,7 @@ export async function list(options: ListOptions): Promise<number> {
 
 function showRuns(runs: ListedRun[], { waiting }: ListOptions): void {
   if (runs.length === 0) {
-    printLine(waiting ? 'No run waits for an approval.' : 'There are no runs.');
+    printLine(waiting ? 'No run waits for anybody.' : 'There are no runs.');
   } else if (waiting) printWaiting(runs);
   else {
     const rows = runs.map((run) => [
@@ -76,8 +76,10 @@ interface ListedRun {
   startedAt: string;
   /** Where its targets are, of a run that waits, where it was started for regions. */
   regions?: string[];
-  /** What is missing, of a run that waits. */
+  /** Whose approval is missing, of a run that waits for it. */
   missing?: string;
+  /** Where a run waits for a decision about a step, and which. */
+  pausedAt?: PausedStep[];
 }
 
 /** Asks each run what it waits for, and where; one that no worker answers for is listed all the same. */
@@ -88,18 +90,25 @@ async function addMissing(temporal: Temporal, runs: ListedRun[]): Promise<void> 
       const open = await lookAt(temporal, handle).catch(() => undefined);
       const regions = open?.status?.plan?.targets.flatMap(({ region }) => region ?? []) ?? [];
       if (regions.length > 0) run.regions = [...new Set(regions)];
-      run.missing = open?.status?.authority?.missing ?? 'unknown: no worker answers';
+      const { status } = open ?? {};
+      if (status?.phase === 'paused') run.pausedAt = status.pausedAt;
+      else run.missing = status?.authority?.missing ?? 'unknown: no worker answers';
     }),
   );
 }
 
 function printWaiting(runs: ListedRun[]): void {
-  for (const { workflowId, targets, regions, startedAt, requestedBy, missing } of runs) {
+  for (const run of runs) {
+    const { workflowId, targets, regions, startedAt, requestedBy, missing, pausedAt } = run;
     const where = regions ? ` in ${regions.join(', ')}` : '';
     const asked = `asked for by ${requestedBy}, ${age(startedAt)} ago`;
     printLine(paint('bold', `${targets.join(', ')}${where}  ${asked}`));
-    printLine(`  missing: ${missing}`);
-    printLine(`  rollback approve ${shellWord(workflowId)}`);
+    if (pausedAt) {
+      for (const line of pauseLines({ workflowId, pausedAt })) printLine(line);
+    } else {
+      printLine(`  missing: ${missing}`);
+      printLine(`  rollback approve ${shellWord(workflowId)}`);
+    }
   }
 }
 

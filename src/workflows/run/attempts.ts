@@ -1,13 +1,13 @@
 /** One action of a run: attempted, shown, and held for a decision where it fails. */
 import { ApplicationFailure } from '@temporalio/workflow';
-import { stepDecisionNames } from '../../contract/decision.ts';
+import type { StepDecisionName } from '../../contract/decision.ts';
 import { failureTypes } from '../../contract/failures.ts';
 import type { Plan } from '../../contract/plan.ts';
 import type { StepStatus } from '../../contract/run.ts';
 import type { Decisions } from './decisions.ts';
 import { hold, type HoldSettings, waitUnlessDecided } from './hold.ts';
 import { messageOf } from './outcome.ts';
-import type { StepAnswer, undoDecisions } from './pauses.ts';
+import { type StepAnswer, undoDecisions } from './pauses.ts';
 import { stepTitle } from './proxies.ts';
 import type { Step, StepResult } from './run.ts';
 import type { StatusBoard } from './status.ts';
@@ -56,11 +56,11 @@ export class Attempts {
   async hold(
     status: StepStatus,
     step: string,
-    allowed: typeof stepDecisionNames | typeof undoDecisions = stepDecisionNames,
+    allowed: readonly StepDecisionName[],
   ): Promise<StepAnswer> {
     status.state = 'paused';
     const { attempt, error = '' } = status;
-    const isOver = () => this.isAborted() && allowed === stepDecisionNames;
+    const isOver = () => this.isAborted() && allowed !== undoDecisions;
     const { plan, decisions, board, holding: settings } = this;
     const answer = await hold(
       { step, attempt, allowed: [...allowed], error },

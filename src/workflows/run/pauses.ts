@@ -62,7 +62,9 @@ export class Pauses {
     }
     if (stays && !pause.mayStay) return 'Nothing is watched here that could be left as it stands.';
     if (pause.allowed.includes(name)) return undefined;
-    return `Here it is ${pause.allowed.join(' or ')}: "${name}" is of no use.`;
+    const why =
+      name === 'skip' ? ': a run without this step would be none' : `: "${name}" is of no use`;
+    return `Here it is ${pause.allowed.join(' or ')}${why}.`;
   }
 
   /** Whether this message may come without a signature. */
@@ -76,5 +78,7 @@ export class Pauses {
   }
 }
 
+/** A step that the run is about cannot be left out: a run without it would end as if it had been done. */
+export const neededStepDecisions = ['retry', 'abort'] as const;
 /** An undo cannot be aborted: it is what an abort asks for. */
 export const undoDecisions = ['retry', 'skip'] as const;

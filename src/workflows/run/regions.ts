@@ -137,6 +137,7 @@ class RegionalRun implements Run {
     return this.whole.changes(regionalId(this.region.name, name));
   }
 
+  /** One region of several may be left out, which the result then says. */
   step(title: string, { do: action, undo, undoOnlyIf, ...step }: Step): Promise<void> {
     const there =
       <T>(act: () => Promise<T>) =>
@@ -144,6 +145,7 @@ class RegionalRun implements Run {
         this.there(act);
     return this.whole.step(titleIn(this.region.name, title), {
       ...step,
+      isNeeded: step.isNeeded === true && this.whole.plan.regions?.length === 1,
       do: there(action),
       undo: undo && there(undo),
       undoOnlyIf: undoOnlyIf && there(undoOnlyIf),

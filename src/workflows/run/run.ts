@@ -6,6 +6,8 @@ export type StepResult = Effect | string | void;
 
 export interface Step {
   do: () => Promise<StepResult>;
+  /** Whatever comes after rests on it, or it is the rollback itself: nobody can leave it out. */
+  isNeeded?: boolean;
   /** Changes nothing that the plan is about, so that a plan that does not hold is made anew after it. */
   isAside?: boolean;
   /**

@@ -3,7 +3,14 @@
  * and in every case an end that says what stands. A procedure only says what to plan and which steps to
  * take, so that it cannot forget a safeguard.
  */
-import { CancellationScope, isCancellation, log, sleep, workflowInfo } from '@temporalio/workflow';
+import {
+  CancellationScope,
+  isCancellation,
+  log,
+  patched,
+  sleep,
+  workflowInfo,
+} from '@temporalio/workflow';
 import type { LockRequest } from '../../activities/lock/index.ts';
 import { lastActivityMayLiveMs } from '../../contract/activities.ts';
 import { durationMs } from '../../contract/duration.ts';
@@ -109,6 +116,11 @@ async function prepare<P extends Procedure>(
     // The same plan again, with nothing that people could add to it, would end in the same way again.
     if (again?.earlier === plan.digest && (again.isStale || assessment.granted)) {
       return board.end('refused', again.why, ['Nothing was changed.']);
+    }
+    // Nobody is woken for what could not begin.
+    const mayWait = assessment.granted || input.wait !== undefined;
+    if (!mayWait && patched('busy-before-people')) {
+      await lock.assertFree({ targets: plan.targets, run: identity });
     }
     const approval = await awaitApprovals(planned, decisions, board);
     if (approval.outcome === 'void') {

@@ -1,5 +1,6 @@
 /** The steps of one run: done in order or side by side, held where they fail. */
-import { isCancellation } from '@temporalio/workflow';
+import { isCancellation, patched } from '@temporalio/workflow';
+import { stepDecisionNames } from '../../contract/decision.ts';
 import { failureTypes } from '../../contract/failures.ts';
 import type { Authorization, Change, Mandate, Plan, PlannedCheck } from '../../contract/plan.ts';
 import type { StepStatus } from '../../contract/run.ts';
@@ -8,6 +9,7 @@ import { Compensation } from './compensation.ts';
 import type { Decisions } from './decisions.ts';
 import type { HoldSettings } from './hold.ts';
 import { isOutcome, isPlanVoid, typedCause } from './outcome.ts';
+import { neededStepDecisions } from './pauses.ts';
 import { verification } from './proxies.ts';
 import type { ChangeMandate, CutShort, OnFailure, Run, Step } from './run.ts';
 import type { StatusBoard } from './status.ts';
@@ -86,7 +88,17 @@ export class WholeRun implements Run {
         if (typedCause(error)?.type === failureTypes.planStale)
           await this.compensation.tryToCutShort();
       }
-      const { decision, by, note, token = '' } = await this.attempts.hold(status, status.title);
+      const isNeeded = step.isNeeded === true && patched('needed-steps');
+      const {
+        decision,
+        by,
+        note,
+        token = '',
+      } = await this.attempts.hold(
+        status,
+        status.title,
+        isNeeded ? neededStepDecisions : stepDecisionNames,
+      );
       if (decision === 'skip') return this.leaveOut(status, by, note);
       if (decision === 'abort') {
         this.authority.abort = { token, step: status.title, attempt: status.attempt };
