@@ -197,6 +197,9 @@ describe('what cannot be done is said in a sentence, and nothing is changed', ()
 
     const absent = await env.run({ statefulSet: 'absent' });
     expect(absent.message).toMatch(/no StatefulSet absent in namespace .*: it has .*short/);
+    await env.cluster.deploy('stateless', v1, 1);
+    const stateless = await env.run({ statefulSet: 'stateless' });
+    expect(stateless.message).toContain('but Deployment stateless: rollback deployment stateless.');
     const revision = await env.run({ statefulSet: 'short', toRevision: 9 });
     expect(revision.message).toContain('has no revision 9 (known revisions: 1)');
     await env.cluster.kubectl('rollout', 'restart', 'statefulset/short');

@@ -8,9 +8,10 @@ import { refused } from '../../failures.ts';
 import { findOwners, ofKind, type Owners } from '../../owners/find-owners.ts';
 import { OwnerLookup } from '../../owners/lookup.ts';
 import { plannedChecks } from '../../verification/planned-checks.ts';
-import type { Cluster, Clusters, ListOf } from '../api.ts';
+import type { Clusters } from '../api.ts';
 import { readAutoscalers } from '../deployment/replicas.ts';
-import { objectPath, targetOf } from '../objects.ts';
+import { missing } from '../missing.ts';
+import { targetOf } from '../objects.ts';
 import type { Deployment } from '../deployment/revisions.ts';
 import { readDeployments } from '../service/carriers.ts';
 import {
@@ -46,7 +47,7 @@ export async function planBlueGreenRollback(
     readDeployments(cluster, namespace),
     readAutoscalers(cluster, namespace),
   ]);
-  if (!service) throw refused(await missing(cluster, namespace, name));
+  if (!service) throw refused(await missing(cluster, 'service', namespace, name));
   const label = input.label ?? known?.blueGreen?.label ?? 'version';
   const colours = coloursOf(service, deployments, label);
   if (!colours) throw refused(noColours(service, label));
@@ -170,15 +171,4 @@ function noColours({ metadata, spec }: Service, label: string): string {
     return `${what} has no selector, so its traffic cannot be switched here: change where it points to by hand.`;
   }
   return `${what} selects ${selector}, which has no label ${label}: name the one that tells its colours apart with --label, or as blueGreen.label in the settings.`;
-}
-
-async function missing(cluster: Cluster, namespace: string, name: string): Promise<string> {
-  if (!(await cluster.find(`/api/v1/namespaces/${namespace}`))) {
-    return `There is no namespace ${namespace} in context ${cluster.context}: name another with --namespace.`;
-  }
-  const { items } = await cluster.get<ListOf<Service>>(objectPath('service', namespace), {
-    limit: 10,
-  });
-  const names = items.map(({ metadata }) => metadata?.name).join(', ');
-  return `There is no Service ${name} in namespace ${namespace}${names ? `: it has ${names}` : ', nor any other'}.`;
 }

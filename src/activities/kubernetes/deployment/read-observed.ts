@@ -1,5 +1,6 @@
 import { refused } from '../../failures.ts';
 import type { Cluster } from '../api.ts';
+import { missing } from '../missing.ts';
 import { isObserved, objectPath } from '../objects.ts';
 import { readHistory, type RevisionHistory } from './revisions.ts';
 
@@ -18,7 +19,7 @@ export async function readObserved(
   const giveUp = Date.now() + observedWithinMs;
   for (;;) {
     const history = await readHistory(cluster, namespace, name);
-    if (!history) throw refused(await missing(cluster, namespace, name));
+    if (!history) throw refused(await whyMissing(cluster, namespace, name));
     const { spec } = history.deployment;
     const observed = isObserved(history.deployment);
     if (observed && (history.current || spec?.paused)) return history;
@@ -31,17 +32,9 @@ export async function readObserved(
   }
 }
 
-async function missing(cluster: Cluster, namespace: string, name: string): Promise<string> {
-  if (!(await cluster.find(`/api/v1/namespaces/${namespace}`))) {
-    return `There is no namespace ${namespace} in context ${cluster.context}: name another with --namespace.`;
-  }
+async function whyMissing(cluster: Cluster, namespace: string, name: string): Promise<string> {
   if (await cluster.find(objectPath('rollout', namespace, name))) {
     return `${name} in ${namespace} is a Rollout of Argo Rollouts that follows no Deployment: undo it there, with kubectl argo rollouts undo ${name} -n ${namespace}.`;
   }
-  const { items } = await cluster.get<{ items: { metadata: { name: string } }[] }>(
-    `/apis/apps/v1/namespaces/${namespace}/deployments`,
-    { limit: 10 },
-  );
-  const names = items.map((item) => item.metadata.name).join(', ');
-  return `There is no Deployment ${name} in namespace ${namespace}${names ? `: it has ${names}` : ', nor any other'}.`;
+  return missing(cluster, 'deployment', namespace, name);
 }

@@ -5,10 +5,11 @@ import type { InputOf } from '../../../contract/input.ts';
 import type { Change, Plan } from '../../../contract/plan.ts';
 import { refused } from '../../failures.ts';
 import { plannedChecks } from '../../verification/planned-checks.ts';
-import type { Cluster, Clusters, ListOf } from '../api.ts';
+import type { Cluster, Clusters } from '../api.ts';
 import { configMapWarnings } from '../config-maps.ts';
 import { chooseRevision } from '../choose-revision.ts';
-import { isObserved, objectPath, targetOf } from '../objects.ts';
+import { missing } from '../missing.ts';
+import { isObserved, targetOf } from '../objects.ts';
 import { templateDifferences } from '../template-differences.ts';
 import { planState } from './plan-state.ts';
 import { planStop } from './plan-stop.ts';
@@ -142,7 +143,7 @@ async function readObserved(
   const giveUp = Date.now() + observedWithinMs;
   for (;;) {
     const history = await readStatefulSetHistory(cluster, namespace, name);
-    if (!history) throw refused(await missing(cluster, namespace, name));
+    if (!history) throw refused(await missing(cluster, 'statefulset', namespace, name));
     const observed = isObserved(history.statefulSet);
     if (observed && history.current) return history;
     if (Date.now() > giveUp) {
@@ -152,16 +153,6 @@ async function readObserved(
     }
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
-}
-
-async function missing(cluster: Cluster, namespace: string, name: string): Promise<string> {
-  if (!(await cluster.find(`/api/v1/namespaces/${namespace}`))) {
-    return `There is no namespace ${namespace} in context ${cluster.context}: name another with --namespace.`;
-  }
-  const path = objectPath('statefulset', namespace);
-  const { items } = await cluster.get<ListOf<StatefulSet>>(path, { limit: 10 });
-  const names = items.map(({ metadata }) => metadata?.name).join(', ');
-  return `There is no StatefulSet ${name} in namespace ${namespace}${names ? `: it has ${names}` : ', nor any other'}.`;
 }
 
 /** @throws Refused where no pod would be replaced: a rollback that replaces nothing is none. */
