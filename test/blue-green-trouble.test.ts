@@ -236,11 +236,7 @@ describe('with the role in deploy/', () => {
 test.concurrent('the plan as commands switches once, however often they are run', async () => {
   await makeColours(cluster(), 'by-hand', { blue: { replicas: 0 } });
   await untilServed(cluster(), 'by-hand', 'green', 2);
-  const kubernetes = { namespace: cluster().namespace };
-  const cli = new CommandLine({
-    ROLLBACK_CONFIG: settingsFileWith(JSON.stringify({ kubernetes })),
-  });
-  const { stdout } = await cli.run('plan', 'blue-green', 'by-hand', '--delete', '--commands');
+  const stdout = await commandsOf('by-hand', '--delete');
   const watch = await watchFewest(cluster(), 'by-hand');
 
   await execa('sh', { input: stdout });
@@ -252,3 +248,43 @@ test.concurrent('the plan as commands switches once, however often they are run'
   expect(names).toContain('by-hand-blue');
   expect(names).not.toContain('by-hand-green');
 });
+
+test.concurrent('the commands note what they did for whoever plans anew', async () => {
+  await makeColours(cluster(), 'noted');
+  // As one that was made by kubectl create: without any annotation.
+  const recorded = 'kubectl.kubernetes.io/last-applied-configuration';
+  await cluster().kubectl('annotate', 'service', 'noted', `${recorded}-`);
+  await execa('sh', { input: await commandsOf('noted') });
+  expect(await standing(cluster(), 'noted')).toMatchObject({ version: 'blue' });
+
+  const anew = await commandsOf('noted');
+  await execa('sh', { input: anew });
+  expect(anew).toMatch(/the commands of rollback plan switched it from app=noted,version=green at/);
+  expect((await env.run({ service: 'noted' })).outcome).toBe('no-op');
+  expect(await standing(cluster(), 'noted')).toMatchObject({ version: 'blue', blue: 2, green: 0 });
+
+  await execa('sh', { input: await commandsOf('noted', '--to', 'green') });
+  expect((await env.run({ service: 'noted' })).outcome).toBe('no-op');
+  expect(await standing(cluster(), 'noted')).toMatchObject({ version: 'green', green: 2 });
+});
+
+test.concurrent('the commands change nothing where something else was noted since', async () => {
+  await makeColours(cluster(), 'since');
+  const commands = await commandsOf('since');
+  await cluster().kubectl('annotate', 'service', 'since', 'rollback-workflows/switched={}');
+
+  const { exitCode, stderr } = await execa('sh', { input: commands, reject: false });
+
+  expect(exitCode).toBe(1);
+  expect(stderr).toContain('Service since was changed since the commands were made: ask for them');
+  expect(await standing(cluster(), 'since')).toMatchObject({ version: 'green', green: 2 });
+});
+
+/** What the CLI prints for who has no Temporal. */
+async function commandsOf(service: string, ...flags: string[]): Promise<string> {
+  const kubernetes = { namespace: cluster().namespace };
+  const cli = new CommandLine({
+    ROLLBACK_CONFIG: settingsFileWith(JSON.stringify({ kubernetes })),
+  });
+  return (await cli.run('plan', 'blue-green', service, ...flags, '--commands')).stdout;
+}

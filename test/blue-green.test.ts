@@ -84,6 +84,7 @@ describe('the traffic of a Service goes back', () => {
     const result = await env.run({ service: 'asleep' });
 
     expect(result.outcome).toBe('rolled-back');
+    expect(result.plan?.differences[0]).toBe('Deployment asleep-blue: replicas 0 -> 3');
     expect(await watch.stop()).toBe(3);
     expect(await standing(cluster(), 'asleep')).toMatchObject({
       ...{ version: 'blue', blue: 3, green: 0 },
@@ -128,6 +129,78 @@ describe('the traffic of a Service goes back', () => {
     ]);
     expect(await standing(cluster(), 'soaked')).toMatchObject({ green: 0 });
   });
+});
+
+describe('during the soak', () => {
+  /** Starts a run whose soak is longer than a test may take, and waits until that has begun. */
+  async function untilSoaking(name: string, more: object = {}) {
+    const id = await env.start({ service: name, soak: '1h', ...more });
+    return eventually('the soak has begun', async () => {
+      const status = await env.status(id);
+      return status.pausedAt.length > 0 && status;
+    });
+  }
+
+  test.concurrent('somebody on call may abort, which sends the traffic back', async () => {
+    await makeColours(cluster(), 'doubted', { blue: { replicas: 0 } });
+    const before = await standing(cluster(), 'doubted');
+    const watch = await watchFewest(cluster(), 'doubted');
+    const soaking = await untilSoaking('doubted');
+    expect(soaking.phase).toBe('executing');
+    expect(soaking.pausedAt[0]).toMatchObject({
+      ...{ step: 'Keep Deployment doubted-green for 3600 s', allowed: ['skip', 'abort'] },
+    });
+    expect(await standing(cluster(), 'doubted')).toMatchObject({ version: 'blue', green: 2 });
+    expect((await env.decideStep(soaking, 'abort', 'cto')).counted).toBe(false);
+
+    const result = await env.abort(soaking);
+
+    expect(result.outcome).toBe('aborted');
+    expect(await standing(cluster(), 'doubted')).toEqual(before);
+    expect(await watch.stop()).toBe(2);
+  });
+
+  test.concurrent('somebody on call may end it early', async () => {
+    await makeColours(cluster(), 'trusted');
+    const soaking = await untilSoaking('trusted');
+
+    expect((await env.decideStep(soaking, 'skip')).counted).toBe(true);
+    const result = await env.result(soaking.workflowId);
+
+    expect(result).toMatchObject({ outcome: 'rolled-back', gaps: [] });
+    expect(result.steps.at(-2)).toMatchObject({ state: 'skipped', text: 'cut short by on-call' });
+    expect(await standing(cluster(), 'trusted')).toMatchObject({ version: 'blue', green: 0 });
+  });
+
+  test.concurrent('somebody on call may leave the other pods where they are', async () => {
+    await makeColours(cluster(), 'stayed');
+    const soaking = await untilSoaking('stayed', { delete: true });
+    const [{ step, attempt } = {}] = soaking.pausedAt;
+    const { workflowId: id } = soaking;
+    const token = await env.token(id, 'skip', 'on-call', { step, attempt, stays: true });
+    await env.send(id, { decision: 'skip', token, step, attempt });
+
+    const result = await env.result(id);
+
+    expect(result.outcome).toBe('rolled-back');
+    expect(result.gaps).toEqual([
+      expect.stringContaining('Deployment stayed-green keeps its pods (stopped by on-call)'),
+    ]);
+    expect(await standing(cluster(), 'stayed')).toMatchObject({ version: 'blue', green: 2 });
+  });
+});
+
+test.concurrent('a kubectl apply that would send the traffic back is warned of', async () => {
+  await makeColours(cluster(), 'recorded');
+  const warning = 'applying it again sends the traffic of Service recorded to app=recorded,version';
+  const warnings = async () => {
+    const { plan } = await env.run({ service: 'recorded', dryRun: true });
+    return plan?.warnings.join('\n');
+  };
+  expect(await warnings()).toContain(`${warning}=green`);
+  await switchTo('recorded', 'blue');
+  // Back to what the manifest has.
+  expect(await warnings()).not.toContain(warning);
 });
 
 test.concurrent(
@@ -227,6 +300,7 @@ describe('an autoscaler', () => {
 
     expect(result.outcome).toBe('rolled-back');
     expect(result.plan?.changes[0]).toMatchObject({ after: { replicas: 3, autoscaled: true } });
+    expect(result.plan?.warnings.join('\n')).toContain('3 replicas, fewer than the 4 of the live');
     expect(await standing(cluster(), 'scaled')).toMatchObject({ version: 'blue', green: 0 });
   });
 

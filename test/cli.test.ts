@@ -157,6 +157,23 @@ describe('the exit code', () => {
     expect(await env.cluster.image('red')).toBe(v2);
   });
 
+  test.concurrent('is 2 for an abort of a run that is not paused, with what ends it', async () => {
+    await env.cluster.history('going', 1, v1, v2);
+    const owner = await env.occupy('going');
+    const id = await env.start({ deployment: 'going', wait: '1m' });
+    await env.untilPlanned(id);
+
+    const { exitCode, stderr } = await cli.run('abort', id, '--yes');
+
+    expect(exitCode).toBe(2);
+    expect(stderr).toContain(
+      `Run ${id} is not paused at a step, so there is nothing to abort: a step that fails pauses by itself. To end the run now, temporal workflow cancel -w ${id} takes back`,
+    );
+    await env.client.workflow.getHandle(id).cancel();
+    expect((await env.result(id)).next).toContain('Nothing was changed.');
+    await owner.free();
+  });
+
   test.concurrent('is 2 where the plan refuses, with what to do instead', async () => {
     const { exitCode, stdout } = await cli.run('deployment', 'absent', ...here());
 

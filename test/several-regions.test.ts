@@ -5,6 +5,7 @@ import { createServer } from 'node:http';
 import { WorkerProcess } from '../sandbox/worker-process.ts';
 import type { Planned } from '../src/contract/plan.ts';
 import { TestCluster } from './support/cluster.ts';
+import { makeColours, standing } from './support/colours.ts';
 import { CommandLine, nowhere } from './support/command-line.ts';
 import { eventually } from './support/eventually.ts';
 import { Forger } from './support/forger.ts';
@@ -150,6 +151,25 @@ describe('several regions', () => {
       'Restore the pod template in us',
     ]);
   });
+});
+
+test.concurrent('an abort in the soak of one region sends the traffic back in all', async () => {
+  await Promise.all([env.cluster, us].map((cluster) => makeColours(cluster, 'soaks')));
+  const { namespace } = env.cluster;
+  const input = { service: 'soaks', namespace, soak: '1h', regions: ['us', 'eu'] };
+  const together = { ...input, regionOrder: 'together' };
+  const id = await env.startAs('on-call', together, undefined, 'blue-green');
+  await env.untilWaiting(id);
+  await env.decide(id, 'approve', 'cto');
+  const soaking = await eventually('both soak', async () => {
+    const status = await env.status(id);
+    return status.pausedAt.length === 2 && status;
+  });
+
+  expect((await env.abort(soaking)).outcome).toBe('aborted');
+
+  const colours = await Promise.all([env.cluster, us].map((one) => standing(one, 'soaks')));
+  for (const one of colours) expect(one).toMatchObject({ version: 'green', green: 2 });
 });
 
 describe('a region that cannot be reached', () => {

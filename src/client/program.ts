@@ -151,15 +151,18 @@ Examples:
     signed(command).option('--step <title>', 'which step, where the run is paused at several');
   const steps: [StepDecisionName, string][] = [
     ['retry', 'try the failed step of a paused run again'],
-    ['skip', 'leave a failed step out, or hurry a feature that is watched to 0 %, signed'],
-    ['abort', 'take back what a paused run has done, signed'],
+    [
+      'skip',
+      'leave a failed step out, end a soak, or hurry a feature that is watched to 0 %, signed',
+    ],
+    ['abort', 'take back what a run has done that is paused, soaks or watches, signed'],
   ];
   for (const [name, description] of steps) {
     const command = aboutStep(cli.command(name))
       .description(description)
       .option('--note <text>', 'why, for the audit trail');
     if (name === 'skip')
-      command.option('--stay', 'end a run that watches, and leave all as it stands');
+      command.option('--stay', 'end a run that watches or soaks, and leave all as it stands');
     command
       .addHelpText('after', `\nExample:\n  $ rollback ${name} ID --note "why"`)
       .action(async (id: string, flags: Flags) => {

@@ -151,7 +151,9 @@ function pausedStep(
     );
   }
   if (paused.length === 0) {
-    throw new CliError(`Run ${id} is not paused at a step, so there is nothing to ${decision}.`);
+    throw new CliError(
+      `Run ${id} is not paused at a step, so there is nothing to ${decision}: ${insteadOf(decision, status, id)}.`,
+    );
   }
   const found = paused.filter(({ step }) => named === undefined || step === named);
   const [only] = found;
@@ -159,6 +161,14 @@ function pausedStep(
   throw new CliError(
     `Run ${id} is paused at ${paused.map(({ step }) => shellWord(step)).join(' and ')}: say which with --step.`,
   );
+}
+
+/** What can be done about a run that is not paused. */
+function insteadOf(decision: StepDecisionName, { phase }: RunStatus, id: string): string {
+  if (phase === 'compensating') return 'it is going back already, and pauses where that fails';
+  const pauses = 'a step that fails pauses by itself';
+  if (decision !== 'abort') return pauses;
+  return `${pauses}. To end the run now, temporal workflow cancel -w ${id} takes back what may be taken back without a signature`;
 }
 
 /** Shows what would be decided about, and answers it. */

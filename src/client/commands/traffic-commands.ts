@@ -1,6 +1,6 @@
 /** How traffic is switched, shifted and redirected by hand, by the kind of the change. */
 import { stale } from '../../activities/failures.ts';
-import type { Clusters } from '../../activities/kubernetes/api.ts';
+import type { Clusters, JsonPatchOperation } from '../../activities/kubernetes/api.ts';
 import { fieldsOf, type RoutesChange } from '../../activities/kubernetes/canary/canary-change.ts';
 import { fieldPatch } from '../../activities/kubernetes/fields.ts';
 import type { ExtraChange } from '../../activities/kubernetes/ingress/extra-ingress.ts';
@@ -14,13 +14,20 @@ import {
   redirectedOf,
 } from '../../activities/kubernetes/ingress/ingress.ts';
 import { annotationPointer, inWords, readTarget } from '../../activities/kubernetes/objects.ts';
-import { labelsOf, type SelectorChange } from '../../activities/kubernetes/service/service.ts';
+import { readDeployments } from '../../activities/kubernetes/service/carriers.ts';
+import {
+  labelsOf,
+  type SelectorChange,
+  type Service,
+} from '../../activities/kubernetes/service/service.ts';
+import { noteByHand } from '../../activities/kubernetes/service/switched.ts';
 import { hashOf } from '../../contract/digest.ts';
 import type { Change } from '../../contract/plan.ts';
 import { type CommandsOf, kubectlFor, onceItIsWell, quote, quoteJson } from './shell.ts';
 
 export const trafficCommands: Record<string, CommandsOf> = {
-  'service/selector': (change) => selectorCommands(change as SelectorChange),
+  'service/selector': (change, _plan, _settings, clusters) =>
+    switchCommands(change as SelectorChange, clusters),
   'service/resume': (change) => selectorCommands(change as SelectorChange),
   'virtualservice/routes': (change) => routesCommands(change as RoutesChange),
   'httproute/routes': (change) => routesCommands(change as RoutesChange),
@@ -30,7 +37,24 @@ export const trafficCommands: Record<string, CommandsOf> = {
   'ingress/extra': (change) => extraCommands(change as ExtraChange),
 };
 
-function selectorCommands({ target, before, after }: SelectorChange): string[] {
+/**
+ * Notes the switch as a run does: planning anew would go back to the colour that is left otherwise.
+ * @throws PlanStale where the Service is gone.
+ */
+async function switchCommands(change: SelectorChange, clusters: Clusters): Promise<string[]> {
+  const { context, namespace } = change.target;
+  const cluster = clusters.of(context);
+  const [service, deployments] = await Promise.all([
+    readTarget<Service>(cluster, change.target),
+    readDeployments(cluster, namespace),
+  ]);
+  return selectorCommands(change, noteByHand(service, deployments, change));
+}
+
+function selectorCommands(
+  { target, before, after }: SelectorChange,
+  note: readonly JsonPatchOperation[] = [],
+): string[] {
   const { name, uid } = target;
   const kubectl = kubectlFor(target);
   const template = `{{.metadata.uid}}{{range $key, $value := .spec.selector}} {{$key}}={{$value}}{{end}}`;
@@ -39,12 +63,13 @@ function selectorCommands({ target, before, after }: SelectorChange): string[] {
     { op: 'test', path: '/metadata/uid', value: uid },
     { op: 'test', path: '/spec/selector', value: labelsOf(before.selector) },
     { op: 'replace', path: '/spec/selector', value: labelsOf(after.selector) },
+    ...note,
   ];
   const ready = `-o 'go-template={{range .items}}{{range .status.conditions}}{{if and (eq .type "Ready") (eq .status "True")}}x{{end}}{{end}}{{end}}'`;
   return [
     `if [ "$(${kubectl} get service ${quote(name)} -o 'go-template=${template}')" = ${seen(before.selector)} ]; then`,
     `  [ -n "$(${kubectl} get pods -l ${quote(after.selector)} ${ready})" ] || { echo 'No pod with ${after.selector} is ready: the traffic stays where it is.' >&2; exit 1; }`,
-    `  ${kubectl} patch service ${quote(name)} --type=json -p ${quote(JSON.stringify(operations))} || exit 1`,
+    `  ${kubectl} patch service ${quote(name)} --type=json -p ${quoteJson(operations)} || { echo 'Service ${name} was changed since the commands were made: ask for them again.' >&2; exit 1; }`,
     'fi',
     `[ "$(${kubectl} get service ${quote(name)} -o 'go-template=${template}')" = ${seen(after.selector)} ] || { echo 'Service ${name} selects something else by now: nothing is changed.' >&2; exit 1; }`,
     `${kubectl} get endpointslices -l kubernetes.io/service-name=${quote(name)}`,

@@ -71,18 +71,22 @@ export class Attempts {
     throw aborted(`The run was aborted while step "${step}" was paused.`);
   }
 
-  /** Waits for a time; answers what somebody decided before it was over. */
+  /**
+   * Waits for a time; answers what somebody decided before it was over, and throws `Aborted` where the
+   * run goes back meanwhile.
+   */
   async wait(status: StepStatus, ms: number): Promise<StepAnswer | undefined> {
     const { title, attempt } = status;
     const until = new Date(Date.now() + ms).toISOString();
     const text = `until ${until}`;
     status.text = text;
-    const { decisions, board } = this;
+    const { decisions, board, isAborted } = this;
     return this.seeToItsEnd(status, async () => {
       const answer = await waitUnlessDecided(
         { step: title, attempt, allowed: ['skip', 'abort'], mayStay: true, error: text, until },
-        { ms, decisions, board },
+        { ms, decisions, board, isOver: isAborted },
       );
+      if (!answer && isAborted()) throw aborted(`The run was aborted during step "${title}".`);
       status.state = answer ? 'skipped' : 'done';
       if (answer) status.text = `${answer.stays ? 'stopped' : 'cut short'} by ${answer.by}`;
       return answer;

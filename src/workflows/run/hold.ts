@@ -55,17 +55,19 @@ export async function hold(
 
 /**
  * Waits for a time, in milliseconds, by a durable timer.
- * @returns what somebody decided meanwhile; undefined where the time is over
+ * @returns what somebody decided meanwhile; undefined where the time is over, or there is nothing to
+ *   decide any more
  */
 export async function waitUnlessDecided(
   waiting: PausedStep,
-  { ms, decisions, board }: { ms: number } & Pick<Held, 'decisions' | 'board'>,
+  { ms, decisions, board, isOver }: { ms: number } & Pick<Held, 'decisions' | 'board' | 'isOver'>,
 ): Promise<StepAnswer | undefined> {
   const pause: Pause = { ...waiting };
   decisions.pauses.begin(pause);
   board.offer(waiting);
   try {
-    await condition(() => pause.answer !== undefined, Math.max(1, ms), { summary: waiting.step });
+    const isDecided = () => pause.answer !== undefined || isOver();
+    await condition(isDecided, Math.max(1, ms), { summary: waiting.step });
   } finally {
     decisions.pauses.end(pause);
     board.withdraw(waiting);

@@ -72,12 +72,7 @@ export class WholeRun implements Run {
   }
 
   async step(title: string, step: Step): Promise<void> {
-    // Of several that go on side by side, one may have been aborted.
-    if (this.isAborted) throw aborted(`The run was aborted before step "${title}".`);
-    if (this.verified.size > 0 && this.board.status.phase === 'verifying') {
-      this.board.enter('executing', title);
-    }
-    const status = this.board.addStep(title);
+    const status = this.begin(title);
     this.compensation.register(status, step);
     for (;;) {
       try {
@@ -109,8 +104,7 @@ export class WholeRun implements Run {
   }
 
   async wait(title: string, ms: number): Promise<CutShort | undefined> {
-    if (this.isAborted) throw aborted(`The run was aborted before step "${title}".`);
-    const status = this.board.addStep(title);
+    const status = this.begin(title);
     const answer = await this.attempts.wait(status, ms);
     if (answer?.decision !== 'abort') return answer;
     this.authority.abort = { token: answer.token ?? '', step: title, attempt: status.attempt };
@@ -165,6 +159,15 @@ export class WholeRun implements Run {
     if (!this.changedAnything && isPlanVoid(error)) return false;
     if (this.onFailure === 'pause') return true;
     return this.compensation.needsAPerson();
+  }
+
+  private begin(title: string): StepStatus {
+    // Of several that go on side by side, one may have been aborted.
+    if (this.isAborted) throw aborted(`The run was aborted before step "${title}".`);
+    if (this.verified.size > 0 && this.board.status.phase === 'verifying') {
+      this.board.enter('executing', title);
+    }
+    return this.board.addStep(title);
   }
 
   private leaveOut(status: StepStatus, by: string, note: string | undefined): void {

@@ -9,9 +9,10 @@ import { findOwners, ofKind, type Owners } from '../../owners/find-owners.ts';
 import { OwnerLookup } from '../../owners/lookup.ts';
 import { plannedChecks } from '../../verification/planned-checks.ts';
 import type { Clusters } from '../api.ts';
-import { readAutoscalers } from '../deployment/replicas.ts';
+import { rolledBackBy } from '../deployment/annotations.ts';
+import { readAutoscalers, type ReplicasChange } from '../deployment/replicas.ts';
 import { missing } from '../missing.ts';
-import { targetOf } from '../objects.ts';
+import { kindAndName, readAnnotation, targetOf } from '../objects.ts';
 import type { Deployment } from '../deployment/revisions.ts';
 import { readDeployments } from '../service/carriers.ts';
 import {
@@ -63,7 +64,7 @@ export async function planBlueGreenRollback(
   if (wanted === colours.live) {
     const left = colours.others.find(({ selector }) => selector === standing?.from);
     const done = standing
-      ? `: run ${standing.run} switched it from ${standing.from} at ${standing.at}; name a colour to go elsewhere`
+      ? `: ${rolledBackBy(standing)} switched it from ${standing.from} at ${standing.at}; name a colour to go elsewhere`
       : ': nothing to do';
     const rest = input.delete && left ? await planRest(found, left, standing?.versions.from) : [];
     const owners =
@@ -102,11 +103,12 @@ export async function planBlueGreenRollback(
     targets: targetsOf(target, changes),
     changes,
     summary: `Service ${name} in ${namespace} goes from ${label}=${colours.live.value} (${imagesIn(colours.live)}) to ${label}=${wanted.value} (${imagesIn(wanted)})${left.words}.`,
-    differences: differencesOf(colours.live, wanted),
+    differences: [...scaling(other.change), ...differencesOf(colours.live, wanted)],
     warnings: [
       ...owners.warnings,
       ...other.warnings,
       ...left.warnings,
+      ...recordedElsewhere(service, wanted),
       ...(input.delete ? [noWayBack] : []),
     ],
     checks: plannedChecks(serviceName, known, 'switch'),
@@ -162,6 +164,25 @@ function imagesIn({ deployments }: Colour): string {
 function differencesOf({ deployments: [from] }: Colour, { deployments: [to] }: Colour): string[] {
   if (!from?.spec || !to?.spec) return [];
   return templateDifferences(from.spec.template, to.spec.template);
+}
+
+function scaling({ target, before, after }: ReplicasChange): string[] {
+  if (after.replicas === before.replicas) return [];
+  const name = kindAndName(target.kind, { metadata: target });
+  return [`${name}: replicas ${before.replicas} -> ${after.replicas}`];
+}
+
+/** That the next `kubectl apply` of the Service would take its traffic away from the wanted colour. */
+function recordedElsewhere(service: Service, { selector }: Colour): string[] {
+  const applied = readAnnotation<Service>(
+    service,
+    'kubectl.kubernetes.io/last-applied-configuration',
+  );
+  const recorded = selectorText(applied?.spec?.selector);
+  if (recorded === '' || recorded === selector) return [];
+  return [
+    `The manifest of the last kubectl apply stays recorded: applying it again sends the traffic of Service ${service.metadata?.name} to ${recorded}.`,
+  ];
 }
 
 function noColours({ metadata, spec }: Service, label: string): string {

@@ -51,7 +51,7 @@ export function planOther(
     );
   } else if (autoscaler && wanted !== now) {
     warnings.push(
-      `Deployment ${name} starts with ${wanted} replicas; HorizontalPodAutoscaler ${autoscaler.name} (${autoscaler.min} to ${autoscaler.max}) takes over from there.`,
+      `Deployment ${name} starts with ${wanted} replicas${countOf(live) > wanted ? `, fewer than the ${countOf(live)} of the live colour` : ''}; HorizontalPodAutoscaler ${autoscaler.name} (${autoscaler.min} to ${autoscaler.max}) takes over from there.`,
     );
   }
   return {

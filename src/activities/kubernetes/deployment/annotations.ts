@@ -82,7 +82,7 @@ export function standingRollbackOf(
 }
 
 /** Stands for the run where the rollback was done by the commands of `rollback plan --commands`. */
-const byHand = 'by hand';
+export const byHand = 'by hand';
 
 /** `key=value` of the annotation that those commands make; they leave the newest revision. */
 export function noteByHand(from: Restored['from'], to: { template: string }): string {
@@ -95,7 +95,7 @@ export function noteByHand(from: Restored['from'], to: { template: string }): st
 }
 
 /** Who did a rollback, in words. */
-export function rolledBackBy({ run }: Restored): string {
+export function rolledBackBy({ run }: Pick<Restored, 'run'>): string {
   return run === byHand ? 'the commands of rollback plan' : `run ${run}`;
 }
 

@@ -4,10 +4,16 @@
  */
 import type { Mandate } from '../../../contract/plan.ts';
 import type { JsonPatchOperation } from '../api.ts';
+import { byHand } from '../deployment/annotations.ts';
 import type { Deployment } from '../deployment/revisions.ts';
 import { annotationPointer, readAnnotation } from '../objects.ts';
 import { carriersOf, versionOf } from './carriers.ts';
-import { type SelectorReference, selectorText, type Service } from './service.ts';
+import {
+  type SelectorChange,
+  type SelectorReference,
+  selectorText,
+  type Service,
+} from './service.ts';
 
 const switchedAnnotation = 'rollback-workflows/switched';
 
@@ -60,4 +66,24 @@ export function noteOperations(
     ...(noted ? { earlier } : {}),
   };
   return [{ op: 'add', path, value: JSON.stringify(switched) }];
+}
+
+/**
+ * Notes the switch where the commands of `rollback plan --commands` make it, which have no run: behind
+ * a test that nothing else has been noted since.
+ */
+export function noteByHand(
+  service: Service,
+  deployments: readonly Deployment[],
+  change: SelectorChange,
+): JsonPatchOperation[] {
+  const run = { workflowId: byHand, firstRunId: '' };
+  const note = noteOperations(service, deployments, { change, undo: false, run });
+  const annotations = service.metadata?.annotations;
+  if (!annotations) {
+    const path = '/metadata/annotations';
+    return [{ op: 'test', path, value: null }, { op: 'add', path, value: {} }, ...note];
+  }
+  const value = annotations[switchedAnnotation] ?? null;
+  return [{ op: 'test', path: annotationPointer(switchedAnnotation), value }, ...note];
 }
