@@ -16,7 +16,7 @@ alter role :"worker" createdb;
 grant pg_read_all_stats, pg_signal_backend to :"worker";
 -- To see where the server has its files, so that a disk that fills up ends a restore and not the server.
 grant pg_read_all_settings to :"worker";
--- To act on the databases of this owner: rename them, restore their tables, migrate their schema.
+-- To act on the databases of this owner: rename them, restore their tables, migrate their schema in their name.
 grant :"owner" to :"worker";
 
 -- To recover to a point in time that the archive does not reach to yet.

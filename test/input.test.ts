@@ -1,4 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
+import { Command } from 'commander';
+import { addInputFlags } from '../src/client/flags.ts';
 import { durationMs } from '../src/contract/duration.ts';
 import {
   defaultWorkflowId,
@@ -20,6 +22,15 @@ function sentence(input: unknown, procedure: Procedure = 'deployment'): string {
 }
 
 const wrong = (field: string, value: unknown) => sentence({ deployment: 'api', [field]: value });
+
+test('a database is called as databases are', () => {
+  expect(parseInput('schema', { database: 's_plain', to: '1' }).database).toBe('s_plain');
+  for (const database of ['_a', 'a/b', '__proto__', 'Shop', 'a b']) {
+    expect(sentence({ database, to: '1' }, 'schema')).toContain(
+      'is not a name of a database in the settings (lower-case letters, digits, -, _ and .)',
+    );
+  }
+});
 
 describe('a wrong input is told in one sentence that names the field', () => {
   test.each([
@@ -139,4 +150,9 @@ test('two runs of one moment have ids that tell procedure, target and time, in o
   expect(id).toBe('rollback-deployment-wakala-api-2025-01-10T14-30-00-007Z');
   const next = defaultWorkflowId('deployment', 'wakala-api', new Date(first.getTime() + 1));
   expect(next > id).toBe(true);
+});
+
+test.each(Object.keys(procedures) as Procedure[])('the help of %s tells a default once', (name) => {
+  const help = addInputFlags(new Command(), name).helpInformation();
+  expect(help).not.toMatch(/\(default: [^)]*\)\s+\(default/);
 });

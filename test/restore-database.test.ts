@@ -6,6 +6,7 @@ import { identifier } from '../src/activities/postgres/database.ts';
 import { verifyCopy } from '../src/activities/postgres/restore/verify-copy.ts';
 import { loadSettings } from '../src/config/settings.ts';
 import type { RunResult } from '../src/contract/run.ts';
+import { CommandLine } from './support/command-line.ts';
 import { TestDatabases } from './support/databases.ts';
 import { eventually } from './support/eventually.ts';
 import { RedisServer } from './support/redis.ts';
@@ -19,6 +20,7 @@ const guarded = await RedisServer.start();
 /** By what each is for; names are as nasty as PostgreSQL allows. */
 const names = {
   plain: databases.nameOf('plain'),
+  under_score: databases.nameOf('under_score'),
   quoted: databases.nameOf(`it's a "shop"; drop database postgres --`),
   unicode: databases.nameOf('Läden 店 🛒'),
   folder: databases.nameOf('folder'),
@@ -26,6 +28,7 @@ const names = {
   apart: databases.nameOf(`it's "apart"; $(exit 7)`),
   undone: databases.nameOf('undone'),
   twice: databases.nameOf('twice'),
+  thrice: databases.nameOf('thrice'),
   wrong: databases.nameOf('wrong'),
   served: databases.nameOf('served'),
   least: databases.nameOf('least'),
@@ -112,7 +115,7 @@ const copyOf = async (key: Key, word: string) =>
   );
 
 describe('going back to a backup', () => {
-  test.each(['plain', 'quoted', 'unicode', 'folder'] as const)(
+  test.each(['plain', 'under_score', 'quoted', 'unicode', 'folder'] as const)(
     'brings the rows back and keeps what was live, of a %s database',
     async (key) => {
       await databases.dump(names[key], at, key === 'folder' ? 'directory' : 'custom');
@@ -140,6 +143,9 @@ describe('going back to a backup', () => {
     );
     expect(dry.plan?.differences.join('\n')).toContain('public.orders: 10 rows of created_at');
     expect(dry.plan?.warnings.join('\n')).toContain('has no time zone and is taken as UTC');
+    expect(dry.plan?.warnings.join('\n')).toContain(
+      'is of 30 min before the time you asked for: what was written between 2025-01-10T14:30:00.000Z',
+    );
     expect(dry.plan?.needs).toMatchObject([{ roles: ['team-lead'], count: 1 }]);
   });
 
@@ -148,6 +154,7 @@ describe('going back to a backup', () => {
     await databases.dump(names.apart, new Date('2025-01-10T14:30:01Z'));
     const { plan } = await env.result(await env.startAs('on-call', input));
     expect(plan?.changes[0]?.after.backup).toBe(`${names.apart}_2025-01-10T14-30-00Z.dump`);
+    expect(plan?.warnings.join()).not.toContain('before the time you asked for');
   });
 
   test('carries settings, grants, limit and comment over, and owner and encoding', async () => {
@@ -245,6 +252,7 @@ describe('going back to a backup', () => {
     const result = await run('apart', { to, restoreOnly: true });
 
     expect(result.outcome).toBe('rolled-back');
+    expect(result.plan?.differences.join()).not.toContain('lost:');
     expect(await databases.orders(names.apart)).toBe(0);
     const copy = await copyOf('apart', 'restore');
     expect(await databases.orders(copy ?? '')).toBe(10);
@@ -303,6 +311,44 @@ describe('going back to a backup', () => {
     expect(earlier?.warnings[0]).toContain(`backup ${names.twice}_2025-01-10T14-30-00Z.dump by`);
     const beside = await plan({ to, restoreOnly: true });
     expect(beside?.warnings.join()).not.toContain('by restoring again');
+    // What is younger than the restore has all that was written until then.
+    const younger = await databases.dump(names.twice, new Date(Date.now() + 1000));
+    const since = await plan({ backup: younger });
+    expect(since?.differences.join()).not.toContain('everything written since');
+    expect(since?.warnings.join()).not.toContain('by restoring again');
+  });
+
+  test('tells of every database that has a part of what was written, where there were swaps since', async () => {
+    await databases.dump(names.thrice, at);
+    const warnings = async (more: object) =>
+      (
+        await env.result(
+          await env.startAs('on-call', { database: 'thrice', dryRun: true, ...more }),
+        )
+      ).plan?.warnings.join('\n');
+    const asides = async () =>
+      (await databases.names()).filter((name) => name.startsWith(`${names.thrice}_old_`));
+    const first = await run('thrice');
+    expect(await warnings({ undo: first.workflowId })).not.toContain('swaps since then');
+    const [oldest = ''] = await asides();
+    const second = await run('thrice');
+    const [, newer = ''] = await asides();
+
+    const undo = await warnings({ undo: first.workflowId });
+    expect(undo).toContain(`${newer} (put aside at `);
+    expect(undo).toContain(`by run ${second.workflowId})`);
+    expect(undo).not.toContain(oldest);
+    const again = await warnings({ to });
+    expect(again).toMatch(/only in the database that is put aside, and in those that swaps since/);
+    for (const name of [oldest, newer]) expect(again).toContain(name);
+    const cli = new CommandLine({ ROLLBACK_CONFIG: env.settingsFile });
+    const { stdout } = await cli.run('history', 'database/thrice');
+    expect(stdout.indexOf(newer)).toBeLessThan(stdout.indexOf(oldest));
+
+    for (const name of await asides()) {
+      await databases.sql('postgres', `drop database ${identifier(name)}`);
+    }
+    expect(await warnings({ to })).toContain('may be gone: no database that a swap has put aside');
   });
 
   test('stops the services for it where that is asked, and clears what is cached', async () => {
@@ -316,6 +362,10 @@ describe('going back to a backup', () => {
     expect(result.outcome).toBe('rolled-back');
     const cleared = 'cache shop (served-order:*): 1 key -> none';
     expect(result.plan?.differences).toContain(cleared);
+    const namespace = result.plan?.changes[0]?.target.namespace;
+    expect(result.plan?.differences).toContain(
+      `stops: ${namespace}/shop, replicas 2 -> 0, and back after the swap`,
+    );
     expect(result.steps.map(({ title }) => title)).toEqual([
       'Stop shop',
       'Restore the backup beside it',
@@ -340,6 +390,9 @@ describe('going back to a backup', () => {
   test('a copy that answers wrongly is never switched to, and goes with an abort', async () => {
     await databases.dump(names.wrong, at);
     const paused = await env.untilPaused(await start('wrong'));
+    expect(paused.plan?.differences).toContain(
+      'verifies: the copy answers 11 to: select count(*) from orders',
+    );
     expect(paused.pausedAt[0]?.error).toContain('The copy answers "10" and not 11');
 
     const result = await env.abort(paused);

@@ -3,13 +3,14 @@ import { execa } from 'execa';
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { applicationName } from '../src/activities/postgres/database.ts';
+import { applicationName, identifier } from '../src/activities/postgres/database.ts';
 import { migrate } from '../src/activities/postgres/schema/migrate.ts';
 import { losses, whyNotInTransaction } from '../src/activities/postgres/schema/script.ts';
 import { compareVersions, type ToolName, tools } from '../src/activities/postgres/schema/tools.ts';
 import type { MigrationChange } from '../src/activities/postgres/schema/versions.ts';
 import { loadSettings } from '../src/config/settings.ts';
 import type { RunResult } from '../src/contract/run.ts';
+import { CommandLine } from './support/command-line.ts';
 import { TestDatabases } from './support/databases.ts';
 import { eventually } from './support/eventually.ts';
 import { mandateFor } from './support/mandates.ts';
@@ -37,6 +38,8 @@ const cases = {
   orphaned: 'plain',
   secret: 'plain',
   late: 'plain',
+  owned: 'plain',
+  printed: 'plain',
   go: 'golang-migrate',
   flyway: 'flyway',
   node: 'node-pg-migrate',
@@ -44,6 +47,10 @@ const cases = {
 } as const;
 type Key = keyof typeof cases;
 const keys = Object.keys(cases) as Key[];
+const worker = databases.roleName('worker');
+const shop = databases.roleName('shop');
+/** Whether a database belongs to the shop, and the worker is no superuser there. */
+const isOwned = (key: Key) => ['owned', 'printed'].includes(key);
 const folders = Object.fromEntries(
   keys.map((key) => [key, mkdtempSync(join(tmpdir(), `rollback-scripts-${key}-`))]),
 ) as Record<Key, string>;
@@ -54,7 +61,7 @@ const env = useRollbackEnvironment(
       keys.map((key) => [
         key,
         {
-          url: databases.url(databases.nameOf(key)),
+          url: databases.url(databases.nameOf(key), isOwned(key) ? worker : undefined),
           schema: { tool: cases[key], folder: folders[key] },
         },
       ]),
@@ -62,7 +69,11 @@ const env = useRollbackEnvironment(
   },
   { procedure: 'schema' },
 );
-beforeAll(() => Promise.all(keys.map((key) => databases.create(databases.nameOf(key)))));
+beforeAll(async () => {
+  await databases.role('shop', '');
+  await databases.role('worker', `in role ${shop}`);
+  await Promise.all(keys.map((key) => databases.create(databases.nameOf(key))));
+});
 afterAll(() => databases.close());
 
 const sql = (key: Key, text: string) => databases.sql(databases.nameOf(key), text);
@@ -96,6 +107,18 @@ async function makePlain(key: Key, scripts: Scripts = {}): Promise<void> {
   });
 }
 
+/** The same in a database of the shop, for a worker with no more than deploy/postgres-role.sql grants. */
+async function makeOwned(key: Key, scripts: Scripts): Promise<void> {
+  const name = identifier(databases.nameOf(key));
+  await makePlain(key, scripts);
+  await databases.sql('postgres', `alter database ${name} owner to ${shop}`);
+  await sql(
+    key,
+    `grant all on schema public to ${shop};
+     alter table orders owner to ${shop}; alter table schema_migrations owner to ${shop}`,
+  );
+}
+
 async function start(database: Key, to: string): Promise<string> {
   const id = await env.startAs('on-call', { database, to });
   await env.untilWaiting(id);
@@ -125,6 +148,35 @@ describe('taking a schema back', () => {
     const again = await env.result(await env.startAs('on-call', { database: 'plain', to: '1' }));
     expect(again.outcome).toBe('no-op');
   });
+
+  test.each(['owned', 'printed'] as const)(
+    'what scripts make belongs to who owns the database, and not to the worker (%s)',
+    async (key) => {
+      await makeOwned(key, {
+        'rollback_to_v2.sql':
+          'alter table orders drop column three; create table kept (x int); delete from schema_migrations where version = 3;',
+        'migrate_to_v3.sql': 'alter table orders add three int; create table again (x int);',
+        'rollback_to_v1.sql': 'alter table nothing drop x;',
+      });
+
+      if (key === 'owned') {
+        const paused = await env.untilPaused(await start(key, '1'));
+        expect((await env.abort(paused)).outcome).toBe('aborted');
+      } else {
+        const cli = new CommandLine({ ROLLBACK_CONFIG: env.settingsFile });
+        const { stdout } = await cli.run('plan', 'schema', key, '--to', '2', '--commands');
+        await execa('bash', ['-e'], { input: stdout });
+      }
+
+      const made = await databases.sql<{ name: string; owner: string }>(
+        databases.nameOf(key),
+        `select tablename as name, tableowner as owner from pg_tables where schemaname = 'public' order by 1`,
+      );
+      expect(new Set(made.map(({ owner }) => owner))).toEqual(new Set([shop]));
+      expect(made.map(({ name }) => name)).toContain('kept');
+      expect(await applied(key)).toEqual(key === 'owned' ? ['1', '2', '3'] : ['1', '2']);
+    },
+  );
 
   test('is not done again by a reset, after a version was put on again', async () => {
     await makePlain('renewed');

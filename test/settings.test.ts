@@ -66,6 +66,15 @@ worker:
     ]);
   });
 
+  test('a database may be called as databases are, and a name that may not be is told with what may', () => {
+    const url = 'postgres://a/b';
+    const settings = load(`databases: { shop_v2: { url: '${url}' } }`);
+    expect(Object.keys(settings.databases)).toEqual(['shop_v2']);
+    expect(mistakes(`databases:\n  Shop 2: { url: '${url}' }\n`)).toEqual([
+      '2:11 databases.Shop 2: is not a name of a database in the settings (lower-case letters, digits, -, _ and .)',
+    ]);
+  });
+
   test('of caches and features keep secrets out of the file, and name each other rightly', () => {
     const found = mistakes(`caches:
   two: { url: redis://a, cluster: [redis://b] }

@@ -178,6 +178,9 @@ describe('while clients write all the time', () => {
     'a pooler whose worker was killed right after the swap is not left paused',
     async () => {
       const { plan, workflowId, runId } = await run('pooled');
+      expect(plan?.differences.join('\n')).toMatch(
+        new RegExp(`pauses: ${pooled} of PgBouncer at 127\\.0\\.0\\.1:\\d+ while`),
+      );
       // PgBouncer does not show a database of its wildcard that nobody uses.
       const waits = new pg.Client({ connectionString: pooler.addressOf(pooled) });
       await waits.connect();

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import {
+  databaseKey,
   hostName,
   labelKey,
   labelValue,
@@ -160,7 +161,7 @@ const wholeSchema = z.strictObject({
     .default({}),
   services: z.record(z.string(), service).default({}).check(assertOrder),
   /** Databases by the names that runs give for them. */
-  databases: z.record(objectName, database).default({}),
+  databases: z.record(databaseKey, database).default({}),
   /** GitOps and progressive delivery, which are held while what they own is rolled back. */
   owners: z
     .strictObject({

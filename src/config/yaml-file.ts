@@ -44,6 +44,8 @@ export function readYamlFile<Schema extends z.ZodType>(
         const path = issue.path.map(String);
         const tell = (where: string[], words: string) =>
           `${place(offsetOf(document, where))} ${where.join('.') || 'settings'}: ${words}`;
+        if (issue.code === 'invalid_key')
+          return issue.issues.map(({ message }) => tell(path, message));
         if (issue.code !== 'unrecognized_keys') return tell(path, issue.message);
         return issue.keys.map((key) => tell([...path, key], 'is not a known setting'));
       })

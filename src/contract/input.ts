@@ -21,6 +21,7 @@ import { transactions } from './input/transactions.ts';
 import { statefulSet } from './input/stateful-set.ts';
 
 export {
+  databaseKey,
   hostName,
   labelKey,
   labelValue,

@@ -14,7 +14,11 @@ import {
   type RestoreChange,
   type SwapChange,
 } from '../../activities/postgres/restore/restore-change.ts';
-import { type MigrationChange, versionsOf } from '../../activities/postgres/schema/versions.ts';
+import {
+  becomeOwner,
+  type MigrationChange,
+  versionsOf,
+} from '../../activities/postgres/schema/versions.ts';
 import type { SessionChange } from '../../activities/postgres/sessions/sessions.ts';
 import type { Settings } from '../../config/schema.ts';
 import { hashOf } from '../../contract/digest.ts';
@@ -38,6 +42,10 @@ function psql(database: Database, name: string, flags = ''): string {
   return `psql -X -q -v ON_ERROR_STOP=1${flags} -d ${quote(address)}`;
 }
 
+function asCommand(sql: string): string {
+  return `-c ${quote(sql)}`;
+}
+
 /** Ends the transaction of the plan, and no other. */
 function sessionCommands({ target, before }: SessionChange, settings: Settings): string[] {
   const database = new Database(settings, target.namespace);
@@ -55,7 +63,7 @@ function migrationCommands(
   const { tool, table, folder } = versionsOf(database);
   if (tool.down([after.script], before.version, after.version)?.part !== undefined) {
     return [
-      `echo ${quote(`Not done here: take the part "-- Down Migration" of ${folder}/${after.script} and run it in a transaction with ${tool.recordDown(table, before.version, after.version)}.`)} >&2; exit 1`,
+      `echo ${quote(`Not done here: take the part "-- Down Migration" of ${folder}/${after.script} and run it, as the owner of ${table}, in a transaction with ${tool.recordDown(table, before.version, after.version)}.`)} >&2; exit 1`,
     ];
   }
   const file = `${folder}/${after.script}`;
@@ -65,9 +73,9 @@ function migrationCommands(
     `echo ${quote(`${after.sha256}  ${file}`)} | sha256sum --check --quiet || exit 1`,
     [
       psql(database, database.name, ' -1'),
-      ...["set lock_timeout = '2s'", guard].map((sql) => `-c ${quote(sql)}`),
+      ...["set lock_timeout = '2s'", guard, becomeOwner(table)].map(asCommand),
       `-f ${quote(file)}`,
-      `-c ${quote(tool.recordDown(table, before.version, after.version))}`,
+      ...['reset role', tool.recordDown(table, before.version, after.version)].map(asCommand),
     ].join(' '),
   ];
 }

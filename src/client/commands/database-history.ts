@@ -27,7 +27,7 @@ export async function databaseHistory(name: string | undefined, { json }: Shown)
         const { state, at, workflowId: run } = note;
         found.push({ name: copy, bytes: await sizeOf(client, copy), state, at, run });
       }
-      return found;
+      return found.toSorted((one, other) => (one.at < other.at ? 1 : -1));
     },
     { database: database.settings.maintenance },
   );

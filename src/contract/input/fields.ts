@@ -65,8 +65,18 @@ export const labelValue = z
 /** Helm's own rule for names of releases. */
 export const releaseName = objectName.max(53, 'is longer than 53 characters');
 
+/** A database's name in the settings. */
+export const databaseKey = z
+  .string()
+  .min(1, 'is empty')
+  .max(253, 'is longer than 253 characters')
+  .regex(
+    /^[a-z0-9]([-a-z0-9_.]*[a-z0-9_])?$/,
+    'is not a name of a database in the settings (lower-case letters, digits, -, _ and .)',
+  );
+
 /** A database by its name in the settings. */
-export const databaseName = objectName
+export const databaseName = databaseKey
   .optional()
   .describe('database, by its name in the settings (default: the only one there)');
 /** Name of a feature flag, as the systems in use have them; a part of addresses and keys. */

@@ -9,10 +9,8 @@ export const transactions = procedure({
     database: databaseName,
     olderThan: duration
       .default('5m')
-      .describe('list sessions whose transaction is open for longer (default: 5m)'),
-    endAfter: duration
-      .default('10m')
-      .describe('end those whose transaction is open for longer (default: 10m)'),
+      .describe('list sessions whose transaction is open for longer'),
+    endAfter: duration.default('10m').describe('end those whose transaction is open for longer'),
     ...common,
   }),
   argument: 'database',

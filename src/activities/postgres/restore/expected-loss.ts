@@ -3,7 +3,7 @@ import type { Client } from 'pg';
 import { printable } from '../../../contract/printable.ts';
 import { identifier } from '../database.ts';
 import type { Found } from '../notes.ts';
-import type { BackupReference } from './restore-change.ts';
+import type { Source } from './source.ts';
 
 const mostTables = 20;
 /** For all tables together; what is not counted by then is said to be unknown. */
@@ -80,12 +80,16 @@ function shown(names: readonly string[]): string {
   return names.length > 5 ? `${few} and ${names.length - 5} more` : few;
 }
 
-/** What another restore throws away, where a run has restored the live database already. */
+/**
+ * What another restore throws away, where a run has restored the live database already. What is as of
+ * later than that run has all that was written since, up to its own time.
+ */
 export function lossOfAnother(
   { note }: Found,
-  { backup, recoverTo }: BackupReference,
+  { at, reference: { backup, recoverTo } }: Source,
 ): { warning: string; loss: string } | undefined {
   if (note?.state !== 'live' || note.backup === undefined) return undefined;
+  if (at > new Date(note.at)) return undefined;
   const isSame = note.backup === backup && recoverTo === null;
   const from = isSame ? 'this very backup' : `backup ${printable(note.backup)}`;
   const run = `run ${printable(note.workflowId)}`;

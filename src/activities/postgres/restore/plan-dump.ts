@@ -34,12 +34,42 @@ export async function planDump(
   }
   await assertFits(archive, major, programs);
   const { backup, bytes, modifiedAt, contents } = archive;
+  const missing = input.backup === undefined && until ? until.getTime() - at.getTime() : 0;
   const age = Math.round((Date.now() - at.getTime()) / 60_000);
   return {
     reference: { backup, bytes, modifiedAt, contents, recoverTo: null },
-    ...{ at, warnings: [], blockers: await findMissingRoles(database, archive), seconds: 0 },
+    ...{ at, blockers: await findMissingRoles(database, archive), seconds: 0 },
+    warnings:
+      missing > 0
+        ? [
+            `Backup ${backup} is of ${spanInWords(missing)} before the time you asked for: what was written between ${at.toISOString()} and then does not come back.`,
+          ]
+        : [],
     words: `backup ${backup} of ${at.toISOString()} (${age} min old) is taken`,
   };
+}
+
+const units = [
+  ['d', 86_400_000],
+  ['h', 3_600_000],
+  ['min', 60_000],
+  ['s', 1000],
+] as const;
+
+/** The two largest units of a span: `5 min 33 s`. */
+function spanInWords(ms: number): string {
+  const first = units.findIndex(([, length]) => ms >= length);
+  if (first === -1) return 'less than a second';
+  let rest = ms;
+  const counts = units.slice(first, first + 2).map(([unit, length]) => {
+    const count = Math.floor(rest / length);
+    rest %= length;
+    return { count, unit };
+  });
+  return counts
+    .filter(({ count }) => count > 0)
+    .map(({ count, unit }) => `${count} ${unit}`)
+    .join(' ');
 }
 
 /** From this version on, pg_restore sets a parameter that servers before it do not know. */

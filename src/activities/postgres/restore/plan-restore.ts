@@ -11,12 +11,14 @@ import { type Found, readDatabases } from '../notes.ts';
 import { assertNothingBlocks, findBlockers } from '../swap/blockers.ts';
 import { planSwapBack } from '../swap/plan-swap-back.ts';
 import { readPooler } from '../swap/pooler.ts';
+import { whereWritesStay } from '../swap/put-aside.ts';
 import { readServer } from '../recovery/live-server.ts';
 import { planSource } from './plan-source.ts';
 import type { Source } from './source.ts';
 import { consumersOf, expectedLoss, lossOfAnother } from './expected-loss.ts';
 import { checksOf, planCaches, planStops } from './plan-services.ts';
 import { freeBytes, readRoom, type Room } from './room.ts';
+import { verifications } from './verify-copy.ts';
 import { isBare } from './make-copy.ts';
 import { derivedName, type RestoreChange, type SwapChange } from './restore-change.ts';
 
@@ -81,8 +83,11 @@ export async function planRestore(
   const needed = await assertRoom(database, room, source);
   const restore = restoreOf(database, target, source);
   await assertNoStranger(database, all, restore);
-  const loss = await database.session((client) => expectedLoss(client, source.at));
-  const another = input.restoreOnly ? undefined : lossOfAnother(live, source.reference);
+  // With --restore-only nothing is swapped, so that nothing is lost.
+  const loss = input.restoreOnly
+    ? []
+    : await database.session((client) => expectedLoss(client, source.at));
+  const another = input.restoreOnly ? undefined : lossOfAnother(live, source);
   const swap = swapOf(target, live, restore);
   const stops = input.stopFirst ? await planStops(clusters, loaded, database) : undefined;
   const caches = input.restoreOnly ? undefined : await planCaches(loaded, database);
@@ -101,7 +106,10 @@ export async function planRestore(
     differences: [
       ...(another ? [`lost: ${another.loss}`] : []),
       ...loss.map((line) => `lost: ${line}`),
+      ...(stops?.differences ?? []),
       ...(input.restoreOnly ? [] : consumers.map((line) => `reconnects: ${line}`)),
+      ...(pooler?.differences ?? []),
+      ...verifications(database),
       ...(caches?.differences ?? []),
     ],
     warnings: [
@@ -112,11 +120,7 @@ export async function planRestore(
       ...(input.to !== undefined && until && !hasZone(input.to)
         ? [`${input.to} has no time zone and is taken as UTC.`]
         : []),
-      ...(input.restoreOnly
-        ? []
-        : [
-            `All that was written after ${source.at.toISOString()} is only in the database that is put aside; it is kept, and rollback database --undo ID brings it back.`,
-          ]),
+      ...(input.restoreOnly ? [] : [whereWritesStay(all, live, source.at)]),
       ...(connections < jobs + ownConnections
         ? [
             `The server has ${connections} connections left, and the restore takes ${jobs + ownConnections}: end some, or lower backups.jobs in the settings.`,

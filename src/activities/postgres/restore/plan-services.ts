@@ -19,6 +19,7 @@ import type { Database } from '../database.ts';
 
 /** How long the keys of a cache are counted for a plan. */
 const countingMs = 1000;
+const mostLines = 20;
 
 /** A part of a plan. */
 export interface Beside {
@@ -37,7 +38,7 @@ export async function planStops(
   clusters: Clusters,
   { settings }: LoadedSettings,
   { key, settings: { services } }: Database,
-): Promise<{ stops: Change[]; starts: Change[]; targets: Target[] }> {
+): Promise<{ stops: Change[]; starts: Change[]; targets: Target[]; differences: string[] }> {
   const known = services.flatMap((name) => {
     const { deployment, namespace = settings.kubernetes.namespace } = settings.services[name] ?? {};
     return deployment === undefined ? [] : [{ deployment, namespace }];
@@ -85,7 +86,19 @@ export async function planStops(
     stops: running.map(({ stop }) => stop),
     starts: running.map(({ start }) => start),
     targets: running.map(({ stop }) => stop.target),
+    differences: firstOf(
+      running.map(
+        ({ stop: { target, before } }) =>
+          `stops: ${target.namespace}/${target.name}, replicas ${before.replicas} -> 0, and back after the swap`,
+      ),
+    ),
   };
+}
+
+/** As many lines as people read, with the number of the others. */
+export function firstOf(lines: readonly string[]): string[] {
+  const rest = lines.length - mostLines;
+  return [...lines.slice(0, mostLines), ...(rest > 0 ? [`  ... and ${rest} more`] : [])];
 }
 
 /** The checks of the services that use the database; no pods are restored whose logs could be read. */

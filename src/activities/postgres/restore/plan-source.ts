@@ -38,5 +38,8 @@ export async function planSource(
     (oldest ? ` (the oldest was at ${oldest.endedAt.toISOString()})` : '');
   if (folder === undefined) throw refused(`${none}: nothing goes back that far.`);
   const dump = await planDump(database, input, until, live.major);
-  return { ...dump, warnings: [`${none}, so that it goes back to a dump, and not to the second.`] };
+  return {
+    ...dump,
+    warnings: [`${none}, so that it goes back to a dump, and not to the second.`, ...dump.warnings],
+  };
 }

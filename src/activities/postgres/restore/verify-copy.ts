@@ -6,8 +6,12 @@ import type { Effect } from '../../../contract/plan.ts';
 import { printable } from '../../../contract/printable.ts';
 import type { Progress } from '../../progress.ts';
 import { Database } from '../database.ts';
+import { firstOf } from './plan-services.ts';
 import type { RestoreMandate } from './restore-change.ts';
 import { runOn } from '../run-program.ts';
+
+/** Longest query that people are shown whole. */
+const shownLength = 160;
 
 type Query = DatabaseSettings['verify'][number];
 
@@ -41,6 +45,22 @@ export async function verifyCopy(
   return { changed: false, text: `${asked}, and its statistics are gathered.` };
 }
 
+/** What a copy must answer before anything is switched to it, a line a query. */
+export function verifications({ settings: { verify } }: Database): string[] {
+  return firstOf(
+    verify.map((one) => {
+      const query = one.query.replace(/\s+/g, ' ').trim();
+      const shown = query.length > shownLength ? `${query.slice(0, shownLength)} ...` : query;
+      return printable(`verifies: the copy answers ${wantedBy(one)} to: ${shown}`);
+    }),
+  );
+}
+
+function wantedBy({ is, atLeast }: Omit<Query, 'query'>): string {
+  if (is !== undefined) return String(is);
+  return atLeast === undefined ? 'true, or more than 0' : `at least ${atLeast}`;
+}
+
 /** @throws CheckFailed */
 function assertAnswer({ query, is, atLeast }: Query, answer: unknown): void {
   const isRight =
@@ -50,9 +70,8 @@ function assertAnswer({ query, is, atLeast }: Query, answer: unknown): void {
         ? Number(answer) >= atLeast
         : answer === true || Number(answer) > 0;
   if (isRight) return;
-  const wanted = is ?? (atLeast === undefined ? 'true, or more than 0' : `at least ${atLeast}`);
   throw ApplicationFailure.nonRetryable(
-    `The copy answers ${printable(JSON.stringify(answer ?? null))} and not ${wanted} to: ${query}. The live database was not touched.`,
+    `The copy answers ${printable(JSON.stringify(answer ?? null))} and not ${wantedBy({ is, atLeast })} to: ${query}. The live database was not touched.`,
     failureTypes.checkFailed,
   );
 }

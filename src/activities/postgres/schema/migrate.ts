@@ -12,6 +12,7 @@ import { saidBy } from '../errors.ts';
 import { assertNotUndone, noteMigration } from './migration-notes.ts';
 import { listScripts, readScript } from './script.ts';
 import {
+  becomeOwner,
   latestOf,
   type MigrationMandate,
   readVersions,
@@ -134,8 +135,10 @@ async function inTransaction(
   }
   await assertNotUndone(client, table, mandate);
   const before = await transactionId(client);
+  await client.query(becomeOwner(table));
   await client.query(sql);
-  await client.query(idleLimit);
+  // The versions, and the note on them, are the worker's again.
+  await client.query(`reset role; ${idleLimit}`);
   if ((await transactionId(client)) !== before) {
     throw ApplicationFailure.nonRetryable(
       `Script ${scriptOf(mandate)} has ended the transaction that it ran in: look at what it has done before you go on.`,

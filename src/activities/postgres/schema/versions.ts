@@ -2,7 +2,7 @@
 import pg, { type Client } from 'pg';
 import type { Change, Mandate } from '../../../contract/plan.ts';
 import { refused } from '../../failures.ts';
-import { type Database, identifier } from '../database.ts';
+import { type Database, identifier, literal } from '../database.ts';
 import { compareVersions, type MigrationTool, noVersion, tools } from './tools.ts';
 
 /** One step down, and the way back up where there is a script for it. */
@@ -39,6 +39,27 @@ export function versionsOf({ key, settings }: Database): Versions {
   const tool = tools[schema.tool];
   const name = schema.table ?? tool.table;
   return { tool, table: name.split('.').map(identifier).join('.'), folder: schema.folder };
+}
+
+/** Whoever migrates this schema otherwise, where a session may become that and is no superuser's. */
+const ownerSql = `
+  select o.rolname from pg_roles o
+    join pg_roles r on r.rolname = session_user
+    join pg_database d on d.datname = current_database()
+    left join pg_class t on t.oid = to_regclass($1)
+  where o.oid in (t.relowner, d.datdba) and o.oid <> r.oid and not r.rolsuper and not o.rolsuper
+    and pg_has_role(r.oid, o.oid,
+      case when current_setting('server_version_num')::int < 160000 then 'MEMBER' else 'SET' end)
+  order by o.oid = t.relowner desc limit 1`;
+
+/**
+ * Statement by which a script is run by the owner of the table of versions, or else of the database, until
+ * `reset role` or the end of the transaction: what it makes must not belong to the worker's role. Without
+ * effect for a superuser, and where the worker's role may become neither.
+ */
+export function becomeOwner(table: string): string {
+  const owner = ownerSql.replaceAll(/\s+/g, ' ').replace('$1', () => literal(table));
+  return `do $owner$ begin perform set_config('role', rolname, true) from (${owner}) one; end $owner$`;
 }
 
 const undefinedTable = '42P01';

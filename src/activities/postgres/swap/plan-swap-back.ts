@@ -10,6 +10,7 @@ import { checksOf, planCaches } from '../restore/plan-services.ts';
 import type { SwapChange } from '../restore/restore-change.ts';
 import { assertNothingBlocks, findBlockers } from './blockers.ts';
 import { readPooler } from './pooler.ts';
+import { whereWritesStay } from './put-aside.ts';
 
 /**
  * Plans to take back what an earlier run has swapped: the database that it put aside gets its name
@@ -50,8 +51,8 @@ export async function planSwapBack(
         ...{ id: 'swap', kind: 'database/swap', target, before: { oid: live.oid } },
         after: { incoming: old.name, undoes: runId },
       };
-      const since = old.note?.at ?? '';
-      const loss = await database.session((session) => expectedLoss(session, new Date(since)));
+      const since = new Date(old.note?.at ?? '');
+      const loss = await database.session((session) => expectedLoss(session, since));
       const consumers = await consumersOf(client, database.name);
       return digestPlan({
         ...{ procedure: 'database', targets: [target, ...caches.targets] },
@@ -60,12 +61,13 @@ export async function planSwapBack(
         differences: [
           ...loss.map((line) => `lost: ${line}`),
           ...consumers.map((line) => `reconnects: ${line}`),
+          ...(pooler?.differences ?? []),
           ...caches.differences,
         ],
         warnings: [
           ...caches.warnings,
           ...(pooler?.warnings ?? []),
-          `All that was written since ${since} is only in the database that is put aside; it is kept.`,
+          whereWritesStay(all, live, since),
         ],
         checks: checksOf(loaded, database),
         estimateSeconds: 1,

@@ -2,6 +2,7 @@
 import { ApplicationFailure } from '@temporalio/common';
 import pg from 'pg';
 import { failureTypes } from '../../../contract/failures.ts';
+import { printable } from '../../../contract/printable.ts';
 import { connectionOf, programAddress } from '../address.ts';
 import { type Database, identifier } from '../database.ts';
 import { DatabaseUnreachable } from '../errors.ts';
@@ -30,6 +31,8 @@ export interface PoolerState {
   isPaused: boolean;
   /** What keeps it from being paused, a sentence each with what to do about it. */
   blockers: string[];
+  /** What a swap does to it. */
+  differences: string[];
   warnings: string[];
 }
 
@@ -69,6 +72,9 @@ export async function readPooler(database: Database): Promise<PoolerState | unde
               `${at} has no ${name}, and calls this database ${others.map((one) => one.name).join(', ')}: name that in ${setting}.database.`,
             ]
           : []),
+      ],
+      differences: [
+        `pauses: ${printable(name)} of ${at} while the databases are swapped; its clients wait`,
       ],
       warnings: [
         ...(!found && others.length === 0
