@@ -233,6 +233,7 @@ describe('the exit code', () => {
 
       expect(terminated.exitCode).toBe(1);
       expect(terminated.stderr).toMatch(/ended without a result: .*What it had changed stands/);
+      expect(terminated.stderr).toContain(`rollback resume ${id}`);
     },
   );
 });

@@ -2,6 +2,8 @@
 import {
   ApplicationFailure,
   QueryNotRegisteredError,
+  TerminatedFailure,
+  TimeoutFailure,
   type WorkflowExecutionDescription,
   WorkflowFailedError,
   WorkflowNotFoundError,
@@ -68,8 +70,13 @@ export async function resultOf(handle: WorkflowHandle): Promise<RunResult> {
     if (cause instanceof ApplicationFailure && cause.details?.[0]) {
       return printable(cause.details[0] as RunResult);
     }
+    const id = shellWord(handle.workflowId);
+    const wasEnded = cause instanceof TerminatedFailure || cause instanceof TimeoutFailure;
+    const next = wasEnded
+      ? `take it up again with rollback resume ${id}. rollback doctor lists what it has left behind, such as traffic that is stopped.`
+      : 'look with rollback history and kubectl, and start again.';
     throw new CliError(
-      `Run ${shellWord(handle.workflowId)} ended without a result: ${cause?.message ?? error.message}. What it had changed stands; look with rollback history and kubectl, and start again.`,
+      `Run ${id} ended without a result: ${cause?.message ?? error.message}. What it had changed stands; ${next}`,
       outcomes.failed.exitCode,
     );
   }

@@ -77,7 +77,10 @@ async function restoreState(run: Run, state: ChangeMandate<StateChange>): Promis
 }
 
 async function resumeTraffic(run: Run, resume: ChangeMandate<SelectorChange>): Promise<void> {
-  await run.step('Resume the traffic', {
+  const { id, target } = resume.change;
+  // There may be several beside the one that this run has stopped: those that others left so.
+  const of = id.includes('/') ? ` of ${target.name}` : '';
+  await run.step(`Resume the traffic${of}`, {
     do: () => switchTraffic(resume),
     undo: () => switchTraffic(resume.inverse),
     undoOnlyIf: () => comparison(run),
@@ -88,6 +91,10 @@ async function resumeTraffic(run: Run, resume: ChangeMandate<SelectorChange>): P
 async function comparison(run: Run) {
   const [template] = run.changes<TemplateChange>('template');
   const [state] = run.changes<StateChange>('state');
+  if (!template && !state) {
+    const text = 'it would stop the traffic';
+    return { beforeIsHealthier: false, nothingToUndo: false, text };
+  }
   const found = template
     ? await kubernetes.compareStatefulSet(template)
     : await kubernetes.compareState(state as ChangeMandate<StateChange>);

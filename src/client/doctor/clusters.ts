@@ -26,6 +26,7 @@ const permissions = [
 const statefulSetPermissions = [
   ...['get', 'list', 'watch', 'patch'].map((verb) => inNamespace(verb, 'apps', 'statefulsets')),
   inNamespace('list', 'apps', 'controllerrevisions'),
+  inNamespace('list', '', 'services'),
   inNamespace('delete', '', 'pods'),
   ...['get', 'create'].map((verb) => inNamespace(verb, '', 'pods', 'exec')),
 ];

@@ -1,11 +1,14 @@
 /** A Kubernetes Service and the selector that decides which pods get its traffic. */
 import type { V1Service } from '@kubernetes/client-node';
 import type { Change, Mandate } from '../../../contract/plan.ts';
-import type { Cluster, Wire } from '../api.ts';
+import type { Cluster, ListOf, Wire } from '../api.ts';
 import { objectPath } from '../objects.ts';
 
 export type Service = Wire<V1Service>;
 export type Labels = Readonly<Record<string, string>>;
+
+/** The label that the runbook stops traffic by. */
+export const trafficLabel = 'version';
 
 /** A selector by reference: `app=web,version=blue`, with its keys in order; empty for none. */
 export type SelectorReference = { selector: string };
@@ -26,6 +29,12 @@ export function readService(
   name: string,
 ): Promise<Service | undefined> {
   return cluster.find<Service>(objectPath('service', namespace, name));
+}
+
+/** Reads all Services of a namespace. */
+export async function readServices(cluster: Cluster, namespace: string): Promise<Service[]> {
+  const { items } = await cluster.get<ListOf<Service>>(objectPath('service', namespace));
+  return items;
 }
 
 /** Labels as plans have them, which is also the form of a query. */

@@ -22,6 +22,7 @@ import {
   type Service,
   stopsTraffic,
 } from './service.ts';
+import { stopOperations } from './stopped.ts';
 import { noteOperations } from './switched.ts';
 
 /** Which pods a Service sends its traffic to. */
@@ -71,7 +72,9 @@ export async function switchSelector(
     ...selectorAspect,
     operations: (service, state) => [
       ...selectorAspect.operations(service, state),
-      ...(isSwitch ? noteOperations(service, deployments, mandate) : []),
+      ...(isSwitch
+        ? noteOperations(service, deployments, mandate)
+        : stopOperations(service, mandate)),
     ],
   });
   const followed = await driveEndpoints(clusters, mandate, progress);

@@ -1,8 +1,9 @@
+import type { Service } from '../../../config/schema.ts';
 import type { LoadedSettings } from '../../../config/settings.ts';
 import { findService } from '../../../config/services.ts';
 import { digestPlan } from '../../../contract/digest.ts';
 import type { InputOf } from '../../../contract/input.ts';
-import type { Change, Plan } from '../../../contract/plan.ts';
+import type { Change, Plan, Target } from '../../../contract/plan.ts';
 import { refused } from '../../failures.ts';
 import { plannedChecks } from '../../verification/planned-checks.ts';
 import type { Cluster, Clusters } from '../api.ts';
@@ -10,7 +11,9 @@ import { configMapWarnings } from '../config-maps.ts';
 import { chooseRevision } from '../choose-revision.ts';
 import { missing } from '../missing.ts';
 import { isObserved, targetOf } from '../objects.ts';
+import { readServices, type SelectorChange } from '../service/service.ts';
 import { templateDifferences } from '../template-differences.ts';
+import { findLeftStopped, type LeftStopped } from './left-stopped.ts';
 import { planState } from './plan-state.ts';
 import { planStop } from './plan-stop.ts';
 import {
@@ -52,29 +55,29 @@ export async function planStatefulSetRollback(
   const history = await readObserved(cluster, namespace, name);
   const { statefulSet, current } = history;
   const wanted = chooseRevision('statefulset', history.statefulSet, history, input.toRevision);
-  const pods = await readOwnPods(cluster, statefulSet);
+  const [pods, services] = await Promise.all([
+    readOwnPods(cluster, statefulSet),
+    readServices(cluster, namespace),
+  ]);
   const replacement = replacementOf(statefulSet);
   const isThere = wanted.template === history.template;
   const rest = isThere ? unfinished(history, pods, replacement) : undefined;
   const target = targetOf('statefulset', cluster, statefulSet);
-  if (isThere && !rest && input.restore === undefined) {
-    return digestPlan({
-      ...{ procedure: 'statefulset', targets: [], changes: [] },
-      summary: `${standsThere(history)}.`,
-      ...{ differences: [], warnings: [], checks: [], estimateSeconds: 0 },
-    });
-  }
-  if (!isThere) assertReplaces(statefulSet, replacement);
-
   const template = templateOf(wanted.controllerRevision);
   const [serviceName, service] = findService(settings, { kind: 'statefulset', namespace, name });
   const stopped = {
     service: input.service ?? service?.service,
     value: input.maintenance ?? service?.state?.maintenance ?? 'maintenance',
   };
+  const left = findLeftStopped(cluster, statefulSet, template, services, stopped);
+  if (isThere && !rest && input.restore === undefined) {
+    return planResumption(history, target, left, [serviceName, service]);
+  }
+  if (!isThere) assertReplaces(statefulSet, replacement);
+
   const { skipBackup, restore } = input;
   const [stop, state, configWarnings] = await Promise.all([
-    planStop(cluster, statefulSet, template, pods, stopped),
+    planStop(cluster, statefulSet, template, pods, services, left, stopped),
     planState(cluster, target, pods, { skipBackup, restore, settings: service?.state }),
     configMapWarnings(cluster, namespace, {
       metadata: wanted.controllerRevision.metadata,
@@ -96,33 +99,65 @@ export async function planStatefulSetRollback(
           },
         ];
   const changes: Change[] = [
-    ...(stop.changes ? [stop.changes.stop] : []),
+    ...stop.stops,
     ...state.backups,
     ...templates,
     ...state.restores,
-    ...(stop.changes ? [stop.changes.resume] : []),
+    ...stop.resumes,
   ];
   const measured = templates[0] ?? state.restores[0];
   const checks = plannedChecks(serviceName, service, measured?.id);
   return digestPlan({
     ...{ procedure: 'statefulset', changes, checks },
-    targets: [target, ...(stop.changes ? [stop.changes.stop.target] : [])],
-    summary: `${[isThere ? standsThere(history, rest ?? '') : goesBack(history, wanted), ...state.words].join('; ')}${stop.words}.`,
+    targets: [target, ...stop.resumes.map((resume) => resume.target)],
+    summary: `${[isThere ? standsThere(history, rest ?? '') : goesBack(history, wanted), ...state.words, ...stop.words].join('; ')}.`,
     differences: templateDifferences(statefulSet.spec?.template ?? {}, template),
     warnings: [
       ...ownerWarnings(statefulSet),
       ...stop.warnings,
-      ...(stop.changes && service?.checks.health
-        ? [
-            `The checks measure while Service ${stop.changes.stop.target.name} gets no traffic: ${service.checks.health.url} must reach the pods by another way.`,
-          ]
-        : []),
+      ...measuredAside(stop.resumes, service),
       ...state.warnings,
       ...(templates.length > 0 ? statements(history, pods, replacement) : []),
       ...(isThere ? [] : [...ages(history, pods), ...configWarnings]),
     ],
     estimateSeconds: estimate(statefulSet, pods, templates.length > 0 ? replacement : undefined),
   });
+}
+
+/** Where the template is right: traffic that an earlier run has left stopped, or nothing. */
+function planResumption(
+  history: StatefulSetHistory,
+  target: Target,
+  { resumes, words, warnings }: LeftStopped,
+  [name, service]: [string, Service | undefined],
+): Plan {
+  if (resumes.length === 0) {
+    return digestPlan({
+      ...{ procedure: 'statefulset', targets: [], changes: [] },
+      // Where nothing is changed, the summary is all that people are shown.
+      summary: [`${standsThere(history)}.`, ...warnings].join(' '),
+      ...{ differences: [], warnings, checks: [], estimateSeconds: 0 },
+    });
+  }
+  return digestPlan({
+    ...{ procedure: 'statefulset', changes: resumes },
+    targets: [target, ...resumes.map((resume) => resume.target)],
+    summary: `${[standsThere(history, ''), ...words].join('; ')}.`,
+    differences: [],
+    warnings: [...measuredAside(resumes, service), ...warnings],
+    // No pods are restored whose logs could be read.
+    checks: plannedChecks(name, service).filter(({ check }) => check !== 'logs'),
+    estimateSeconds: 2,
+  });
+}
+
+/** Says what the check of health must not go by. */
+function measuredAside(resumes: readonly SelectorChange[], service: Service | undefined): string[] {
+  if (resumes.length === 0 || !service?.checks.health) return [];
+  const names = resumes.map(({ target }) => target.name).join(', ');
+  return [
+    `The checks measure while Service ${names} gets no traffic: ${service.checks.health.url} must reach the pods by another way.`,
+  ];
 }
 
 function referenceTo(entry: StatefulSetRevision | undefined, template: string) {
