@@ -3,7 +3,7 @@ import { execa } from 'execa';
 import { randomBytes } from 'node:crypto';
 import { TestCluster } from './support/cluster.ts';
 import { CommandLine, nowhere, settingsFileWith } from './support/command-line.ts';
-import { TestReleases } from './support/releases.ts';
+import { chart, TestReleases } from './support/releases.ts';
 
 /** What works with a kubeconfig alone: no Temporal and no worker is up in this file. */
 const [v1, v2, v3] = ['wakala/api:1.0.0', 'wakala/api:2.0.0-bad', 'wakala/api:3.0.0-bad'];
@@ -43,6 +43,28 @@ describe('rollback history of a release', () => {
       [2, 'failed', false, false],
       [1, 'superseded', false, true],
     ]);
+  });
+
+  test.concurrent('keeps a description of several lines on one', async () => {
+    await releases.release('lines', { image: v1 });
+    await releases.helm(
+      ...['upgrade', 'lines', chart, '--set', `image=${v1}`, '--description', 'one\n  two\n'],
+    );
+
+    const { stdout } = await cli.run('history', 'helm/lines');
+
+    expect(stdout.trim().split('\n')).toHaveLength(3);
+    expect(stdout).toMatch(/one two$/m);
+  });
+
+  test.concurrent('names no good revision of a release that was uninstalled', async () => {
+    await releases.versions('gone', v1, v2);
+    await releases.helm('uninstall', 'gone', '--keep-history');
+
+    const { stdout } = await cli.run('history', 'helm/gone');
+
+    expect(stdout).toContain('2 (current)');
+    expect(stdout).not.toContain('last good');
   });
 
   test.concurrent('says where there is none', async () => {

@@ -1,9 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { WorkerProcess } from '../sandbox/worker-process.ts';
+import type { KubernetesObject } from '../src/activities/kubernetes/objects.ts';
 import { eventually } from './support/eventually.ts';
 import { helmCommand, TestReleases } from './support/releases.ts';
 import { useRollbackEnvironment } from './support/rollback-environment.ts';
 
+const crash = 'wakala/api:1.0.0-crash';
 const [v1, v2, v3] = ['wakala/api:1.0.0', 'wakala/api:2.0.0-bad', 'wakala/api:3.0.0'];
 const helm = { command: helmCommand, timeout: '20s', abandonedAfter: '2s', migrations: ['none'] };
 const env = useRollbackEnvironment({ helm }, { procedure: 'helm' });
@@ -64,6 +66,50 @@ describe('a release whose helm was killed', () => {
     expect(result.message).toContain('no earlier good revision');
     expect(await releases.standing('install')).toBe('1 pending-install');
   });
+
+  test.concurrent(
+    'in the middle of a rollback gets what was deployed before that where the run is aborted',
+    async () => {
+      await releases.releaseUnready('back', { image: crash });
+      await releases.release('back', { image: v2, 'worker.enabled': true });
+      await releases.interruptedRollback('back', 1, crash);
+      expect(await releases.standing('back')).toBe('3 pending-rollback');
+
+      const paused = await env.runUntilPaused({ release: 'back', toRevision: 1, takeOver: true });
+
+      expect(paused.plan?.summary).toMatch(
+        /from revision 2 \(.*over which revision 3 \(pending-rollback, .* back to revision 1 /,
+      );
+      expect(paused.plan?.differences).toContain(
+        `Deployment back: spec.template.spec.containers[api].image: ${v2} -> ${crash}`,
+      );
+      const result = await env.abort(paused);
+      expect(result.outcome).toBe('aborted');
+      expect((await releases.history('back')).at(-1)).toMatchObject({
+        ...{ status: 'deployed', description: 'Rollback to 2' },
+      });
+      expect(await releases.image('back')).toBe(v2);
+      expect(await releases.deployments('back')).toEqual(['back', 'back-worker']);
+    },
+  );
+
+  test.concurrent(
+    'in the middle of a rollback keeps nothing of what was deployed before that',
+    async () => {
+      await slow('kept', 4);
+      const worker = await env.cluster.get<KubernetesObject>('deployment', 'kept-worker');
+      await releases.interruptedRollback('kept', 1, v1);
+      // As it would be had helm been killed before it removed that.
+      const { name, namespace, labels, annotations } = worker.metadata ?? {};
+      await env.cluster.apply([{ ...worker, metadata: { name, namespace, labels, annotations } }]);
+
+      const result = await env.run({ release: 'kept', takeOver: true });
+
+      expect(result.outcome).toBe('rolled-back');
+      expect(await releases.image('kept')).toBe(v1);
+      expect(await releases.deployments('kept')).toEqual(['kept']);
+    },
+  );
 });
 
 test('a run that was terminated while helm worked is completed by the next, at once', async () => {
@@ -77,7 +123,7 @@ test('a run that was terminated while helm worked is completed by the next, at o
   const result = await env.run({ release: 'terminated', wait: '30s' });
 
   expect(result.outcome).toBe('rolled-back');
-  expect(result.plan?.warnings.join('\n')).toContain(`run ${id} was ended in the middle of it`);
+  expect(result.plan?.warnings.join('\n')).toContain(`run ${id} has begun it and not finished it`);
   expect((await releases.history('terminated')).at(-1)?.status).toBe('deployed');
   expect(await releases.image('terminated')).toBe(v1);
   expect(await releases.deployments('terminated')).toEqual(['terminated']);

@@ -133,6 +133,20 @@ describe('a release goes back', () => {
     expect(await releases.image('colleague')).toBe(v1);
   });
 
+  test.concurrent('and no run is said to have done what a colleague did after it', async () => {
+    await releases.versions('credited', v1, v2);
+    const { workflowId } = await env.run({ release: 'credited' });
+    await releases.release('credited', { image: v3 });
+    await releases.helm('rollback', 'credited', '3', '--wait');
+
+    const result = await env.run({ release: 'credited' });
+
+    expect(result.outcome).toBe('no-op');
+    expect(result.message).toContain('already at revision 5');
+    expect(result.message).toContain('helm rolled it back to revision 3');
+    expect(result.message).not.toContain(workflowId);
+  });
+
   test.concurrent('again after the next bad upgrade, to the good content', async () => {
     await releases.versions('again', v1, v2);
     await env.run({ release: 'again' });
@@ -207,6 +221,10 @@ describe('a rollback that itself fails', () => {
       const paused = await env.runUntilPaused({ release: 'crashing' });
 
       expect(paused.message).toMatch(/CrashLoopBackOff.*container=api/);
+      const { plan } = await env.run({ release: 'crashing', dryRun: true });
+      expect(plan?.warnings.join('\n')).toContain(
+        `run ${paused.workflowId} has begun it and not finished it, and holds the release if it is still open`,
+      );
       const result = await env.abort(paused);
       expect(result.message).toContain('aborted at step "Roll the release back"');
       expect(result.outcome).toBe('aborted');

@@ -26,9 +26,12 @@ export const rollbackHelmRelease = runbook('helm', {
     });
   },
 
-  byHand: ({ targets }) =>
-    targets.flatMap(({ context, namespace, name }) => [
+  byHand: ({ targets }) => {
+    const releases = targets.filter(({ kind }) => kind === 'helm-release');
+    return releases.flatMap(({ context, namespace, name }) => [
       `See what stands there: rollback history helm/${name} -n ${namespace} --context ${context}`,
       `Go to a revision by hand: helm rollback ${name} REVISION -n ${namespace} --kube-context ${context} --wait`,
-    ]),
+      `Where the newest revision is pending, helm upgrade is refused ("another operation is in progress") until a rollback has ended: the one above, or rollback helm ${name} --to-revision REVISION --take-over -n ${namespace} --context ${context}`,
+    ]);
+  },
 });

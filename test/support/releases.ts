@@ -64,7 +64,16 @@ export class TestReleases {
   async interruptedUpgrade(name: string, image: string): Promise<void> {
     // Its pods count after a while only, so that helm still waits when it is killed.
     const values = flags({ image, minReadySeconds: 60 });
-    const args = ['upgrade', '--install', name, chart, '--wait', ...values];
+    await this.interrupted(name, image, ['upgrade', '--install', name, chart, ...values]);
+  }
+
+  /** As `interruptedUpgrade`, of a rollback to a revision with this image, whose pods are not soon ready. */
+  async interruptedRollback(name: string, revision: number, image: string): Promise<void> {
+    await this.interrupted(name, image, ['rollback', name, String(revision)]);
+  }
+
+  private async interrupted(name: string, image: string, command: string[]): Promise<void> {
+    const args = [...command, '--wait'];
     const running: ResultPromise = execa(helmCommand, [...args, '-n', this.cluster.namespace], {
       reject: false,
     });

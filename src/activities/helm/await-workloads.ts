@@ -33,7 +33,10 @@ export async function awaitWorkloads(
   for (;;) {
     const history = await ReleaseHistory.read(cluster, target.namespace, target.name);
     const current = await history.current();
-    if (current?.content !== ends(mandate).to.content) {
+    const { undo, change } = mandate;
+    // A pending one that the run has not touched is what an undo leaves, whatever it has in it.
+    const isUntouched = undo && current?.record === change.before.record;
+    if (!current || !(isUntouched || current.content === ends(mandate).to.content)) {
       throw stale(
         `Somebody else changed ${inWords(target)} while its pods came up (${current ? `revision ${current.revision}, ${current.description}` : 'it is gone'}): their change stays; find out whose it is before you start again.`,
       );

@@ -16,6 +16,18 @@ export function isGood({ status }: Pick<Release, 'status'>): boolean {
 }
 
 /**
+ * What helm last called deployed, where the newest revision is pending. As `helm upgrade` takes it: the
+ * newest that is still `deployed`. A rollback that failed to apply leaves none; then the newest that was.
+ */
+export async function lastDeployed(history: ReleaseHistory): Promise<Release | undefined> {
+  const [newest, ...earlier] = history.records;
+  if (!newest?.status.startsWith('pending-')) return undefined;
+  const of = (wanted: string) => earlier.find(({ status }) => status === wanted);
+  const record = of('deployed') ?? of('superseded');
+  return record && history.revision(record.revision);
+}
+
+/**
  * The last good revision before the current one. `helm rollback` alone takes the one before,
  * whatever became of it, so that after a failed upgrade it may go to a failed one, and twice in a
  * row goes back to the bad one. Left out are revisions that have the content of the current one, and
@@ -24,7 +36,7 @@ export function isGood({ status }: Pick<Release, 'status'>): boolean {
 export async function lastGood(history: ReleaseHistory): Promise<Choice> {
   const [newest, ...earlier] = history.records;
   const current = newest && (await history.revision(newest.revision));
-  if (!current) return { kind: 'none' };
+  if (!current || current.status.startsWith('uninstall')) return { kind: 'none' };
   const note = makerOf(notesOf(history.records), current);
   if (current.isRollback && !note?.undo && current.status === 'deployed') {
     return { kind: 'standing' };

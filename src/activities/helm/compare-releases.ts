@@ -5,7 +5,7 @@ import { rolloutState } from '../kubernetes/deployment/rollout-state.ts';
 import { inWords } from '../kubernetes/objects.ts';
 import { type ManifestObject, parseManifest } from './manifest.ts';
 import { isOf, makerOf, notesOf } from './notes.ts';
-import type { ReleaseMandate } from './release-change.ts';
+import { leftOf, type ReleaseMandate } from './release-change.ts';
 import { ReleaseHistory } from './releases.ts';
 import { migrations } from './hooks.ts';
 
@@ -55,7 +55,8 @@ async function compare(
   history: ReleaseHistory,
   { change: { target, before, after }, run }: ReleaseMandate,
 ): Promise<Comparison> {
-  const [left, current] = await Promise.all([history.revision(before.revision), history.current()]);
+  const { revision } = leftOf(before);
+  const [left, current] = await Promise.all([history.revision(revision), history.current()]);
   if (current?.revision === before.revision) {
     const text = 'nothing to take back: helm has made no new revision';
     return { beforeIsHealthier: true, nothingToUndo: true, text };
@@ -80,7 +81,7 @@ async function compare(
   return {
     beforeIsHealthier: sum('before') > 0 && sum('after') === 0,
     nothingToUndo: false,
-    text: `${sum('before')} available pods of revision ${before.revision}, which was left, ${sum('after')} of the content of revision ${after.revision}`,
+    text: `${sum('before')} available pods of revision ${revision}, which was left, ${sum('after')} of the content of revision ${after.revision}`,
   };
 }
 

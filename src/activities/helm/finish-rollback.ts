@@ -3,7 +3,7 @@ import type { Target } from '../../contract/plan.ts';
 import { type Cluster, KubernetesError } from '../kubernetes/api.ts';
 import { type KubernetesObject, objectPath } from '../kubernetes/objects.ts';
 import type { ManifestObject } from './manifest.ts';
-import { makerOf, type RollbackNote } from './notes.ts';
+import { attemptsAt, type RollbackNote } from './notes.ts';
 import type { ReleaseHistory } from './releases.ts';
 
 const keepPolicy = 'helm.sh/resource-policy';
@@ -74,7 +74,7 @@ export async function forgetUnfinished(
     unfinished.map(async ({ revision, metadata }) => {
       if (!notes.some(({ from }) => revision > from)) return;
       const release = await history.revision(revision);
-      if (!release || !makerOf(notes, release)) return;
+      if (!release || attemptsAt(notes, release).length === 0) return;
       const path = objectPath('helm-release', history.namespace, metadata?.name);
       await remove(cluster, path, { uid: metadata?.uid });
     }),

@@ -27,6 +27,8 @@ export interface RollbackNote extends RunIdentity {
   undo: boolean;
   /** ISO 8601. */
   at: string;
+  /** The revision that helm has made of it; notes of runs that have not got there name none. */
+  made?: number;
 }
 
 export function noteOf(object: KubernetesObject): RollbackNote | undefined {
@@ -41,12 +43,25 @@ export function notesOf(records: readonly RevisionRecord[]): RollbackNote[] {
     .sort((one, other) => other.at.localeCompare(one.at));
 }
 
-/** The note of the run that made this revision; undefined where none is known to have made it. */
+/**
+ * The note of the run that made this revision; undefined where none is known to have made it. The same
+ * content may have been put there again later, by somebody else.
+ */
 export function makerOf(
   notes: readonly RollbackNote[],
-  { revision, content, isRollback }: Release,
+  release: Release,
 ): RollbackNote | undefined {
-  return notes.find((note) => isRollback && revision > note.from && content === note.content);
+  return attemptsAt(notes, release).find(
+    ({ made = release.revision }) => made === release.revision,
+  );
+}
+
+/** Notes of what may have made this revision, whichever it has made in the end. */
+export function attemptsAt(
+  notes: readonly RollbackNote[],
+  { revision, content, isRollback }: Release,
+): RollbackNote[] {
+  return notes.filter((note) => isRollback && revision > note.from && content === note.content);
 }
 
 export function isOf(note: RollbackNote, { workflowId, firstRunId }: RunIdentity): boolean {

@@ -9,12 +9,12 @@ import type { KubernetesObject } from '../kubernetes/objects.ts';
 import { findReleaseOwners } from '../owners/find-owners.ts';
 import { OwnerLookup } from '../owners/lookup.ts';
 import { plannedChecks } from '../verification/planned-checks.ts';
-import { isGood, lastGood } from './choose-revision.ts';
+import { isGood, lastDeployed, lastGood } from './choose-revision.ts';
 import { migrations } from './hooks.ts';
 import { imagesIn, manifestDifferences, parseManifest } from './manifest.ts';
 import { makerOf, notesOf } from './notes.ts';
 import type { ReleaseChange, ReleaseReference } from './release-change.ts';
-import { releaseWarnings } from './release-warnings.ts';
+import { releaseWarnings, type Ways } from './release-warnings.ts';
 import { ReleaseHistory, type Release, releaseNames } from './releases.ts';
 import { progressOf, readWorkloads } from './workloads.ts';
 
@@ -41,9 +41,14 @@ export async function planReleaseRollback(
   const current = await history.current();
   if (!place || !current) throw refused(await missing(cluster, namespace, name, place));
   assertFree(history, current, input.takeOver, settings.helm.abandonedAfter);
-  const wanted = await choose(history, current, input.toRevision);
+  const [wanted, deployed] = await Promise.all([
+    choose(history, current, input.toRevision),
+    lastDeployed(history),
+  ]);
+  // Where that is what it goes to, the pending one is all that differs from it.
+  const left = deployed && deployed.content !== wanted.content ? deployed : current;
 
-  const old = parseManifest(current.manifest, namespace);
+  const old = parseManifest(left.manifest, namespace);
   const now = parseManifest(wanted.manifest, namespace);
   const workloads = await readWorkloads(cluster, namespace, old);
   const [serviceName, service] = findService(settings, { kind: 'helm-release', namespace, name });
@@ -51,7 +56,9 @@ export async function planReleaseRollback(
   const uid = place.metadata?.uid ?? '';
   const target: Target = { kind: 'helm-release', context: cluster.context, namespace, name, uid };
   const already = wanted.content === current.content && current.status === 'deployed';
-  const changes = already ? [] : changesOf(target, current, wanted, settings.helm.migrations);
+  const changes = already
+    ? []
+    : changesOf(target, { current, left, wanted }, settings.helm.migrations);
   const images = [old, now].map(imagesIn);
   const lookup = new OwnerLookup(clusters, cluster, settings);
   const owners = already ? undefined : await findReleaseOwners(lookup, [...old.values()]);
@@ -61,11 +68,11 @@ export async function planReleaseRollback(
     changes: [...changes, ...(owners?.changes ?? [])],
     summary: already
       ? standsThere(history, current, workloads)
-      : `Release ${name} in ${namespace} goes from revision ${inWords(current)} back to revision ${inWords(wanted)}: ${images.join(' -> ')}.`,
+      : `Release ${name} in ${namespace} goes from revision ${inWords(left)}${left === current ? '' : `, over which revision ${inWords(current)} was begun and not finished,`} back to revision ${inWords(wanted)}: ${images.join(' -> ')}.`,
     differences: manifestDifferences(old, now),
     warnings: [
       ...(owners?.warnings ?? []),
-      ...(already ? [] : await releaseWarnings(cluster, history, current, wanted)),
+      ...(already ? [] : await releaseWarnings(cluster, history, { current, left, wanted })),
     ],
     checks: already ? [] : plannedChecks(serviceName, service),
     estimateSeconds: already ? 0 : helmSeconds + podSeconds,
@@ -75,13 +82,17 @@ export async function planReleaseRollback(
 /** Hooks that change data are a change of their own, for which the rules ask for a lead. */
 function changesOf(
   target: Target,
-  current: Release,
-  wanted: Release,
+  { current, left, wanted }: Ways,
   patterns: string[] | undefined,
 ): Change[] {
+  const { revision: deployed, record: deployedRecord, content: deployedContent } = left;
   const change: ReleaseChange = {
     ...{ id: 'release', kind: 'helm/release', target },
-    ...{ before: referenceOf(current), after: referenceOf(wanted) },
+    before: {
+      ...referenceOf(current),
+      ...(left === current ? {} : { deployed, deployedRecord, deployedContent }),
+    },
+    after: referenceOf(wanted),
   };
   const hooks = migrations(wanted, patterns).map(({ name }) => name);
   if (hooks.length === 0) return [change];

@@ -1,4 +1,5 @@
 /** What people should know about a rollback of a release beside what it changes. */
+import { shellWord } from '../../contract/printable.ts';
 import { KubernetesError, type Cluster, type ListOf } from '../kubernetes/api.ts';
 import type { KubernetesObject } from '../kubernetes/objects.ts';
 import { secondsSince } from '../kubernetes/pods.ts';
@@ -8,17 +9,25 @@ import type { Release, ReleaseHistory } from './releases.ts';
 
 const daySeconds = 86_400;
 
+/** Where a release stands, what an undo would put back there, and where it goes to. */
+export interface Ways {
+  /** The newest revision. */
+  current: Release;
+  /** The same, or what was deployed below it where it is pending. */
+  left: Release;
+  wanted: Release;
+}
+
 export async function releaseWarnings(
   cluster: Cluster,
   { namespace, name, records }: ReleaseHistory,
-  current: Release,
-  wanted: Release,
+  { current, left, wanted }: Ways,
 ): Promise<string[]> {
   const lines = [];
   if (current.status.startsWith('pending-')) {
     const maker = makerOf(notesOf(records), current);
     lines.push(
-      `Revision ${current.revision} is ${current.status}: ${maker ? `run ${maker.workflowId} was ended in the middle of it` : 'the helm that made it counts as dead'}. What it has done so far is not known; all of revision ${wanted.revision} is applied over it.`,
+      `Revision ${current.revision} is ${current.status}: ${maker ? `run ${maker.workflowId} has begun it and not finished it, and holds the release if it is still open (rollback status ${shellWord(maker.workflowId)})` : 'the helm that made it counts as dead'}. What it has done so far is not known; all of revision ${wanted.revision} is applied over it.`,
     );
   }
   const hooks = rollbackHooks(wanted);
@@ -27,13 +36,13 @@ export async function releaseWarnings(
       `Hooks of revision ${wanted.revision} run with the rollback, and once more where it is interrupted: ${hooks.map(hookInWords).join('; ')}.`,
     );
   }
-  const back = rollbackHooks(current);
+  const back = rollbackHooks(left);
   if (back.length > 0) {
     lines.push(
-      `Taking it back would run hooks of revision ${current.revision}: ${back.map(hookInWords).join('; ')}.`,
+      `Taking it back would run hooks of revision ${left.revision}: ${back.map(hookInWords).join('; ')}.`,
     );
   }
-  if (current.crds !== wanted.crds) {
+  if (left.crds !== wanted.crds) {
     lines.push(
       `The CustomResourceDefinitions of the two charts differ. Helm never rolls those back: they stay as they are.`,
     );

@@ -12,8 +12,8 @@ import { forgetUnfinished, removeLeftovers } from './finish-rollback.ts';
 import { assertHelm, type HelmSettings } from './helm-process.ts';
 import { isRunning, readHookJobs } from './hooks.ts';
 import { parseManifest } from './manifest.ts';
-import { isOf, makerOf, notesOf, type RollbackNote, writeNote } from './notes.ts';
-import { ends, type ReleaseMandate } from './release-change.ts';
+import { isOf, makerOf, noteOf, notesOf, type RollbackNote, writeNote } from './notes.ts';
+import { ends, leftOf, type ReleaseMandate } from './release-change.ts';
 import { type Release, readRecords, ReleaseHistory, type RevisionRecord } from './releases.ts';
 import { superviseHelm } from './supervise-helm.ts';
 
@@ -199,21 +199,31 @@ async function finish(
   { release, isOurs, all, notes: [note] }: Standing,
   mandate: ReleaseMandate,
 ): Promise<Effect> {
-  const { target } = mandate.change;
-  const { from, to } = ends(mandate);
-  const { revision, chart } = release;
-  const stands = `${inWords(target)} is at revision ${revision}, with the content of revision ${to.revision} (${chart.name}-${chart.version})`;
+  const { target, before, after } = mandate.change;
+  const { to } = ends(mandate);
+  const { revision, status, chart } = release;
+  const as =
+    release.content === to.content
+      ? `with the content of revision ${to.revision} (${chart.name}-${chart.version})`
+      : `${status} as before`;
+  const stands = `${inWords(target)} is at revision ${revision}, ${as}`;
   if (!isOurs || !note) return { changed: false, text: `${stands}.` };
-  await writeAll(cluster, target.namespace, history.records.slice(0, 1), note);
-  const left = await history.revision(from.revision);
+  // Helm has dropped it from what it wrote anew since; all that have it say which revision it made.
+  const noted = history.records.filter((record, index) => {
+    const own = noteOf(record);
+    return index === 0 || (own && isOf(own, mandate.run) && own.undo === note.undo);
+  });
+  await writeAll(cluster, target.namespace, noted, { ...note, made: revision });
+  const left = await Promise.all(
+    [before, leftOf(before), after].map((one) => history.revision(one.revision)),
+  );
   const gone = await removeLeftovers(
     cluster,
     target,
-    parseManifest(left?.manifest ?? '', target.namespace),
+    new Map(left.flatMap((one) => [...parseManifest(one?.manifest ?? '', target.namespace)])),
     parseManifest(release.manifest, target.namespace),
   );
   await forgetUnfinished(cluster, history, all);
-  const removed =
-    gone.length > 0 ? `; ${gone.join(', ')} of revision ${from.revision} removed` : '';
+  const removed = gone.length > 0 ? `; ${gone.join(', ')} removed, which it does not have` : '';
   return { changed: true, text: `${stands}${removed}.` };
 }

@@ -3,6 +3,7 @@ import { ReleaseHistory, type Release } from '../../activities/helm/releases.ts'
 import { Clusters } from '../../activities/kubernetes/api.ts';
 import { loadSettings } from '../../config/settings.ts';
 import { namespaceName, releaseName } from '../../contract/input.ts';
+import { printable } from '../../contract/printable.ts';
 import { CliError } from '../errors.ts';
 import { age, printJson, printLine, table } from '../output.ts';
 import type { ClusterOptions } from './cluster.ts';
@@ -46,11 +47,16 @@ export async function helmHistory(name: string, options: ClusterOptions): Promis
       return [
         `${entry.revision}${marks.length > 0 ? ` (${marks.join(', ')})` : ''}`,
         entry.status,
-        ...[entry.chart, entry.appVersion, age(entry.updated), entry.description],
+        ...[entry.chart, entry.appVersion, age(entry.updated), onOneLine(entry.description)],
       ];
     });
     const head = ['REVISION', 'STATUS', 'CHART', 'APP VERSION', 'AGE', 'DESCRIPTION'];
     for (const line of table(head, rows)) printLine(line);
   }
   return 0;
+}
+
+/** Helm keeps the whole of an error as a description. */
+function onOneLine(text: string): string {
+  return printable(text.trim().replace(/\s+/g, ' '));
 }
