@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { toFailure } from '../src/activities/failures.ts';
 import { identifier } from '../src/activities/postgres/database.ts';
+import { noteSql } from '../src/activities/postgres/notes.ts';
 import { runProgram } from '../src/activities/postgres/run-program.ts';
 import type { RunResult } from '../src/contract/run.ts';
 import { CommandLine } from './support/command-line.ts';
@@ -299,6 +300,15 @@ describe('a backup that cannot be used leaves the live database as it is', () =>
     const copy = `${shop}_restore_20250110T143000Z`;
     await databases.create(copy, 1);
     expect((await plan('shop')).message).toContain(`There is a database ${copy} that no run`);
+    await databases.sql(
+      'postgres',
+      noteSql(copy, undefined, {
+        ...{ workflowId: 'sf4', firstRunId: 'r', state: 'restored', of: shop, at: to },
+      }),
+    );
+    expect((await plan('shop')).message).toContain(
+      'was restored by run sf4, and the copy would get its name: follow or end that run (rollback status sf4); where it has ended, rename or drop it',
+    );
     expect(await databases.orders(copy)).toBe(1);
     await databases.sql('postgres', `drop database ${identifier(copy)}`);
   });

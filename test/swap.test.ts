@@ -291,6 +291,21 @@ describe('what cannot be ended', () => {
     expect(await databases.names()).toEqual(expect.arrayContaining([live, copy]));
   });
 
+  test('a lock that a session in another database holds is told with whose it is', async () => {
+    const alters = await databases.connect('postgres');
+    await alters.query(
+      `set application_name = 'limits'; begin; alter database ${identifier(live)} connection limit 80`,
+    );
+
+    const { why } = await refusalAs(worker);
+
+    const { processID } = alters as pg.Client & { processID: number };
+    expect(why).toContain(
+      `process ${processID} of postgres (limits) in database postgres holds a lock on it: end its transaction`,
+    );
+    await alters.end();
+  });
+
   test('a transaction that was prepared after the plan keeps nobody waiting for three tries', async () => {
     await databases.sql(
       live,

@@ -2,6 +2,7 @@ import { patched } from '@temporalio/workflow';
 import type { RestoreChange, SwapChange } from '../activities/postgres/restore/restore-change.ts';
 import type { ClearingChange } from '../activities/redis/cache-change.ts';
 import type { ReplicasChange } from '../activities/kubernetes/deployment/replicas.ts';
+import type { Effect } from '../contract/plan.ts';
 import { identifier, shellWord } from '../contract/printable.ts';
 import { kubernetes, postgres, redis } from './run/proxies.ts';
 import type { ChangeMandate, Run } from './run/run.ts';
@@ -15,26 +16,26 @@ export const restoreDatabase = runbook('database', {
   plan: (...request) => postgres.planRestore(...request),
 
   async steps(run) {
-    for (const start of run.changes<ReplicasChange>('start')) {
-      const { name } = start.change.target;
-      run.ifCutShort(`Start ${name}`, () => kubernetes.scaleDeployment(start));
+    const services = servicesOf(run);
+    for (const service of services) {
+      run.ifCutShort(`Start ${service.name}`, () => startAgain(service));
     }
-    await run.together(
-      run.changes<ReplicasChange>('stop').map((stop) => () => stopService(run, stop)),
-    );
+    await run.together(services.map((service) => () => stopService(run, service)));
     for (const restore of run.changes<RestoreChange>('restore')) {
       await run.step('Restore the backup beside it', {
         isNeeded: true,
         do: () => postgres.restoreCopy(restore),
         undo: async () => {
-          await startAgain(run);
+          // Services must not stand still for a copy that cannot be dropped.
+          if (services.length > 0 && patched('starts-before-the-copy-goes')) {
+            await Promise.all(services.map(startAgain));
+          }
           return postgres.restoreCopy(restore.inverse);
         },
       });
       await run.step('Verify the copy', { do: () => postgres.verifyCopy(restore) });
     }
     const caches = run.changes<ClearingChange>('cache');
-    const starts = run.changes<ReplicasChange>('start');
     for (const swap of run.changes<SwapChange>('swap')) {
       await run.step('Swap the databases', {
         isNeeded: true,
@@ -50,7 +51,7 @@ export const restoreDatabase = runbook('database', {
     // Services must not stand still for a cache that does not answer.
     await run.together([
       ...caches.map((cache) => () => clearCache(run, cache)),
-      ...starts.map((start) => () => startService(run, start)),
+      ...services.map((service) => () => startService(run, service)),
     ]);
   },
 
@@ -75,11 +76,27 @@ export const restoreDatabase = runbook('database', {
     ),
 });
 
-/** Services must not stand still for a copy that cannot be dropped. */
-async function startAgain(run: Run): Promise<void> {
+/** A service that stands still for the restore. */
+interface Service {
+  name: string;
+  stop: ChangeMandate<ReplicasChange>;
+  start: ChangeMandate<ReplicasChange>;
+  /** Whether its start was taken back, so that the databases are swapped back while it stands still. */
+  isStoppedAgain: boolean;
+}
+
+function servicesOf(run: Run): Service[] {
   const starts = run.changes<ReplicasChange>('start');
-  if (starts.length === 0 || !patched('starts-before-the-copy-goes')) return;
-  await Promise.all(starts.map((start) => kubernetes.scaleDeployment(start)));
+  return run.changes<ReplicasChange>('stop').flatMap((stop) => {
+    const { name, uid } = stop.change.target;
+    const start = starts.find(({ change: { target } }) => target.uid === uid);
+    return start ? [{ name, stop, start, isStoppedAgain: false }] : [];
+  });
+}
+
+/** Starts a service. What the run has taken back it may not do again: then its stop is taken back. */
+function startAgain({ stop, start, isStoppedAgain }: Service): Promise<Effect> {
+  return kubernetes.scaleDeployment(isStoppedAgain ? stop.inverse : start);
 }
 
 /**
@@ -97,18 +114,22 @@ function addressOf(server: string, database: string, known: unknown): string {
   return `postgres://${encodeURIComponent(host)}:${port}/${encodeURIComponent(database)}`;
 }
 
-async function stopService(run: Run, stop: ChangeMandate<ReplicasChange>): Promise<void> {
-  await run.step(`Stop ${stop.change.target.name}`, {
+async function stopService(run: Run, { name, stop }: Service): Promise<void> {
+  await run.step(`Stop ${name}`, {
     do: () => kubernetes.stopDeployment(stop),
     undo: () => kubernetes.scaleDeployment(stop.inverse),
   });
 }
 
-async function startService(run: Run, start: ChangeMandate<ReplicasChange>): Promise<void> {
+async function startService(run: Run, service: Service): Promise<void> {
   const [swap] = run.changes<SwapChange>('swap');
-  await run.step(`Start ${start.change.target.name}`, {
+  const { name, start } = service;
+  await run.step(`Start ${name}`, {
     do: () => kubernetes.scaleDeployment(start),
-    undo: () => kubernetes.stopDeployment(start.inverse),
+    undo: () => {
+      service.isStoppedAgain = true;
+      return kubernetes.stopDeployment(start.inverse);
+    },
     // Where the swap stays, so do those who work with it.
     ...(swap ? { undoOnlyIf: () => postgres.compareDatabases(swap) } : {}),
   });

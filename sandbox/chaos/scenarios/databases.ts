@@ -196,6 +196,14 @@ export const databasesScenarios: readonly Scenario[] = [
   ),
   database(
     {
+      name: 'database is swapped back while its services stand still',
+      outcome: 'aborted',
+      people: approvedThenAborted,
+    },
+    { check: 'red', flags: ['--on-failure', 'compensate', '--stop-first'] },
+  ),
+  database(
+    {
       name: 'copy of a database is wrong and goes',
       outcome: 'aborted',
       people: approvedThenAborted,

@@ -14,6 +14,7 @@ import type { RestartMandate } from './restart/workload.ts';
 import { deleteDeployment, type DeletionMandate } from './deployment/delete-deployment.ts';
 import type { ReplicasMandate } from './deployment/replicas.ts';
 import { scaleDeployment } from './deployment/scale-deployment.ts';
+import { stopDeployment } from './deployment/stop-deployment.ts';
 import { compareCanary } from './canary/compare-canary.ts';
 import type {
   CanaryDeletionMandate,
@@ -66,9 +67,8 @@ export function kubernetesActivities(parts: PlanningParts) {
     compareColours: (mandate: SelectorMandate) => compareColours(clusters, mandate),
     scaleDeployment: (mandate: ReplicasMandate) =>
       scaleDeployment(clusters, mandate, activityProgress()),
-    // Whoever needs its pods does without them: that is what stopping is for.
     stopDeployment: (mandate: ReplicasMandate) =>
-      scaleDeployment(clusters, mandate, activityProgress(), () => Promise.resolve()),
+      stopDeployment(clusters, mandate, activityProgress()),
     deleteDeployment: (mandate: DeletionMandate) => deleteDeployment(clusters, mandate),
     switchSelector: (mandate: SelectorMandate) =>
       switchSelector(clusters, mandate, activityProgress()),

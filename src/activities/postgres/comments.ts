@@ -1,6 +1,6 @@
 /** Notes in the comments of databases and tables, behind whatever else a comment says. */
 
-const marker = 'rollback-workflows: ';
+export const marker = 'rollback-workflows: ';
 
 export function splitComment<Note>(description: string): {
   comment: string | undefined;

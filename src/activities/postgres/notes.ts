@@ -4,6 +4,7 @@
  */
 import type { Client } from 'pg';
 import type { RunIdentity } from '../../contract/plan.ts';
+import { printable } from '../../contract/printable.ts';
 import { joinComment, splitComment } from './comments.ts';
 import { identifier, literal } from './database.ts';
 
@@ -70,6 +71,16 @@ export async function sizeOf(client: Client, name: string): Promise<number> {
 export function noteSql(name: string, comment: string | undefined, note: Note | undefined): string {
   const text = joinComment(comment, note);
   return `comment on database ${identifier(name)} is ${text === undefined ? 'null' : literal(text)}`;
+}
+
+/** Stands for the run where the commands of `rollback plan --commands` have done it. */
+export const byHand: RunIdentity = { workflowId: 'by-hand', firstRunId: '' };
+
+/** Who has made a note, in words. */
+export function notedBy(note: RunIdentity): string {
+  return isOfRun(note, byHand)
+    ? 'the commands of rollback plan'
+    : `run ${printable(note.workflowId)}`;
 }
 
 export function isOfRun(note: RunIdentity | undefined, run: RunIdentity): boolean {

@@ -1,7 +1,9 @@
 /** Changes of databases as commands of psql and pg_restore. The password stays with `PGPASSWORD` or ~/.pgpass. */
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { marker } from '../../activities/postgres/comments.ts';
 import { Database, identifier, literal } from '../../activities/postgres/database.ts';
+import { byHand, type Note } from '../../activities/postgres/notes.ts';
 import {
   addressIn,
   recoveryParameters,
@@ -102,9 +104,22 @@ function restoreCommands(
     `${maintenance} -At -c ${quote(make)} | ${maintenance} || exit 1`,
     `pg_restore --dbname=${quote(address)} --jobs=${jobs} --exit-on-error ${quote(dump)} || exit 1`,
     ...(isRecovery ? [`rm -rf ${quote(place)}`] : []),
+    `${maintenance} -c ${quote(noteRestored(target.name, after))} || exit 1`,
     `vacuumdb --analyze-only --jobs=${jobs} --dbname=${quote(address)}`,
     '# Look at the copy before you go on.',
   ];
+}
+
+/** Notes on the copy what it was restored from, as a run does. */
+function noteRestored(live: string, { copy, backup }: RestoreChange['after']): string {
+  const note = `${literal(marker)} || (${doneByHand({ state: 'restored', of: live, backup })})::text`;
+  return `do $note$ begin execute format('comment on database %I is %L', ${literal(copy)}, ${note}); end $note$`;
+}
+
+/** Expression of a note that the commands make, with the time at which they do. */
+function doneByHand(note: Partial<Note>): string {
+  const at = `to_char(now() at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
+  return `${literal(JSON.stringify({ ...byHand, ...note }))}::jsonb || jsonb_build_object('at', ${at})`;
 }
 
 /** Stops where the dump is not the one that was planned, by its size and its latest change. */
@@ -149,7 +164,7 @@ function recoveryCommands(
 
 /**
  * Both renamed in one transaction, while the sessions of the live one are ended beside it. Settings
- * and grants of a database do not go over with its name.
+ * and grants of a database do not go over with its name; its comment and its connection limit do.
  */
 function swapCommands(change: SwapChange, settings: Settings): string[] {
   const { target, after } = change;
@@ -159,7 +174,7 @@ function swapCommands(change: SwapChange, settings: Settings): string[] {
   const end = `select pg_terminate_backend(pid) from pg_stat_activity where datname = ${literal(target.name)} and pid <> pg_backend_pid()`;
   const names = [target.name, aside, after.incoming].map(identifier);
   const pooled = identifier(database.settings.pooler?.database ?? target.name);
-  const swap = `begin; alter database ${names[0]} rename to ${names[1]}; alter database ${names[2]} rename to ${names[0]}; commit`;
+  const swap = `begin; alter database ${names[0]} rename to ${names[1]}; alter database ${names[2]} rename to ${names[0]}; ${carryOver(target.name, aside)}; commit`;
   return [
     isStillLive(database, change),
     ...(database.settings.pooler
@@ -170,6 +185,25 @@ function swapCommands(change: SwapChange, settings: Settings): string[] {
       `# Settings and grants of ${target.name} stay with ${aside}: see \\drds and \\l in psql, and give them anew.`,
     ),
   ];
+}
+
+/** Once both are renamed: gives the live database its comment and limit again, and notes on both what they are. */
+function carryOver(live: string, aside: string): string {
+  const said = `shobj_description(oid, 'pg_database')`;
+  const comment = `nullif(rtrim(split_part(${said}, ${literal(marker)}, 1), ' ' || chr(10)), '')`;
+  const note = `substring(${said} from ${literal(`${marker}(.*)$`)})::jsonb`;
+  const noteOn = (name: string, value: string) =>
+    `execute format('comment on database %I is %L', ${literal(name)}, concat_ws(chr(10), b.comment, ${literal(marker)} || jsonb_strip_nulls(${value})::text))`;
+  const was = (row: string, state: Note['state']) =>
+    `jsonb_build_object('state', ${literal(state)}, 'was', ${row}.note - 'was')`;
+  return [
+    `do $swap$ declare b record; n record; done jsonb := ${doneByHand({ of: live })}; begin`,
+    `select datconnlimit, ${comment} as comment, ${note} as note into b from pg_database where datname = ${literal(aside)};`,
+    `select ${note} as note into n from pg_database where datname = ${literal(live)};`,
+    `execute format('alter database %I connection limit %s', ${literal(live)}, b.datconnlimit);`,
+    `${noteOn(live, `coalesce(n.note, '{}') || done || ${was('n', 'live')}`)};`,
+    `${noteOn(aside, `done || ${was('b', 'old')}`)}; end $swap$`,
+  ].join(' ');
 }
 
 /** Stops where the live database is not the one that was planned for: it was swapped already. */

@@ -1,5 +1,5 @@
 /** Why a rollout does not get on, in the words of the pod or the controller. */
-import type { Pod } from '../pods.ts';
+import { type Pod, secondsSince } from '../pods.ts';
 import type { Deployment } from './revisions.ts';
 
 export interface Obstacle {
@@ -88,4 +88,16 @@ export function notReady(pod: Pod): string | undefined {
   const ready = pod.status?.conditions?.find(({ type }) => type === 'Ready');
   if (ready?.status === 'True') return undefined;
   return `pod ${pod.metadata?.name} is not ready${ready?.message ? `: ${ready.message}` : ''}`;
+}
+
+/** A pod that is still there `forSeconds` after the end of its grace period. */
+export function staysTerminating(pod: Pod, forSeconds: number): Obstacle | undefined {
+  const { name, deletionTimestamp } = pod.metadata ?? {};
+  const seconds = secondsSince(deletionTimestamp);
+  if (seconds === undefined || seconds < forSeconds) return undefined;
+  return {
+    kind: 'pod',
+    pod: name,
+    text: `pod ${name} should have ended at ${deletionTimestamp} and is still there: its node ${pod.spec?.nodeName} may be gone, or a finalizer holds it; make sure that it does not run any more before you delete it by force`,
+  };
 }

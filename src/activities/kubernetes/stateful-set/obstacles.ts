@@ -1,8 +1,14 @@
 /** Why the rollout of a StatefulSet does not get on, in the words of the pod or the controller. */
 import type { Cluster, ListOf } from '../api.ts';
-import { notReady, type Obstacle, stuckContainer, unschedulable } from '../deployment/obstacles.ts';
-import { type Pod, secondsSince } from '../pods.ts';
-import { isReady, isTerminating } from './pods.ts';
+import {
+  notReady,
+  type Obstacle,
+  staysTerminating,
+  stuckContainer,
+  unschedulable,
+} from '../deployment/obstacles.ts';
+import type { Pod } from '../pods.ts';
+import { isReady } from './pods.ts';
 import type { StatefulSet } from './revisions.ts';
 
 /** A deleted pod whose node has gone stays for ever; others take their grace period and a moment. */
@@ -23,7 +29,7 @@ export async function findStatefulSetObstacle(
   sinceMs: number,
 ): Promise<Obstacle | undefined> {
   const found =
-    pods.map(staysTerminating).find(Boolean) ??
+    pods.map((pod) => staysTerminating(pod, terminatingForSeconds)).find(Boolean) ??
     concerned.map(stuckContainer).find(Boolean) ??
     concerned.map(unschedulable).find(Boolean);
   if (found) return found;
@@ -36,19 +42,6 @@ export async function findStatefulSetObstacle(
   return {
     kind: 'deadline',
     text: `no pod got ready within ${noProgressForMs / 60_000} minutes${waiting ? `; ${waiting}` : ''}`,
-  };
-}
-
-function staysTerminating(pod: Pod): Obstacle | undefined {
-  const { name, deletionTimestamp } = pod.metadata ?? {};
-  const seconds = secondsSince(deletionTimestamp);
-  if (!isTerminating(pod) || seconds === undefined || seconds < terminatingForSeconds) {
-    return undefined;
-  }
-  return {
-    kind: 'pod',
-    pod: name,
-    text: `pod ${name} should have ended at ${deletionTimestamp} and is still there: its node ${pod.spec?.nodeName} may be gone, or a finalizer holds it; make sure that it does not run any more before you delete it by force`,
   };
 }
 

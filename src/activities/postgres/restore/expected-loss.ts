@@ -2,7 +2,7 @@
 import type { Client } from 'pg';
 import { printable } from '../../../contract/printable.ts';
 import { identifier } from '../database.ts';
-import type { Found } from '../notes.ts';
+import { type Found, notedBy } from '../notes.ts';
 import type { Source } from './source.ts';
 
 const mostTables = 20;
@@ -81,8 +81,8 @@ function shown(names: readonly string[]): string {
 }
 
 /**
- * What another restore throws away, where a run has restored the live database already. What is as of
- * later than that run has all that was written since, up to its own time.
+ * What another restore throws away, where somebody has restored the live database already. What is as of
+ * later than that has all that was written since, up to its own time.
  */
 export function lossOfAnother(
   { note }: Found,
@@ -92,7 +92,7 @@ export function lossOfAnother(
   if (at > new Date(note.at)) return undefined;
   const isSame = note.backup === backup && recoverTo === null;
   const from = isSame ? 'this very backup' : `backup ${printable(note.backup)}`;
-  const run = `run ${printable(note.workflowId)}`;
+  const run = notedBy(note);
   return {
     warning: `The live database was restored from ${from} by ${run} at ${note.at}: everything written since then is lost by restoring again.`,
     loss: `everything written since ${note.at}, when ${run} restored the live database from ${from}`,

@@ -3,11 +3,12 @@ import type { LoadedSettings } from '../../../config/settings.ts';
 import { digestPlan } from '../../../contract/digest.ts';
 import type { InputOf } from '../../../contract/input.ts';
 import type { Plan, Target } from '../../../contract/plan.ts';
+import { shellWord } from '../../../contract/printable.ts';
 import { refused } from '../../failures.ts';
 import type { Clusters } from '../../kubernetes/api.ts';
 import { countFreeConnections } from '../connections.ts';
 import { Database } from '../database.ts';
-import { type Found, readDatabases } from '../notes.ts';
+import { byHand, type Found, isOfRun, notedBy, readDatabases } from '../notes.ts';
 import { assertNothingBlocks, findBlockers } from '../swap/blockers.ts';
 import { planSwapBack } from '../swap/plan-swap-back.ts';
 import { readPooler } from '../swap/pooler.ts';
@@ -202,9 +203,15 @@ async function assertNoStranger(
 ): Promise<void> {
   const there = all.find(({ name }) => name === after.copy);
   if (!there || there.note?.state === 'begun' || (await isBare(database, there))) return;
-  const whose = there.note ? `run ${there.note.workflowId} has restored` : 'no run has made';
+  const { note } = there;
+  const whose = note ? `was restored by ${notedBy(note)}` : 'no run has made';
+  // An open run may be about to swap it in.
+  const first =
+    note && !isOfRun(note, byHand)
+      ? `follow or end that run (rollback status ${shellWord(note.workflowId)}); where it has ended, `
+      : '';
   throw refused(
-    `There is a database ${there.name} that ${whose}, and the copy would get its name: rename or drop it, then start again.`,
+    `There is a database ${there.name} that ${whose}, and the copy would get its name: ${first}rename or drop it, then start again.`,
   );
 }
 

@@ -18,6 +18,8 @@ const renameWithin = '1s';
 /** Between two statements of the swap. */
 const idleWithin = '2s';
 const swapTries = 3;
+/** A swap that waits for so long is about to give up; whom it waits for is seen only until then. */
+const askAfterMs = 700;
 /** Object in use, statement not done in time (PostgreSQL, appendix A). */
 const inTheWay = ['55006', '57014'];
 
@@ -46,6 +48,10 @@ export async function tryToRename(
   swap: Swap,
 ): Promise<number> {
   for (let attempt = 1; ; attempt++) {
+    let waitedFor: string[] = [];
+    const asking = setTimeout(() => {
+      void readWaitedFor(client, other).then((found) => (waitedFor = found));
+    }, askAfterMs);
     try {
       return await renameBoth(client, other, swap);
     } catch (error) {
@@ -55,8 +61,10 @@ export async function tryToRename(
       // What does not pass by itself must not end everybody's sessions once more.
       const blockers = await findBlockers(other, swap.live.name, swap.incoming.name);
       if (blockers.length > 0 || attempt === swapTries) {
-        throw await stillOpen(other, swap, [error.message, ...blockers].join('; '));
+        throw await stillOpen(other, swap, [error.message, ...waitedFor, ...blockers].join('; '));
       }
+    } finally {
+      clearTimeout(asking);
     }
   }
 }
@@ -102,10 +110,13 @@ async function rename(
   });
   // Its failure is told below; it must not count as unhandled while sessions are being ended.
   answer.catch(() => undefined);
-  const { processID } = client as pg.Client & { processID: number };
-  const ended = await endAll(other, processID, oid, renamed);
+  const ended = await endAll(other, pidOf(client), oid, renamed);
   await answer;
   return ended;
+}
+
+function pidOf(client: pg.Client): number {
+  return (client as pg.Client & { processID: number }).processID;
 }
 
 function renaming(name: string, to: string): string {
@@ -172,6 +183,29 @@ async function endSessions(client: pg.Client, oid: number): Promise<number> {
     [oid],
   );
   return rows.length;
+}
+
+/**
+ * Whose locks the swap waits for, a sentence part each, as far as the role may see that. They may be in
+ * any database: one that alters the settings of this one is.
+ */
+async function readWaitedFor(client: pg.Client, other: pg.Client): Promise<string[]> {
+  try {
+    const { rows } = await other.query<{ pid: number; who: string | null }>(
+      `select pid, coalesce(usename, backend_type) || ' (' || coalesce(nullif(application_name, ''), 'unnamed')
+         || ') in database ' || coalesce(quote_ident(datname), 'none') as who
+       from unnest(pg_blocking_pids($1)) pid left join pg_stat_activity using (pid)`,
+      [pidOf(client)],
+    );
+    return rows.map(({ pid, who }) =>
+      pid === 0
+        ? 'a prepared transaction holds a lock on it: see pg_prepared_xacts'
+        : `process ${pid} of ${who ?? 'a user that cannot be seen'} holds a lock on it: end its transaction`,
+    );
+  } catch {
+    // The swap has its own failure to tell.
+    return [];
+  }
 }
 
 /** Who has one of the two open. */
