@@ -6,7 +6,7 @@ import { CommandLine, settingsFileWith } from './support/command-line.ts';
 import { eventually } from './support/eventually.ts';
 import { colourManifest, serviceManifest } from '../sandbox/kubernetes/manifests.ts';
 import { useRollbackEnvironment } from './support/rollback-environment.ts';
-import { makeServiceAccounts, removeClusterRoles } from './support/service-accounts.ts';
+import { makeServiceAccounts, removeClusterRoles, takeAway } from './support/service-accounts.ts';
 
 const red = { health: { url: 'http://127.0.0.1:1/health', retries: 0 } };
 const services = {
@@ -19,6 +19,7 @@ const env = useRollbackEnvironment({ services }, { procedure: 'blue-green' });
 const cluster = () => env.cluster;
 const accounts = {
   allowed: undefined,
+  taken: undefined,
   'no-delete': { kind: 'Role', verb: 'delete', resource: 'deployments' },
   'no-switch': { kind: 'Role', verb: 'patch', resource: 'services' },
 } as const;
@@ -211,19 +212,36 @@ describe('with the role in deploy/', () => {
 
   test.concurrent('but for patch services nothing is switched, and the role is named', async () => {
     await makeColours(cluster(), 'forbidden');
-    const paused = await env.runUntilPaused({ service: 'forbidden', context: 'no-switch' });
-    expect(paused.message).toMatch(/cannot patch resource "services".*kubernetes-role\.yaml/);
-    expect(await standing(cluster(), 'forbidden')).toMatchObject({ version: 'green' });
-    expect((await env.abort(paused)).outcome).toBe('aborted');
+    const before = await standing(cluster(), 'forbidden');
+    const result = await env.run({ service: 'forbidden', context: 'no-switch' });
+    expect(result.outcome).toBe('refused');
+    expect(result.message).toMatch(/may not patch services in namespace.*kubernetes-role\.yaml/);
+    expect(await standing(cluster(), 'forbidden')).toEqual(before);
   });
 
-  test.concurrent('but for delete deployments abort brings even the last pods back', async () => {
+  test.concurrent('but for delete deployments one is told to go without', async () => {
+    await makeColours(cluster(), 'undeleted');
+    const input = { service: 'undeleted', context: 'no-delete' };
+    const result = await env.run({ ...input, delete: true });
+    expect(result.outcome).toBe('refused');
+    expect(result.message).toMatch(/may not delete deployments in .*no --delete/);
+    expect((await env.run(input)).outcome).toBe('rolled-back');
+  });
+
+  test.concurrent('without a right that was taken away after the plan it goes back', async () => {
     await makeColours(cluster(), 'kept');
     const before = await standing(cluster(), 'kept');
     const watch = await watchFewest(cluster(), 'kept');
-    const input = { service: 'kept', context: 'no-delete', delete: true };
-    const paused = await env.runUntilPaused(input);
-    expect(paused.message).toContain('cannot delete resource "deployments"');
+    const id = await env.startInterrupted(
+      { service: 'kept', context: 'taken', delete: true },
+      () => takeAway(cluster(), 'taken', accounts['no-delete']),
+      cluster(),
+      'service/kept',
+    );
+    const paused = await env.untilPaused(id);
+    expect(paused.message).toMatch(
+      /403.*cannot delete resource "deployments".*deploy\/kubernetes-role\.yaml/,
+    );
     expect(await standing(cluster(), 'kept')).toMatchObject({ version: 'blue', green: 0 });
 
     expect((await env.abort(paused)).outcome).toBe('aborted');

@@ -8,7 +8,6 @@ import {
   removeClusterRoles,
 } from './support/service-accounts.ts';
 
-const never = 'wakala/api:1.0.0-broken';
 const [v1, v2] = ['wakala/api:1.0.0', 'wakala/api:2.0.0-bad'];
 const missing = (verb: string, resource: string, kind: Missing['kind'] = 'Role'): Missing => ({
   ...{ kind, verb, resource },
@@ -88,17 +87,26 @@ describe('without', () => {
     expect(await env.cluster.image(name)).toBe(v2);
   });
 
-  test.concurrent.each<[string, Name, string]>([
-    ['patch deployments', 'no-patch', v2],
-    ['watch deployments', 'no-watch', never],
-    ['watch pods', 'no-pod-watch', never],
-    ['get pods/log', 'no-logs', v1],
-  ])('%s the run pauses and says which right it lacks', async (right, name, image) => {
-    // A rollout that is complete at the first look needs nothing more.
-    const result = await env.untilPaused(await startWith(name, image === never ? never : v1));
-    expect(result.message).toMatch(/403.*deploy\/kubernetes-role\.yaml/);
-    expect(result.message).toContain(`cannot ${right.split(' ')[0]} resource`);
-    expect(await env.cluster.image(name)).toBe(image);
+  test.concurrent.each<[string, Name]>([
+    ['patch deployments', 'no-patch'],
+    ['watch deployments', 'no-watch'],
+    ['watch pods', 'no-pod-watch'],
+  ])('%s the plan is refused, which says so', async (right, name) => {
+    const result = await rollBackWith(name);
+    expect(result.outcome).toBe('refused');
+    expect(result.message).toContain(
+      `may not ${right} in namespace ${env.cluster.namespace} of context ${name}`,
+    );
+    expect(result.message).toContain('deploy/kubernetes-role.yaml');
+    expect(await env.cluster.image(name)).toBe(v2);
+  });
+
+  test.concurrent('get pods/log the run pauses at the check and says so', async () => {
+    const result = await env.untilPaused(await startWith('no-logs'));
+    expect(result.message).toMatch(
+      /cannot get resource "pods\/log".*deploy\/kubernetes-role\.yaml/,
+    );
+    expect(await env.cluster.image('no-logs')).toBe(v1);
   });
 
   test.concurrent.each<[string, Name, string]>([

@@ -83,16 +83,15 @@ describe('without', () => {
   test.concurrent.each<[string, Name]>([
     ['patch applications', 'no-patch-application'],
     ['patch kustomizations', 'no-patch-kustomization'],
-  ])('%s the run pauses before it touches the Deployment', async (right, name) => {
+  ])('%s nothing is begun', async (right, name) => {
     await deploy(name);
 
-    const paused = await env.runUntilPaused({ deployment: name, context: name });
+    const result = await env.run({ deployment: name, context: name });
 
-    expect(paused.pausedAt[0]?.step).toContain('Pause ');
-    expect(paused.message).toMatch(/403.*deploy\/kubernetes-role\.yaml/);
-    expect(paused.message).toContain(`cannot ${right.split(' ')[0]} resource`);
+    expect(result.outcome).toBe('refused');
+    expect(result.message).toContain(`may not ${right} in namespace ${owners.namespace}`);
+    expect(result.message).toContain('deploy/kubernetes-role.yaml');
     expect(await env.cluster.image(name)).toBe(v2);
-    expect((await env.abort(paused)).outcome).toBe('aborted');
   });
 
   test.concurrent('get applications the plan says what would bring it back', async () => {

@@ -116,6 +116,25 @@ describe('without room, the strategy stays as it is and the plan says why', () =
     expect(await cluster.image('full')).toBe(v1);
   });
 
+  test.concurrent.each([
+    ['it cannot begin where none may go before a new one is ready', 'stuck', 0, true],
+    ['it can where one may', 'free', 1, false],
+  ])('full quota: %s', async (_, name, maxUnavailable, isStuck) => {
+    const cluster = await env.anotherNamespace();
+    await cluster.history(name, 2, v1, v2);
+    await cluster.patch(name, {
+      spec: { strategy: { rollingUpdate: { maxSurge: 1, maxUnavailable } } },
+    });
+    await limitPods(cluster, 2, 2);
+    const input = { deployment: name, namespace: cluster.namespace, dryRun: true };
+
+    const { plan } = await env.run(input);
+
+    const words =
+      'The rollout cannot begin: its strategy takes no pod away before a new one is ready (maxSurge 1, maxUnavailable 0), and quota few-pods has no room for 1 more pods (pods: 2 of 2 used)';
+    expect(plan?.warnings.join('\n').includes(words)).toBe(isStuck);
+  });
+
   const pool = `pool-${randomBytes(4).toString('hex')}`;
   afterAll(() => env.cluster.kubectl('delete', 'node', '--ignore-not-found', pool));
 

@@ -3,7 +3,7 @@ import { serviceManifest } from '../sandbox/kubernetes/manifests.ts';
 import type { Ingress } from '../src/activities/kubernetes/ingress/ingress.ts';
 import { ingress, path, rule, serve, to } from './support/ingresses.ts';
 import { useRollbackEnvironment } from './support/rollback-environment.ts';
-import { makeServiceAccounts, removeClusterRoles } from './support/service-accounts.ts';
+import { makeServiceAccounts, removeClusterRoles, takeAway } from './support/service-accounts.ts';
 
 const red = { health: { url: 'http://127.0.0.1:1/health', retries: 0 } };
 const env = useRollbackEnvironment(
@@ -17,7 +17,7 @@ const cluster = () => env.cluster;
 const accounts = {
   allowed: undefined,
   'no-list': { kind: 'ClusterRole', verb: 'list', resource: 'ingresses' },
-  'no-patch': { kind: 'Role', verb: 'patch', resource: 'ingresses' },
+  taken: undefined,
 } as const;
 const admin = process.env.KUBECONFIG;
 
@@ -273,9 +273,15 @@ describe('going back', () => {
     async () => {
       const host = 'half.example.com';
       await cluster().apply([ingress('half', { rules: [rule(host, path('/', 'web'))] })]);
-      const input = { host, context: 'no-patch', onFailure: 'compensate' };
+      const patch = { kind: 'Role', verb: 'patch', resource: 'ingresses' } as const;
+      const id = await env.startInterrupted(
+        { host, context: 'taken', onFailure: 'compensate' },
+        () => takeAway(cluster(), 'taken', patch),
+        cluster(),
+        'ingress/half',
+      );
       // Nothing was redirected, so there is nothing to hold on to.
-      const result = await env.run(input);
+      const result = await env.result(id);
       expect(result.outcome).toBe('compensated');
       expect(result.message).toMatch(/cannot patch resource "ingresses".*kubernetes-role\.yaml/);
     },

@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { execa } from 'execa';
+import type { Finding } from '../src/client/doctor/findings.ts';
+import type { Plan } from '../src/contract/plan.ts';
 import { CommandLine, settingsFileWith } from './support/command-line.ts';
 import { useRollbackEnvironment } from './support/rollback-environment.ts';
 import { makeServiceAccounts, removeClusterRoles } from './support/service-accounts.ts';
@@ -9,6 +11,7 @@ import { broken, StatefulSets, v1, v2 } from './support/stateful-sets.ts';
 const wanted = {
   full: undefined,
   'no-exec': { kind: 'Role', verb: 'get', resource: 'pods/exec' },
+  'no-patch': { kind: 'Role', verb: 'patch', resource: 'statefulsets' },
   'no-delete': { kind: 'Role', verb: 'delete', resource: 'pods' },
   'no-revisions': { kind: 'Role', verb: 'list', resource: 'controllerrevisions' },
 } as const;
@@ -60,17 +63,65 @@ describe('the role in deploy/', () => {
   });
 
   test.concurrent(
-    'without the right to delete pods a stuck one is told, with the role',
+    'without the right to delete pods, which a stuck one needs, nothing is begun',
     async () => {
       await sets.history('no-delete', [v1], { replicas: 1 });
       await sets.release('no-delete', broken);
       await sets.untilRuns('no-delete-0', broken);
-      const paused = await env.runUntilPaused({ statefulSet: 'no-delete', context: 'no-delete' });
-      expect(paused.message).toMatch(
-        /cannot delete resource "pods".*deploy\/kubernetes-role\.yaml/,
-      );
+      const result = await env.run({ statefulSet: 'no-delete', context: 'no-delete' });
+      expect(result.outcome).toBe('refused');
+      expect(result.message).toMatch(/may not delete pods in .*deploy\/kubernetes-role\.yaml/);
+      expect(await sets.image('no-delete')).toBe(broken);
     },
   );
+
+  describe('without the right to patch StatefulSets', () => {
+    const name = 'no-patch';
+    beforeAll(() => sets.history(name, [v1, v2], { replicas: 1 }));
+
+    test('no traffic is stopped', async () => {
+      const watch = await env.cluster.watch('service', [name], '{.spec.selector.version}');
+
+      const result = await env.run({ statefulSet: name, service: name, context: name });
+
+      expect(result.outcome).toBe('refused');
+      expect(result.message).toContain(
+        `may not patch statefulsets in namespace ${env.cluster.namespace} of context ${name}`,
+      );
+      expect(result.message).toContain('deploy/kubernetes-role.yaml');
+      expect(await watch.stop()).toEqual(['stable']);
+      expect(await sets.image(name)).toBe(v2);
+    });
+
+    test('a plan is made by somebody who need not have it', async () => {
+      const own = new CommandLine({
+        KUBECONFIG: process.env.KUBECONFIG,
+        ROLLBACK_CONFIG: settingsFileWith(`kubernetes: { namespace: ${env.cluster.namespace} }`),
+      });
+      const flags = ['--service', name, '--context', name];
+      const [plan] = await own.json<Plan>('plan', 'statefulset', name, ...flags);
+      expect(plan?.changes.map(({ id }) => id)).toContain('template');
+    });
+
+    test.each([
+      ['a warning', {}],
+      ['in the way where the settings have one', { services: { full } }],
+    ])('doctor says so: %s', async (_, more) => {
+      const { namespace } = env.cluster;
+      const settings = { kubernetes: { context: name, namespace }, ...more };
+      const own = new CommandLine({
+        KUBECONFIG: process.env.KUBECONFIG,
+        TEMPORAL_ADDRESS: env.temporal.address,
+        ROLLBACK_CONFIG: settingsFileWith(JSON.stringify(settings)),
+      });
+      const [findings] = await own.json<Finding[]>('doctor');
+      expect(findings?.find(({ what }) => what === 'permissions')).toEqual({
+        ...{ what: 'permissions', ok: false },
+        ...('services' in more ? {} : { warning: true }),
+        text: `missing in namespace ${namespace} for statefulset: patch statefulsets; apply deploy/kubernetes-role.yaml`,
+      });
+    });
+  });
 });
 
 describe('without Temporal', () => {

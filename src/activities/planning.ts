@@ -5,8 +5,11 @@ import type { LoadedSettings } from '../config/settings.ts';
 import { failureTypes } from '../contract/failures.ts';
 import { type InputOf, InvalidInputError, parseInput, type Procedure } from '../contract/input.ts';
 import type { Planned } from '../contract/plan.ts';
+import { refused } from './failures.ts';
 import type { Clusters } from './kubernetes/api.ts';
+import { whyForbidden } from './kubernetes/forbidden.ts';
 import { planIn, plannerOf } from './planners.ts';
+import { failureIn } from './region-plans.ts';
 
 /** What planning activities work with. */
 export interface PlanningParts {
@@ -18,8 +21,9 @@ export interface PlanningParts {
 /**
  * Makes the planning activity of a procedure: whatever the run was started with is validated before
  * anything is read, and the plan is sealed. Here and not in workflow code, which is loaded anew for
- * every run and would carry the schemas each time. `earlier` is the digest of the plan that this one
- * replaces, `region` the one to plan for where the run is for several.
+ * every run and would carry the schemas each time. A plan that this worker may not carry out is
+ * refused here and not by the planners, which others use as well, with rights of their own. `earlier` is
+ * the digest of the plan that this one replaces, `region` the one to plan for where the run is for several.
  */
 export function planning<P extends Procedure>(
   { authority, clusters, settings }: PlanningParts,
@@ -31,7 +35,14 @@ export function planning<P extends Procedure>(
     if (!workflowExecution) throw new Error('Planning is for workflows.');
     const plan = await planIn(region, plannerOf(procedure), clusters, settings, input);
     const toSeal = { rawInput: raw, input, plan, earlier };
-    return { input, ...(await authority.seal(workflowExecution, toSeal)) };
+    const [forbidden, sealed] = await Promise.all([
+      whyForbidden(clusters, plan),
+      authority.seal(workflowExecution, toSeal),
+    ]);
+    if (forbidden !== undefined) {
+      throw region === undefined ? refused(forbidden) : failureIn(region, refused(forbidden));
+    }
+    return { input, ...sealed };
   };
 }
 

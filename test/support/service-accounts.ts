@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parse, parseAllDocuments, stringify } from 'yaml';
 import type { TestCluster } from './cluster.ts';
+import { eventually } from './eventually.ts';
 
 interface Rule {
   apiGroups: string[];
@@ -99,6 +100,25 @@ export async function makeServiceAccounts(
   const file = join(mkdtempSync(join(tmpdir(), 'rollback-accounts-')), 'kubeconfig');
   writeFileSync(file, stringify(config));
   return file;
+}
+
+/** Takes a right away from a service account that has the role of deploy/, and waits until that counts. */
+export async function takeAway(
+  cluster: TestCluster,
+  name: string,
+  missing: Missing,
+): Promise<void> {
+  const { namespace } = cluster;
+  const places = { own: namespace, owners: namespace };
+  const items = manifests('kubernetes-role.yaml', places, `${namespace}-${name}`, missing);
+  const list = { apiVersion: 'v1', kind: 'List', items };
+  await execa('kubectl', ['apply', '-f', '-'], { input: JSON.stringify(list) });
+  const { verb, resource } = missing;
+  const ask = ['-n', namespace, '--context', name, 'auth', 'can-i', verb, resource];
+  await eventually(`${name} may not ${verb} ${resource}`, async () => {
+    const { stdout } = await execa('kubectl', ask, { reject: false });
+    return stdout.trim() === 'no';
+  });
 }
 
 /** Takes back what `makeServiceAccounts` made outside of the namespace. */

@@ -2,38 +2,12 @@
 import { type Cluster, Clusters } from '../../activities/kubernetes/api.ts';
 import type { Settings } from '../../config/schema.ts';
 import type { LoadedSettings } from '../../config/settings.ts';
-import { refusedRights, type Right } from './access.ts';
 import { checkLeftBehind } from './left-behind.ts';
 import { checkObjects } from './objects.ts';
 import { checkOwners } from './owners.ts';
-import { CliError } from '../errors.ts';
 import { type Finding, look } from './findings.ts';
+import { checkPermissions } from './permissions.ts';
 import type { Temporal } from '../temporal.ts';
-
-/**
- * What the plan and the steps of a rollback ask of a namespace; deploy/kubernetes-role.yaml grants
- * it. Without one of these a rollback fails, or goes slower than it could.
- */
-const permissions = [
-  ...['get', 'list', 'watch', 'patch'].map((verb) => inNamespace(verb, 'apps', 'deployments')),
-  ...['list', 'patch'].map((verb) => inNamespace(verb, 'apps', 'replicasets')),
-  ...['list', 'watch'].map((verb) => inNamespace(verb, '', 'pods')),
-  inNamespace('get', '', 'pods', 'log'),
-  ...['resourcequotas', 'limitranges', 'events'].map((kind) => inNamespace('list', '', kind)),
-];
-
-/** What the rollback of a StatefulSet asks for beside that. */
-const statefulSetPermissions = [
-  ...['get', 'list', 'watch', 'patch'].map((verb) => inNamespace(verb, 'apps', 'statefulsets')),
-  inNamespace('list', 'apps', 'controllerrevisions'),
-  inNamespace('list', '', 'services'),
-  inNamespace('delete', '', 'pods'),
-  ...['get', 'create'].map((verb) => inNamespace(verb, '', 'pods', 'exec')),
-];
-
-function inNamespace(verb: string, group: string, resource: string, subresource?: string): Right {
-  return { verb, group, resource, subresource };
-}
 
 /**
  * Whether the clusters answer, let in who asks, and have what the settings name; and what runs left
@@ -113,24 +87,4 @@ function withRegions(settings: Settings, clusters: readonly Cluster[]): Settings
     contexts.includes(context),
   );
   return { ...settings, regions: Object.fromEntries(regions) };
-}
-
-async function checkPermissions(
-  findings: Finding[],
-  { kubernetes, services }: Settings,
-  { cluster, namespace, where }: Place,
-): Promise<void> {
-  const hasState = Object.values(services).some(
-    (service) =>
-      service.statefulSet !== undefined &&
-      (service.namespace ?? kubernetes.namespace) === namespace,
-  );
-  await look(findings, 'permissions', async () => {
-    const needed = [...permissions, ...(hasState ? statefulSetPermissions : [])];
-    const refused = await refusedRights(cluster, namespace, needed);
-    if (refused.length === 0) return [true, `all that is needed in ${where}`];
-    throw new CliError(
-      `missing in ${where}: ${refused.join(', ')}; apply deploy/kubernetes-role.yaml`,
-    );
-  });
 }

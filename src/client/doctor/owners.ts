@@ -1,10 +1,10 @@
 /** What is held, and whether the owners that are there could be. */
+import { refusedRights, rightInWords } from '../../activities/kubernetes/access.ts';
 import type { Cluster, Clusters } from '../../activities/kubernetes/api.ts';
 import { listHolds } from '../../activities/owners/list-holds.ts';
 import type { Settings } from '../../config/schema.ts';
 import { age } from '../output.ts';
 import { CliError } from '../errors.ts';
-import { refusedRights } from './access.ts';
 import { type Finding, look } from './findings.ts';
 
 /** Where each kind of owner is, and what a hold asks of it. */
@@ -77,7 +77,7 @@ async function missingRights(clusters: Clusters, { owners, kubernetes }: Setting
       const group = api.split('/')[2];
       const rights = verbs.map((verb) => ({ verb, group, resource, subresource }));
       const refused = await refusedRights(cluster, namespace, rights);
-      return refused.map((right) => `${right} in ${namespace}`);
+      return refused.map((right) => `${rightInWords(right)} in ${namespace}`);
     }),
   );
   return missing.flat();

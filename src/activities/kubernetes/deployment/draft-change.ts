@@ -5,7 +5,7 @@ import { estimateSeconds, readPods } from '../pods.ts';
 import { templateDifferences } from '../template-differences.ts';
 import type { Cluster } from '../api.ts';
 import type { DeploymentChange } from './deployment-change.ts';
-import { choosePace } from './pace.ts';
+import { choosePace, whyCannotBegin } from './pace.ts';
 import { unfinished } from './plan-words.ts';
 import type { Revision, RevisionHistory } from './revisions.ts';
 import type { Room } from './room.ts';
@@ -44,10 +44,11 @@ export async function draftChange(
   const paused = deployment.spec?.paused === true;
   const already = wanted.template === history.template && !paused;
   const template = wanted.replicaSet.spec?.template ?? {};
-  const [pace, pods, configWarnings] = await Promise.all([
+  const [pace, cannotBegin, pods, configWarnings] = await Promise.all([
     already
       ? { surge: false, why: '' }
       : choosePace(room, deployment, template, wantedPace, service),
+    already ? undefined : whyCannotBegin(room, deployment, wanted.replicaSet),
     readPods(cluster, deployment),
     configMapWarnings(cluster, namespace, wanted.replicaSet),
   ]);
@@ -73,7 +74,7 @@ export async function draftChange(
     ...{ history, change, already, configWarnings },
     rest: already ? unfinished(history) : undefined,
     differences: templateDifferences(deployment.spec?.template ?? {}, template),
-    pace: pace.why,
+    pace: [cannotBegin, pace.why].filter(Boolean).join(' '),
     estimateSeconds: estimateSeconds(deployment, pods, pace.surge),
   };
 }

@@ -5,7 +5,7 @@
 import type { Service } from '../../../config/schema.ts';
 import { resolvePercentage } from '../quantity.ts';
 import type { PodTemplate } from '../templates.ts';
-import type { Deployment } from './revisions.ts';
+import type { Deployment, ReplicaSet } from './revisions.ts';
 import type { Room } from './room.ts';
 
 export interface Pace {
@@ -46,6 +46,29 @@ export async function choosePace(
     surge: true,
     why: `There is room for ${extra} more pods, so all come up at once (maxSurge 100%, maxUnavailable 0) and the strategy is put back afterwards.`,
   };
+}
+
+/**
+ * Why the rollout to a ReplicaSet cannot even begin at the strategy's own pace: it takes no pod away before
+ * a new one is ready, and no new one may be made. Undefined where it can. Reads only.
+ */
+export async function whyCannotBegin(
+  room: Room,
+  { metadata, spec, status }: Deployment,
+  wanted: ReplicaSet,
+): Promise<string | undefined> {
+  const { strategy, replicas = 1 } = spec ?? {};
+  if (strategy?.type === 'Recreate' || replicas === 0) return undefined;
+  const { maxSurge, maxUnavailable } = strategy?.rollingUpdate ?? {};
+  const surge = resolvePercentage(maxSurge, replicas, 'up');
+  // With neither, the controller takes one pod away; with too many pods it begins with those.
+  const mayGo = surge === 0 || resolvePercentage(maxUnavailable, replicas, 'down') > 0;
+  const isThere = (wanted.status?.replicas ?? 0) >= replicas;
+  if (mayGo || isThere || (status?.replicas ?? 0) > replicas) return undefined;
+  const template = wanted.spec?.template ?? {};
+  const full = await room.refusesOne(metadata?.namespace ?? '', template);
+  if (full === undefined) return undefined;
+  return `The rollout cannot begin: its strategy takes no pod away before a new one is ready (maxSurge ${maxSurge ?? '25%'}, maxUnavailable ${maxUnavailable ?? '25%'}), and ${full}. Raise the quota, or make room, before you start.`;
 }
 
 /** A rule of the template that decides where pods may run beyond selectors and taints. */

@@ -54,6 +54,22 @@ export class Room {
     return obstacle;
   }
 
+  /**
+   * Why a quota refuses even one more pod, in words; undefined where none does, or the worker may not
+   * look. What this plan takes itself is free again later.
+   */
+  async refusesOne(namespace: string, template: PodTemplate): Promise<string | undefined> {
+    try {
+      const { quotas, perPod } = await this.quotasOf(namespace, template);
+      // Of those with a scope it is not sure which count these pods.
+      const all = quotas.filter(({ spec }) => !spec?.scopes && !spec?.scopeSelector);
+      return fullQuota(all, perPod, 1, new Map());
+    } catch (error) {
+      if (!isForbidden(error)) throw error;
+      return undefined;
+    }
+  }
+
   private list<T>(path: string, query: Record<string, number> = {}): Promise<ListOf<T>> {
     return this.once(path, () => this.cluster.get<ListOf<T>>(path, query));
   }
@@ -65,31 +81,28 @@ export class Room {
   }
 
   private async inQuota({ namespace, template, extra }: Wanted): Promise<() => Free> {
-    const base = `/api/v1/namespaces/${namespace}`;
-    const [quotas, ranges] = await Promise.all([
-      this.list<Wire<V1ResourceQuota>>(`${base}/resourcequotas`),
-      this.list<Wire<V1LimitRange>>(`${base}/limitranges`),
-    ]);
-    if (quotas.items.length === 0) return () => ample;
-    const perPod = quotaUse(template, ranges.items);
+    const { quotas, perPod } = await this.quotasOf(namespace, template);
+    if (quotas.length === 0) return () => ample;
     return () => {
       const taken = this.ofQuota.get(namespace) ?? new Map<string, number>();
-      for (const { metadata, status } of quotas.items) {
-        for (const [resource, hard] of Object.entries(status?.hard ?? {})) {
-          const need = perPod.get(resource);
-          if (need === undefined) continue;
-          const used = parseQuantity(status?.used?.[resource]) + (taken.get(resource) ?? 0);
-          if (need * extra <= parseQuantity(hard) - used) continue;
-          const obstacle = `quota ${metadata?.name} has no room for ${extra} more pods (${resource}: ${status?.used?.[resource] ?? 0} of ${hard} used)`;
-          return { ...ample, obstacle };
-        }
-      }
+      const obstacle = fullQuota(quotas, perPod, extra, taken);
+      if (obstacle !== undefined) return { ...ample, obstacle };
       const take = () => {
         add(taken, times(perPod, extra));
         this.ofQuota.set(namespace, taken);
       };
       return { take };
     };
+  }
+
+  /** The quotas of a namespace, and what one pod takes of them. */
+  private async quotasOf(namespace: string, template: PodTemplate) {
+    const base = `/api/v1/namespaces/${namespace}`;
+    const [quotas, ranges] = await Promise.all([
+      this.list<Wire<V1ResourceQuota>>(`${base}/resourcequotas`),
+      this.list<Wire<V1LimitRange>>(`${base}/limitranges`),
+    ]);
+    return { quotas: quotas.items, perPod: quotaUse(template, ranges.items) };
   }
 
   private async onNodes({ namespace, template, extra }: Wanted): Promise<() => Free> {
@@ -143,6 +156,25 @@ export class Room {
       return () => ({ ...ample, obstacle });
     }
   }
+}
+
+/** The first quota without room for so many more pods, in words; undefined where all have it. */
+function fullQuota(
+  quotas: readonly Wire<V1ResourceQuota>[],
+  perPod: Resources,
+  extra: number,
+  taken: Resources,
+): string | undefined {
+  for (const { metadata, status } of quotas) {
+    for (const [resource, hard] of Object.entries(status?.hard ?? {})) {
+      const need = perPod.get(resource);
+      if (need === undefined) continue;
+      const used = parseQuantity(status?.used?.[resource]) + (taken.get(resource) ?? 0);
+      if (need * extra <= parseQuantity(hard) - used) continue;
+      return `quota ${metadata?.name} has no room for ${extra} more pods (${resource}: ${status?.used?.[resource] ?? 0} of ${hard} used)`;
+    }
+  }
+  return undefined;
 }
 
 interface UsedNode {
@@ -226,8 +258,12 @@ async function unlessForbidden(what: string, look: () => Promise<() => Free>): P
   try {
     return await look();
   } catch (error) {
-    if (!(error instanceof KubernetesError) || error.status !== 403) throw error;
+    if (!isForbidden(error)) throw error;
     const obstacle = `the worker may not read ${what} to see whether there is room`;
     return () => ({ ...ample, obstacle });
   }
+}
+
+function isForbidden(error: unknown): boolean {
+  return error instanceof KubernetesError && error.status === 403;
 }
