@@ -30,6 +30,7 @@ const [plain, glob, flushed, all, restarted, secret, nodes] = await Promise.all(
   RedisServer.start([], password),
   startCluster(),
 ]);
+const hanging = await RedisServer.start();
 const replica = await RedisServer.start(['--replicaof', '127.0.0.1', String(plain.port)]);
 const sentinel = await startSentinel(secret.port);
 const { server: secure, ca } = await startSecure();
@@ -44,12 +45,20 @@ const caches = {
   flushed: { url: `${flushed.url}/2` },
   all: { url: all.url },
   restarted: { url: restarted.url },
+  hanging: { url: hanging.url, prefixes: ['feature:'] },
   replica: { url: replica.url, prefixes: ['feature:'] },
   part: { url: nodes[0]?.url, prefixes: ['feature:'] },
   cluster: { cluster, prefixes: ['feature:'] },
   secret: {
     sentinel: { master: 'main', nodes: ['redis://127.0.0.1:1', sentinel.url] },
     ...{ password: '${CACHE_PASSWORD}', prefixes: ['feature:'] },
+  },
+  misnamed: {
+    sentinel: {
+      master: 'mian',
+      nodes: ['redis://127.0.0.1:1', sentinel.url, 'redis://127.0.0.1:2'],
+    },
+    prefixes: ['feature:'],
   },
   secure: { url: secure.url, tls: { ca }, prefixes: ['feature:'] },
   'no-ca': { url: secure.url, tls: { ca: 'nowhere.pem' }, prefixes: ['feature:'] },
@@ -169,6 +178,11 @@ describe('is refused', () => {
       { cache: 'still' },
       /Cache still .*NOPERM/,
     ],
+    [
+      'where no sentinel knows a master of that name',
+      { cache: 'misnamed' },
+      /sentinel of cache misnamed at 127\.0\.0\.1:\d+ knows no master of the name mian: correct caches\.misnamed\.sentinel\.master/,
+    ],
     ['for a cache that the settings do not have', { cache: 'none' }, /There is no cache none/],
     ['where several are meant', {}, /several caches: name one of plain, bare/],
   ])('%s', async (_, input, words) => {
@@ -192,6 +206,15 @@ describe('is refused', () => {
     const failure = await env.failure({ cache: 'all', flush: true, flushAll: true });
     expect(failure.message).toContain('Field "flushAll" empties more than flush');
   });
+});
+
+test.concurrent('a server that hangs ends the run as one that does not answer does', async () => {
+  hanging.hang();
+  const result = await env.run({ cache: 'hanging' });
+  expect(result.outcome).toBe('unreachable');
+  expect(result.message).toBe(
+    `Cache hanging at 127.0.0.1:${hanging.port} does not answer (Command timed out).`,
+  );
 });
 
 describe('flushing', () => {
@@ -233,6 +256,7 @@ describe('flushing', () => {
       return status.plannedAgain !== undefined && status.phase === 'awaiting-approval' && status;
     });
     expect(again.plannedAgain).toContain('has keys in database 7 by now');
+    expect(again.plannedAgain).toContain('that needs a new plan');
     expect(await keysOf(all.client)).toEqual(['newest:1']);
     // Nor is it what was asked for when the run was started.
     await env.decide(id, 'approve', 'on-call');

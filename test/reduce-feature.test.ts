@@ -164,6 +164,19 @@ describe('reducing a feature share by share', () => {
     expect(result.gaps.join()).toContain('is still on at 3 % (no lower share was asked for)');
   });
 
+  test('that somebody turns off meanwhile ends there, and waits for nothing more', async () => {
+    const more = { watch: '3s', percentages: [50, 25, 10] };
+    const id = await env.start({ feature, system: 'gateway', ...more });
+    await untilWatching(id);
+    await setFlag(feature, { enabled: false });
+    const { outcome, steps, gaps } = await env.result(id);
+    expect(outcome).toBe('rolled-back');
+    expect(steps.at(-1)?.title).toBe('Reduce it to 25 %');
+    expect(steps.at(-1)?.text).toContain('is off already, which somebody else has seen to');
+    expect(gaps).toEqual([]);
+    expect(set).toEqual([100]);
+  });
+
   test('that somebody raises meanwhile is left to them, and the run pauses', async () => {
     const id = await env.start({ feature, system: 'gateway', watch: '4s', percentages: [50, 25] });
     await untilWatching(id);

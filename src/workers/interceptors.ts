@@ -5,17 +5,20 @@ import { inWords } from '../activities/kubernetes/objects.ts';
 import { withHeartbeats } from '../activities/progress.ts';
 import type { Mandate } from '../contract/plan.ts';
 import { Guard, type GuardParts } from './guard.ts';
+import { asLast, isLastAttempt } from './last-attempt.ts';
 
 /** What surrounds every activity, outermost first: typed failures, heartbeats, the guard. */
 export function activityInterceptors(parts: GuardParts): ActivityInterceptorsFactory[] {
   return [
-    () => ({
+    ({ info }: Context) => ({
       inbound: {
         async execute(input, next) {
+          const began = performance.now();
           try {
             return await next(input);
           } catch (error) {
-            throw toFailure(error);
+            const failure = toFailure(error);
+            throw isLastAttempt(info, performance.now() - began) ? asLast(failure) : failure;
           }
         },
       },

@@ -42,7 +42,9 @@ async function reduce(
   const { percentages, percentage: last, watch, skipTo = last } = after;
   let from = before.percentage ?? undefined;
   for (const percentage of percentages.split(',').map(Number)) {
-    from = await reduceTo(run, flag, percentage, from);
+    const reduced = await reduceTo(run, flag, percentage, from);
+    if (reduced.isOver) return { meant: last, why: 'which somebody else has seen to' };
+    from = reduced.set;
     if (percentage === last) break;
     const cut = await run.wait(`Watch it at ${percentage} %`, durationMs(watch));
     if (cut?.stays) return { meant: percentage, why: `stopped by ${cut.by}` };
@@ -59,19 +61,27 @@ async function reduce(
   return { meant: last, why: 'no lower share was asked for' };
 }
 
-/** Answers the share that the run has set last, which is an earlier one where somebody left this out. */
+interface Reduced {
+  /** The share that the run has set last, which is an earlier one where somebody left this out. */
+  set: number | undefined;
+  /** Whether somebody else has done what is left of it. */
+  isOver: boolean;
+}
+
 async function reduceTo(
   run: Run,
   flag: ChangeMandate<ReductionChange>,
   percentage: number,
   from: number | undefined,
-): Promise<number | undefined> {
+): Promise<Reduced> {
   const [cache] = run.changes<ClearingChange>('cache');
-  let set = from;
+  const reduced: Reduced = { set: from, isOver: false };
   await run.step(`Reduce it to ${percentage} %`, {
     async do() {
       const effect = await features.setFlag(flag, percentage, from);
-      set = percentage;
+      reduced.set = percentage;
+      // Results of earlier versions do not say.
+      reduced.isOver = effect.isOver === true;
       if (cache) await redis.clearCache(cache);
       await readBack(flag, cache, percentage);
       return effect;
@@ -84,7 +94,7 @@ async function reduceTo(
     },
     undoOnlyIf: () => features.compareFlag(flag),
   });
-  return set;
+  return reduced;
 }
 
 /** Undefined where somebody has left the measurement out. */

@@ -71,6 +71,15 @@ export class RedisServer {
     }
   }
 
+  /** Lets the server stand still, as one that hangs: its port still takes connections. */
+  hang(): void {
+    this.process?.kill('SIGSTOP');
+  }
+
+  goOn(): void {
+    this.process?.kill('SIGCONT');
+  }
+
   /** Ends the server at once; what it had is lost. */
   async down(): Promise<void> {
     this.process?.kill('SIGKILL');
@@ -88,13 +97,10 @@ afterAll(async () => {
   await Promise.all(started.map((server) => server.close()));
 });
 
-/** A cluster of three masters that share all slots. */
-export async function startCluster(): Promise<RedisServer[]> {
-  const nodes = await Promise.all(
-    [1, 2, 3].map(() =>
-      RedisServer.start(['--cluster-enabled', 'yes', '--cluster-config-file', 'nodes.conf']),
-    ),
-  );
+/** A cluster of three masters that share all slots; `more` are arguments of each. */
+export async function startCluster(more: string[] = []): Promise<RedisServer[]> {
+  const args = ['--cluster-enabled', 'yes', '--cluster-config-file', 'nodes.conf', ...more];
+  const nodes = await Promise.all([1, 2, 3].map(() => RedisServer.start(args)));
   const urls = nodes.map(({ port }) => `127.0.0.1:${port}`);
   await execa('redis-cli', ['--cluster', 'create', ...urls, '--cluster-yes']);
   return nodes;

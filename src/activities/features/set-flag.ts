@@ -31,6 +31,11 @@ export interface Attempt {
   isTakenForDead: () => boolean;
 }
 
+export interface FlagEffect extends Effect {
+  /** Whether somebody else has taken the flag to the end of a reduction already, or beyond. */
+  isOver?: boolean;
+}
+
 /**
  * Turns a flag off, reduces its share, or takes either back. The share must be one of the plan's; one
  * that is lower already stays, so that none is ever raised but by taking it back.
@@ -43,7 +48,7 @@ export async function setFlag(
   mandate: FlagMandate,
   { percentage, from }: ReductionStep,
   { isRetried, signal, isTakenForDead }: Attempt,
-): Promise<Effect> {
+): Promise<FlagEffect> {
   const { change, undo } = mandate;
   await assertMayUndo(mandate, () => compareFlag(loaded, mandate));
   const { target, before } = change;
@@ -54,6 +59,10 @@ export async function setFlag(
   if (!found) throw stale(`${what} is not there any more: find out who has deleted it.`);
   const { state } = found;
   if (isReached(change, undo, state, wanted)) {
+    if (!undo && isOver(change, state, wanted)) {
+      const text = `${what} is ${stateInWords(state)} already, which somebody else has seen to: the reduction ends here.`;
+      return { changed: isRetried, text, isOver: true };
+    }
     return { changed: isRetried, text: `${what} is ${stateInWords(state)}.` };
   }
   if (!isExpected(change, undo, state, from)) {
@@ -94,6 +103,13 @@ export function isReached(
   if (undo) return isSame(state, wanted);
   if (kind === 'feature/disable') return !state.enabled;
   return isAtMost(state, wanted.percentage ?? 0);
+}
+
+/** Whether a reduction that is to go on after this share has nothing left to do. */
+function isOver(change: FlagChange, state: FlagState, wanted: FlagState): boolean {
+  if (change.kind !== 'feature/reduce') return false;
+  const last = change.after.percentage;
+  return last < (wanted.percentage ?? 0) && isAtMost(state, last);
 }
 
 /** Whether the flag is as this run has found or left it; a share may also be lower than that. */

@@ -83,7 +83,7 @@ export function selectionOf(
     return { keys, prefixes };
   }
   throw stale(
-    `${inWords(target)}: the settings name other keys than those that were planned. Nothing was cleared; start again.`,
+    `${inWords(target)}: the settings name other keys than those that were planned. Nothing was cleared; that needs a new plan.`,
   );
 }
 

@@ -63,18 +63,20 @@ async function flush(cache: OpenCache, change: FlushChange): Promise<Effect> {
   const { masters, uid, name, database } = cache;
   if (uid !== target.uid) {
     throw stale(
-      `${inWords(target)} is another server than the one that was planned, or was restarted since: nothing was emptied. Look at what is in it, and start again.`,
+      `${inWords(target)} is another server than the one that was planned, or was restarted since. Nothing was emptied; look at what is in it, and at the new plan.`,
     );
   }
   if (after.database !== undefined && after.database !== database) {
     throw stale(
-      `${inWords(target)}: the settings name database ${database}, and ${after.database} was planned. Nothing was emptied; start again.`,
+      `${inWords(target)}: the settings name database ${database}, and ${after.database} was planned. Nothing was emptied; that needs a new plan.`,
     );
   }
   const isAll = kind === 'cache/flush-all';
   if (isAll) await assertDatabases(cache, change);
   await Promise.all(
-    masters.map((master) => (isAll ? master.flushall('ASYNC') : master.flushdb('ASYNC'))),
+    masters.map((master) =>
+      master.ask((redis) => (isAll ? redis.flushall('ASYNC') : redis.flushdb('ASYNC'))),
+    ),
   );
   const which = isAll ? 'Every database' : `Database ${database}`;
   const where = masters.length > 1 ? ` on ${masters.length} masters` : '';
@@ -92,6 +94,6 @@ async function assertDatabases(
   const others = found.filter((number) => !planned.includes(number));
   if (others.length === 0) return;
   throw stale(
-    `${inWords(target)} has keys in database ${others.join(', ')} by now, which had none when it was planned. Nothing was emptied; start again.`,
+    `${inWords(target)} has keys in database ${others.join(', ')} by now, which had none when it was planned. Nothing was emptied; that needs a new plan.`,
   );
 }

@@ -6,7 +6,8 @@ import type { CacheSettings } from '../../config/caches.ts';
 import type { LoadedSettings } from '../../config/settings.ts';
 import { refused } from '../failures.ts';
 import { readSecret } from '../secret.ts';
-import { asCacheError, CacheUnreachable } from './errors.ts';
+import { asCacheError, CacheUnreachable, isClosed } from './errors.ts';
+import { Master } from './master.ts';
 
 /** A cache that is open. */
 export interface OpenCache {
@@ -22,7 +23,7 @@ export interface OpenCache {
   /** For commands on named keys: a cluster's client finds the node that has them. */
   client: Redis | Cluster;
   /** Every master: what has no key in it is done on each. */
-  masters: Redis[];
+  masters: Master[];
 }
 
 /**
@@ -38,20 +39,55 @@ export async function withCache<T>(
   const own = cacheSettings(settings.caches, name);
   const { address } = placeOf(own);
   let client: Redis | Cluster | undefined;
-  /** Why a connection is closed, which is all that the command says that needed it. */
-  let reason: Error | undefined;
+  /** Why a connection is closed, which is all that the command says that needed it; and whose it was. */
+  let reason: { error: Error; at: string } | undefined;
   try {
     client = connect(own, folder);
     client.on('error', (error: Error) => {
-      reason = error;
+      reason = { error, at: address };
     });
-    await client.connect();
+    client.on('node error', (error: Error, at: string) => {
+      reason = { error, at };
+    });
+    await connected(name, own, client);
     return await work(await open(name, own, client));
   } catch (error) {
-    const isClosed = error instanceof Error && error.message.startsWith('Connection is closed');
-    throw asCacheError((isClosed && reason) || error, name, address);
+    if (isClosed(error) && reason) throw asCacheError(reason.error, name, reason.at);
+    throw asCacheError(error, name, address);
   } finally {
     client?.disconnect();
+  }
+}
+
+/**
+ * Waits for the connection no longer than every node has to answer: one that hangs takes it, and the
+ * client's own limits are for each command that it sends first.
+ * @throws Refused where a sentinel has no such master.
+ */
+async function connected(
+  name: string,
+  { timeout, sentinel, cluster }: CacheSettings,
+  client: Redis | Cluster,
+): Promise<void> {
+  let unknown: Error | undefined;
+  client.on('sentinelError', (error: Error) => {
+    if (error.message.includes('No such master')) unknown = error;
+  });
+  const limitMs = timeout * (sentinel?.nodes ?? cluster ?? ['']).length;
+  let timer: NodeJS.Timeout | undefined;
+  const tooLate = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error('Command timed out')), limitMs);
+  });
+  try {
+    await Promise.race([client.connect(), tooLate]);
+  } catch (error) {
+    if (!unknown) throw error;
+    const [, at = 'one'] = /sentinel (\S+)/.exec(unknown.message) ?? [];
+    throw refused(
+      `The sentinel of cache ${name} at ${at} knows no master of the name ${sentinel?.master}: correct caches.${name}.sentinel.master in the settings (redis-cli SENTINEL MASTERS lists the names), or the nodes beside it.`,
+    );
+  } finally {
+    clearTimeout(timer);
   }
 }
 
@@ -108,6 +144,8 @@ function connect(settings: CacheSettings, folder: string): Redis | Cluster {
         lazyConnect: true,
         redisOptions: options,
         slotsRefreshTimeout: timeout,
+        // Where that finds a cluster that is not whole, the client's connect() never ends.
+        enableReadyCheck: false,
         clusterRetryStrategy: () => null,
         // With TLS, names must stay names, for the certificates.
         ...(tls ? { dnsLookup: (name, done) => done(null, name) } : {}),
@@ -172,17 +210,17 @@ async function open(
 ): Promise<OpenCache> {
   const { address, database } = placeOf(settings);
   if (client instanceof Cluster) {
-    const [state, nodes] = await Promise.all([
-      client.cluster('INFO'),
-      client.cluster('NODES') as Promise<string>,
-    ]);
-    if (fieldOf(state, 'cluster_state') !== 'ok') {
-      throw new CacheUnreachable(`Cache ${name} at ${address} is a cluster that is not whole`);
+    const masters = client
+      .nodes('master')
+      .map((node) => new Master(node, name, `${node.options.host}:${node.options.port}`));
+    const { state, nodes } = await readCluster(masters);
+    if (state !== 'ok') {
+      throw new CacheUnreachable(
+        `Cache ${name} at ${address} is a cluster that is not whole${lostInWords(nodes)}`,
+      );
     }
-    const ids = nodes.split('\n').map((line) => line.split(' ')[0] ?? '');
+    const ids = nodes.map(([id = '']) => id);
     const uid = ids.filter(Boolean).sort()[0] ?? '';
-    const masters = client.nodes('master');
-    for (const node of masters) node.on('error', () => undefined);
     return { name, address, uid, isCluster: true, database: 0, client, masters };
   }
   // The client itself would stay in database 0 where it may not select another one, and say nothing.
@@ -204,7 +242,38 @@ async function open(
     );
   }
   const uid = fieldOf(info, 'run_id');
-  return { name, address, uid, isCluster: false, database, client, masters: [client] };
+  return {
+    name,
+    address,
+    uid,
+    isCluster: false,
+    database,
+    client,
+    masters: [new Master(client, name, address)],
+  };
+}
+
+/** The state of a cluster, and its nodes as `[ID, HOST:PORT@BUS, FLAGS, ...]`: as one that answers has them. */
+async function readCluster(masters: Master[]): Promise<{ state: string; nodes: string[][] }> {
+  const views = masters.map((master) =>
+    master.ask((redis) => Promise.all([redis.cluster('INFO'), redis.cluster('NODES')])),
+  );
+  const [first] = views;
+  // A cluster without masters has no slots either.
+  if (!first) return { state: 'fail', nodes: [] };
+  // One that hangs must not hold up what the others can tell.
+  const [info, nodes] = await Promise.any(views).catch(() => first);
+  return {
+    state: fieldOf(info, 'cluster_state'),
+    nodes: (nodes as string).split('\n').map((line) => line.split(' ')),
+  };
+}
+
+/** Which nodes the others miss. */
+function lostInWords(nodes: string[][]): string {
+  const lost = nodes.filter(([, , flags = '']) => flags.split(',').includes('fail'));
+  const places = lost.map(([, place = '']) => place.replace(/@.*/, ''));
+  return places.length === 0 ? '' : `: ${places.join(', ')} does not answer the others`;
 }
 
 /** Value of one line of INFO. */

@@ -28,7 +28,11 @@ export const forbiddenCodes = ['NOAUTH', 'WRONGPASS', 'NOPERM'];
 
 /** An error of the client as one of the cache `name` at `address`; others stay as they are. */
 export function asCacheError(error: unknown, name: string, address: string): unknown {
-  if (!types.isNativeError(error) || error.name === 'AbortError') return error;
+  if (!types.isNativeError(error)) return error;
+  // The client calls a command aborted whose connection is closed under it; all others are of the run.
+  if (error.name === 'AbortError' && !isClosed(error)) return error;
+  // What a master has said, it has said with its own address.
+  if (error instanceof CacheUnreachable || error instanceof CacheError) return error;
   const cause = lastNodeError(error) ?? error;
   const where = `Cache ${name} at ${address}`;
   if (cause.name === 'ReplyError') {
@@ -45,6 +49,16 @@ export function asCacheError(error: unknown, name: string, address: string): unk
   return new CacheUnreachable(`${where} does not answer (${code ?? cause.message})`);
 }
 
+/** Whether an error says no more than that there is no connection any more. */
+export function isClosed(error: unknown): boolean {
+  return (
+    types.isNativeError(error) &&
+    /connection is closed|due to connection close|none of startup nodes|cluster is ended/i.test(
+      error.message,
+    )
+  );
+}
+
 /** Of all nodes of a cluster, the client tells the last one's error. */
 function lastNodeError(error: Error): Error | undefined {
   const { lastNodeError: last } = error as { lastNodeError?: unknown };
@@ -56,7 +70,8 @@ function isOfConnection(error: Error): boolean {
   return (
     syscall !== undefined ||
     code !== undefined ||
-    /connection is closed|command timed out|etimedout|sentinels are unreachable|failed to refresh slots|stream isn't writeable|max retries per request/i.test(
+    isClosed(error) ||
+    /command timed out|etimedout|sentinels are unreachable|failed to refresh slots|stream isn't writeable|max retries per request/i.test(
       error.message,
     )
   );

@@ -1,6 +1,6 @@
 /** Keys of a cache: counted and deleted by their names or prefixes, and by nothing else. */
-import type { Redis } from 'ioredis';
 import { fieldOf, type OpenCache } from './connect.ts';
+import type { Master } from './master.ts';
 
 /** Which keys are meant: those of these very names, and all that begin so. */
 export interface Selection {
@@ -93,7 +93,9 @@ export async function samplePrefixes(
 
 /** Numbers of the databases that have keys, and how many over all masters. */
 export async function readDatabases({ masters }: OpenCache): Promise<[number, number][]> {
-  const infos = await Promise.all(masters.map((master) => master.info('keyspace')));
+  const infos = await Promise.all(
+    masters.map((master) => master.ask((redis) => redis.info('keyspace'))),
+  );
   const counts = new Map<number, number>();
   for (const info of infos) {
     for (const [, number] of info.matchAll(/^db(\d+):/gm)) {
@@ -111,12 +113,15 @@ export function countInWords({ count, isAll }: Count): string {
 }
 
 /** Keys may be any bytes, so they stay bytes. */
-async function* scan(master: Redis, prefix: string): AsyncGenerator<Buffer[]> {
+async function* scan(master: Master, prefix: string): AsyncGenerator<Buffer[]> {
   const bytes = Buffer.from(prefix);
   const pattern = `${escaped(prefix)}*`;
   let cursor = '0';
   do {
-    const [next, keys] = await master.scanBuffer(cursor, 'MATCH', pattern, 'COUNT', batch);
+    const from = cursor;
+    const [next, keys] = await master.ask((redis) =>
+      redis.scanBuffer(from, 'MATCH', pattern, 'COUNT', batch),
+    );
     cursor = next.toString();
     yield keys.filter((key) => key.subarray(0, bytes.length).equals(bytes));
   } while (cursor !== '0');
@@ -128,15 +133,17 @@ export function escaped(prefix: string): string {
 }
 
 /** A command for each key, since a cluster's keys of one batch are in many slots. */
-async function unlink(master: Redis, keys: readonly Buffer[]): Promise<number> {
+async function unlink(master: Master, keys: readonly Buffer[]): Promise<number> {
   if (keys.length === 0) return 0;
-  const pipeline = master.pipeline();
-  for (const key of keys) pipeline.unlink(key);
-  const answers = (await pipeline.exec()) ?? [];
-  let deleted = 0;
-  for (const [error, answer] of answers) {
-    if (error) throw error;
-    deleted += Number(answer);
-  }
-  return deleted;
+  return master.ask(async (redis) => {
+    const pipeline = redis.pipeline();
+    for (const key of keys) pipeline.unlink(key);
+    const answers = (await pipeline.exec()) ?? [];
+    let deleted = 0;
+    for (const [error, answer] of answers) {
+      if (error) throw error;
+      deleted += Number(answer);
+    }
+    return deleted;
+  });
 }

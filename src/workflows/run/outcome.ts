@@ -4,6 +4,7 @@ import {
   ApplicationFailure,
   isCancellation,
   TemporalFailure,
+  TimeoutFailure,
 } from '@temporalio/workflow';
 import { type FailureType, failureTypes } from '../../contract/failures.ts';
 import type { RunIdentity } from '../../contract/plan.ts';
@@ -22,8 +23,17 @@ export function messageOf(error: unknown): string {
   const cause = typedCause(error);
   if (cause) return cause.message;
   if (isCancellation(error)) return 'cancelled';
+  if (isOverdue(error)) {
+    return `${error.activityType} had no end within all of its time (${error.cause?.message}): something that it asks does not answer, or its worker is gone. rollback doctor tells which.`;
+  }
   if (error instanceof ActivityFailure && error.cause) return error.cause.message;
   return error instanceof Error ? error.message : String(error);
+}
+
+/** Whether an activity was tried until its time was up, and no attempt of it has said why. */
+function isOverdue(error: unknown): error is ActivityFailure {
+  if (!(error instanceof ActivityFailure) || !(error.cause instanceof TimeoutFailure)) return false;
+  return error.cause.timeoutType === 'SCHEDULE_TO_CLOSE';
 }
 
 /** Whether a change was turned away because the plan or its approvals do not hold any more. */
@@ -41,6 +51,7 @@ const beforeAnyChange: Partial<Record<FailureType, Outcome>> = {
 
 export function outcomeBeforeAnyChange(error: unknown): Outcome {
   if (isCancellation(error)) return 'aborted';
+  if (isOverdue(error)) return 'unreachable';
   return beforeAnyChange[typedCause(error)?.type as FailureType] ?? 'refused';
 }
 
