@@ -25,6 +25,9 @@ function deployment(about: Partial<Scenario> & Pick<Scenario, 'name'>): Scenario
   };
 }
 
+const leadsApprove = {
+  rules: [{ name: 'leads', when: { targets: ['*'] }, need: { 'team-lead': 1 } }],
+};
 const greenCheck = (health: string) => ({ health: { url: `${health}/green` } });
 
 export const deploymentScenarios: readonly Scenario[] = [
@@ -33,9 +36,7 @@ export const deploymentScenarios: readonly Scenario[] = [
     name: 'deployment waits for a lead and for its turn',
     settings: ({ namespace, health }) => ({
       services: { [name]: { namespace, deployment: name, checks: greenCheck(health) } },
-      authority: {
-        rules: [{ name: 'leads', when: { targets: ['*'] }, need: { 'team-lead': 1 } }],
-      },
+      authority: leadsApprove,
     }),
     async prepare(place) {
       const { kubectl, namespace, client } = place;
@@ -61,8 +62,10 @@ export const deploymentScenarios: readonly Scenario[] = [
           checks: { health: { url: `${health}/red`, retries: 0 } },
         },
       },
+      authority: leadsApprove,
     }),
     async people(place) {
+      await place.decideWhen('awaiting-approval', 'approve', 'team-lead');
       await place.decideWhen('paused', 'abort', 'on-call');
     },
   }),
