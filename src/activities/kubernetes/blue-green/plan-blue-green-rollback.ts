@@ -11,8 +11,9 @@ import { plannedChecks } from '../../verification/planned-checks.ts';
 import type { Clusters } from '../api.ts';
 import { rolledBackBy } from '../deployment/annotations.ts';
 import { readAutoscalers, type ReplicasChange } from '../deployment/replicas.ts';
+import { lastApplied, staysRecorded } from '../last-applied.ts';
 import { missing } from '../missing.ts';
-import { kindAndName, readAnnotation, targetOf } from '../objects.ts';
+import { kindAndName, targetOf } from '../objects.ts';
 import type { Deployment } from '../deployment/revisions.ts';
 import { readDeployments } from '../service/carriers.ts';
 import {
@@ -174,15 +175,9 @@ function scaling({ target, before, after }: ReplicasChange): string[] {
 
 /** That the next `kubectl apply` of the Service would take its traffic away from the wanted colour. */
 function recordedElsewhere(service: Service, { selector }: Colour): string[] {
-  const applied = readAnnotation<Service>(
-    service,
-    'kubectl.kubernetes.io/last-applied-configuration',
-  );
-  const recorded = selectorText(applied?.spec?.selector);
+  const recorded = selectorText(lastApplied<Service>(service)?.spec?.selector);
   if (recorded === '' || recorded === selector) return [];
-  return [
-    `The manifest of the last kubectl apply stays recorded: applying it again sends the traffic of Service ${service.metadata?.name} to ${recorded}.`,
-  ];
+  return [staysRecorded(`sends the traffic of Service ${service.metadata?.name} to ${recorded}`)];
 }
 
 function noColours({ metadata, spec }: Service, label: string): string {

@@ -1,4 +1,5 @@
 /** What a plan says about a Deployment. */
+import { versionStaysRecorded } from '../last-applied.ts';
 import { secondsSince } from '../pods.ts';
 import { imagesOf } from '../templates.ts';
 import {
@@ -84,11 +85,7 @@ export function statements({ deployment, revisions }: RevisionHistory, pace: str
       `revisionHistoryLimit is ${revisionHistoryLimit}: the version that is left may be gone from the history afterwards.`,
     );
   }
-  if (deployment.metadata?.annotations?.['kubectl.kubernetes.io/last-applied-configuration']) {
-    lines.push(
-      'The manifest of the last kubectl apply stays recorded: applying it again brings the version back that is rolled back now.',
-    );
-  }
+  lines.push(...versionStaysRecorded(deployment));
   lines.push('ConfigMaps, Secrets and the number of replicas stay as they are.');
   return lines;
 }

@@ -15,6 +15,7 @@ import {
 } from './annotations.ts';
 import { stale } from '../../failures.ts';
 import type { Clusters, JsonPatchOperation } from '../api.ts';
+import { lastAppliedAnnotation } from '../last-applied.ts';
 import { annotationPointer } from '../objects.ts';
 import { healthOf } from './compare-revisions.ts';
 import { ends, readTarget, standing, type DeploymentMandate } from './deployment-change.ts';
@@ -31,7 +32,7 @@ import { cleanTemplate, imagesOf } from '../templates.ts';
 
 /** Annotations of a ReplicaSet that say something about itself, as kubectl skips them on undo. */
 const ofTheReplicaSet = new Set([
-  'kubectl.kubernetes.io/last-applied-configuration',
+  lastAppliedAnnotation,
   revisionAnnotation,
   'deployment.kubernetes.io/revision-history',
   'deployment.kubernetes.io/desired-replicas',

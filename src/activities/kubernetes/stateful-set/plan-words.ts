@@ -1,5 +1,6 @@
 /** What a plan for a StatefulSet tells people, in sentences. */
 import { nothingToDo, rolledBackBy, standingRollbackOf } from '../deployment/annotations.ts';
+import { versionStaysRecorded } from '../last-applied.ts';
 import { type Pod, readySince, secondsSince } from '../pods.ts';
 import { imagesOf } from '../templates.ts';
 import { isReady, ordinalOf, type Replacement } from './pods.ts';
@@ -88,11 +89,7 @@ export function statements(
       `revisionHistoryLimit is ${revisionHistoryLimit}: the version that is left may be gone from the history afterwards.`,
     );
   }
-  if (statefulSet.metadata?.annotations?.['kubectl.kubernetes.io/last-applied-configuration']) {
-    lines.push(
-      'The manifest of the last kubectl apply stays recorded: applying it again brings the version back that is rolled back now.',
-    );
-  }
+  lines.push(...versionStaysRecorded(statefulSet));
   lines.push(
     'What is on its volumes is not rolled back with the version; ConfigMaps, Secrets and the number of replicas stay as they are.',
   );

@@ -1,6 +1,6 @@
 /** Which databases have the writes that a swap takes out of the live one. */
 import { printable } from '../../../contract/printable.ts';
-import type { Found, Note } from '../notes.ts';
+import { type Found, type Note, notedBy } from '../notes.ts';
 
 const mostShown = 5;
 
@@ -21,9 +21,7 @@ export function whereWritesStay(all: readonly Found[], live: Found, since: Date)
   if (earlier.length > 0) {
     const shown = earlier
       .slice(0, mostShown)
-      .map(({ name, note: { at, workflowId } }) =>
-        printable(`${name} (put aside at ${at} by run ${workflowId})`),
-      );
+      .map(({ name, note }) => printable(`${name} (put aside at ${note.at} by ${notedBy(note)})`));
     const rest = earlier.length - shown.length;
     return `${written}, and in those that swaps since then have put aside: ${shown.join(', ')}${rest > 0 ? ` and ${rest} more` : ''}. They are kept, and rollback database --undo ID brings the one back that run ID has put aside.`;
   }
