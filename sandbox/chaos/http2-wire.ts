@@ -140,7 +140,9 @@ export class Http2Wire extends Wire {
 function endWhereSilent(session: ServerHttp2Session): void {
   let isAnswered = true;
   const timer = setInterval(() => {
-    if (!isAnswered) return void session.destroy();
+    // A destroyed session closes only when its socket has, and takes no ping until then.
+    if (session.destroyed) return;
+    if (!isAnswered) return session.destroy();
     isAnswered = false;
     session.ping(() => (isAnswered = true));
   }, pingEveryMs);
