@@ -100,6 +100,8 @@ async function benchRestore({ rounds, folder, env, pid }: Parts): Promise<Row> {
       ),
     ),
   );
+  // Otherwise autovacuum comes for it in some of the rounds.
+  await sql(name, 'vacuum analyze');
   const archive = await dump(name, folder);
   const plain = async () => {
     const flags = [`--dbname=${addressOf('bench_plain')}`, `--jobs=${jobs}`, '--exit-on-error'];
