@@ -17,6 +17,7 @@ const wanted = {
   'no-note': missing('patch', 'secrets'),
   'no-create': missing('create', 'secrets'),
   'no-change': missing('patch', 'services'),
+  'no-hook': missing('delete', 'jobs'),
 } as const satisfies Record<string, Missing | undefined>;
 type Name = keyof typeof wanted;
 
@@ -81,11 +82,15 @@ describe('without', () => {
     expect(await releases.standing(name)).toBe('2 deployed');
   });
 
-  test.concurrent('patch services, which only the chart needs, the run pauses', async () => {
-    const { message } = await env.untilPaused(await startWith('no-change'));
+  test.concurrent.each<[string, Name]>([
+    ['patch services', 'no-change'],
+    ['delete jobs', 'no-hook'],
+  ])('%s, which only the chart needs, the plan is refused as well', async (right, name) => {
+    const result = await env.result(await startWith(name));
 
-    expect(message).toContain('cannot patch resource "services"');
-    expect(message).toContain('deploy/kubernetes-role-helm.yaml');
-    expect(await releases.standing('no-change')).toBe('3 failed');
+    expect(result.outcome).toBe('refused');
+    expect(result.message).toContain(`may not ${right} in namespace ${env.cluster.namespace}`);
+    expect(result.message).toContain('deploy/kubernetes-role-helm.yaml');
+    expect(await releases.standing(name)).toBe('2 deployed');
   });
 });

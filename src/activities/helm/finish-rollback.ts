@@ -2,6 +2,7 @@
 import type { Target } from '../../contract/plan.ts';
 import { type Cluster, KubernetesError } from '../kubernetes/api.ts';
 import { type KubernetesObject, objectPath } from '../kubernetes/objects.ts';
+import { kindOf } from './chart-kinds.ts';
 import type { ManifestObject } from './manifest.ts';
 import { attemptsAt, type RollbackNote } from './notes.ts';
 import type { ReleaseHistory } from './releases.ts';
@@ -22,38 +23,35 @@ export async function removeLeftovers(
 ): Promise<string[]> {
   const extra = [...left].filter(([key]) => !now.has(key)).map(([, object]) => object);
   const removed = await Promise.all(
-    extra.map(async ({ apiVersion, kind, metadata }) => {
-      const path = await pathOf(cluster, apiVersion, kind, metadata.namespace ?? namespace);
-      const found = path && (await cluster.find<KubernetesObject>(`${path}/${metadata.name}`));
+    extra.map(async (object) => {
+      const path = await pathOf(cluster, object, namespace);
+      const found = path && (await cluster.find<KubernetesObject>(path));
       if (!found || found.metadata?.deletionTimestamp) return undefined;
       const { annotations = {}, uid, resourceVersion } = found.metadata ?? {};
       const isOurs =
         annotations['meta.helm.sh/release-name'] === name &&
         annotations['meta.helm.sh/release-namespace'] === namespace;
       if (!isOurs || annotations[keepPolicy] === 'keep') return undefined;
-      const isGone = await remove(cluster, `${path}/${metadata.name}`, { uid, resourceVersion });
-      return isGone ? `${kind} ${metadata.name}` : undefined;
+      const isGone = await remove(cluster, path, { uid, resourceVersion });
+      return isGone ? `${object.kind} ${object.metadata.name}` : undefined;
     }),
   );
   return removed.filter((words) => words !== undefined);
 }
 
-interface ResourceList {
-  resources: { name: string; kind: string; namespaced: boolean }[];
-}
-
-/** Path of all objects of a kind; undefined where the API server does not know it. */
+/** Undefined where the API server does not know its kind. */
 async function pathOf(
   cluster: Cluster,
-  apiVersion: string,
-  kind: string,
+  object: ManifestObject,
   namespace: string,
 ): Promise<string | undefined> {
-  const api = apiVersion.includes('/') ? `/apis/${apiVersion}` : `/api/${apiVersion}`;
-  const list = await cluster.find<ResourceList>(api);
-  const found = list?.resources.find((one) => one.kind === kind && !one.name.includes('/'));
-  if (!found) return undefined;
-  return found.namespaced ? `${api}/namespaces/${namespace}/${found.name}` : `${api}/${found.name}`;
+  const kind = await kindOf(cluster, object);
+  if (!kind) return undefined;
+  const { api, resource, isNamespaced } = kind;
+  const { name, namespace: own = namespace } = object.metadata;
+  return isNamespaced
+    ? `${api}/namespaces/${own}/${resource}/${name}`
+    : `${api}/${resource}/${name}`;
 }
 
 /**

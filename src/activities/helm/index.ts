@@ -2,6 +2,7 @@
 import { planning, type PlanningParts } from '../planning.ts';
 import { activityProgress } from '../progress.ts';
 import { awaitWorkloads } from './await-workloads.ts';
+import { chartRights } from './chart-rights.ts';
 import { compareReleases } from './compare-releases.ts';
 import { assertHelm } from './helm-process.ts';
 import type { ReleaseMandate } from './release-change.ts';
@@ -10,7 +11,7 @@ import { rollBackRelease } from './roll-back-release.ts';
 export function helmActivities(parts: PlanningParts) {
   const { clusters } = parts;
   const settings = parts.settings.settings.helm;
-  const plan = planning(parts, 'helm');
+  const plan = planning(parts, 'helm', chartRights);
   return {
     async planReleaseRollback(...request: Parameters<typeof plan>) {
       const [planned] = await Promise.all([plan(...request), assertHelm(settings)]);

@@ -40,6 +40,8 @@ export interface Release {
   /** Whether `helm rollback` made it, and to which revision where it says so. */
   isRollback: boolean;
   rolledBackTo: number | undefined;
+  /** Whether helm lets the API server merge it, and does so again where it goes back to it. */
+  isServerSide: boolean;
   /** SHA-256 of chart, values, manifest and hooks: a rollback makes a new revision with the same. */
   content: string;
 }
@@ -59,6 +61,7 @@ interface Payload {
   config?: Record<string, unknown> | null;
   manifest?: string;
   hooks?: Partial<Hook>[] | null;
+  apply_method?: string;
 }
 
 /** Name of the Secret that keeps a revision. */
@@ -155,6 +158,7 @@ function releaseOf(
     config,
     manifest = '',
     hooks,
+    apply_method: applyMethod,
   } = decode(secret.data?.release, name, revision);
   const { name: chartName = '', version = '', appVersion = '' } = chart?.metadata ?? {};
   const files = (chart?.files ?? []).filter((file) => file.name?.startsWith('crds/'));
@@ -180,6 +184,7 @@ function releaseOf(
     description,
     isRollback: rolledBackTo !== undefined || status === 'pending-rollback' || isFailedRollback,
     rolledBackTo,
+    isServerSide: applyMethod === 'ssa',
     content: hashOf({ chart: own, values: config ?? {}, manifest, hooks: kept }),
   };
 }
