@@ -18,6 +18,7 @@ import { shiftTraffic } from '../src/activities/kubernetes/canary/shift-traffic.
 import { eventually } from './support/eventually.ts';
 import { mandateFor } from './support/mandates.ts';
 import { useRollbackEnvironment } from './support/rollback-environment.ts';
+import { silentProgress } from './support/silent-progress.ts';
 
 const env = useRollbackEnvironment({}, { procedure: 'canary' });
 const broken = 'wakala/api:1.0.0-broken';
@@ -299,10 +300,11 @@ describe('where Argo Rollouts sets the weights', () => {
     const { plan } = await env.run({ service: 'renewed', dryRun: true });
     await say('renewed', { currentPodHash: 'newer' });
 
-    const aborting = abortRollout(new Clusters(), mandateFor(plan?.changes[0] as AbortChange), {
-      report: () => undefined,
-      cancelled: new AbortController().signal,
-    });
+    const aborting = abortRollout(
+      new Clusters(),
+      mandateFor(plan?.changes[0] as AbortChange),
+      silentProgress(),
+    );
 
     await expect(aborting).rejects.toThrow('tries another version by now');
     expect((await statusOf('renewed'))?.abort).toBeUndefined();

@@ -86,8 +86,8 @@ test.each([
   const copy = databases.nameOf(`copy ${query.length}`);
   const percents: number[] = [];
   const progress = {
+    ...silentProgress(),
     report: (_text: string, done?: number) => void percents.push(done ?? 0),
-    cancelled: new AbortController().signal,
   };
 
   await restoreCopy(loaded, await restoreMandate(loaded.settings, 'shop', dump, copy), progress);

@@ -3,7 +3,9 @@
  * and Temporal's tests of signals that are buffered over a reset.
  */
 import { afterEach, beforeAll, expect, test } from '@jest/globals';
+import { setTimeout as delay } from 'node:timers/promises';
 import { WorkerProcess } from '../sandbox/worker-process.ts';
+import { makeColours } from './support/colours.ts';
 import { eventually } from './support/eventually.ts';
 import { useRollbackEnvironment } from './support/rollback-environment.ts';
 
@@ -76,6 +78,30 @@ test('many runs whose workers are killed again and again all end, each having ac
     expect(metadata?.generation).toBe(3);
     await env.untilFree(name);
   }
+}, 120_000);
+
+test('a step that does not get on pauses once workers have watched it for long enough, whatever becomes of them', async () => {
+  await makeColours(env.cluster, 'still', { blue: { image: 'wakala/api:broken', replicas: 0 } });
+  await env.cluster.patch('still-blue', { spec: { progressDeadlineSeconds: 20 } });
+  worker = await startWorker();
+  const input = { service: 'still', namespace: env.cluster.namespace };
+  const began = Date.now();
+  const id = await env.startAs('on-call', input, undefined, 'blue-green');
+
+  // A life of a worker, and a time without one: nothing happens by which their ends could be known.
+  await delay(9000);
+  await worker.end('SIGKILL');
+  const watchedMs = Date.now() - began;
+  await delay(15_000);
+  worker = await startWorker();
+  const returned = Date.now();
+
+  const paused = await env.untilPaused(id);
+  const watchedAgainMs = Date.now() - returned;
+  expect(paused.message).toMatch(/still-blue .*does not come up .*: no progress within 20 s/);
+  expect(watchedAgainMs).toBeLessThan(18_000);
+  expect(watchedMs + watchedAgainMs).toBeGreaterThan(20_000);
+  await env.abort(paused);
 }, 120_000);
 
 test('decisions that came while no worker was there count once, in whatever order and number', async () => {

@@ -9,6 +9,7 @@ import type { BackupMandate } from '../src/activities/kubernetes/stateful-set/st
 import { TestCluster } from './support/cluster.ts';
 import { eventually } from './support/eventually.ts';
 import { mandateFor } from './support/mandates.ts';
+import { silentProgress } from './support/silent-progress.ts';
 import { StatefulSets, v1 } from './support/stateful-sets.ts';
 
 const cluster = new TestCluster(`test-${randomBytes(4).toString('hex')}`);
@@ -36,7 +37,11 @@ async function make(name: string): Promise<{ pod: string; mandate: BackupMandate
 }
 
 const attempt = (mandate: BackupMandate, signal = never, told: string[] = []) =>
-  backUpState(clusters, mandate, { report: (text) => told.push(text), cancelled: signal });
+  backUpState(clusters, mandate, {
+    ...silentProgress(),
+    report: (text) => told.push(text),
+    cancelled: signal,
+  });
 
 describe('an archive of the state', () => {
   test.concurrent(

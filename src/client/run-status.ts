@@ -9,7 +9,7 @@ import {
   WorkflowNotFoundError,
   type WorkflowHandle,
 } from '@temporalio/client';
-import type { ProgressDetails } from '../activities/progress.ts';
+import type { HeartbeatDetails, ProgressDetails } from '../activities/progress.ts';
 import { outcomes, type RunResult, type RunStatus } from '../contract/run.ts';
 import { CliError } from './errors.ts';
 import { printable, shellWord } from '../contract/printable.ts';
@@ -47,8 +47,10 @@ export async function lookAt(
     const payload = heartbeatDetails?.payloads?.[0];
     // An activity that has nothing to tell yet says all the same that it lives.
     const details =
-      payload && payloadConverter.fromPayload<ProgressDetails | null | undefined>(payload);
-    return details ? [details] : [];
+      payload && payloadConverter.fromPayload<HeartbeatDetails | null | undefined>(payload);
+    if (!details) return [];
+    const { standstills: _standstills, ...shown } = details;
+    return [shown];
   });
   const failing = pending.find(({ lastFailure }) => lastFailure?.message);
   const retrying =

@@ -47,7 +47,7 @@ export async function abortRollout(
     return { changed: isChanged, text: `${what} tries its update again, from the first step.` };
   }
   const rollouts = new Map<string, Rollout>();
-  const giveUp = Date.now() + turnedWithinMs;
+  const unturned = progress.standstill('traffic');
   await followUntil(
     progress,
     cluster,
@@ -57,7 +57,7 @@ export async function abortRollout(
       const [traffic] = canaryTraffic(routers, sidesOf(mandate.change).canary);
       if (!traffic) return true;
       progress.report(`Waiting for Argo Rollouts to turn the traffic: ${traffic.text}`);
-      if (Date.now() < giveUp) return undefined;
+      if (unturned.ms() < turnedWithinMs) return undefined;
       throw ApplicationFailure.nonRetryable(
         `${what} is aborted, and its controller has not turned the traffic within ${turnedWithinMs / 1000} s (${traffic.text}): see that the controller runs, and try again.`,
         failureTypes.rolloutBlocked,

@@ -38,7 +38,7 @@ export async function driveRollout(
   const generation = await generationOf(cluster, mandate);
   const rollouts = new Map<string, Rollout>();
   let degradedSince: number | undefined;
-  const giveUp = Date.now() + seenWithinMs;
+  const unseen = progress.standstill('unseen');
   const text = await followUntil(
     progress,
     cluster,
@@ -51,7 +51,7 @@ export async function driveRollout(
       const ready = Math.min(status.updatedReplicas ?? 0, status.availableReplicas ?? 0);
       if (Number(status.workloadObservedGeneration ?? 0) < generation) {
         progress.report('Argo Rollouts has not seen the template yet', 0, wanted);
-        if (Date.now() < giveUp) return undefined;
+        if (unseen.ms() < seenWithinMs) return undefined;
         throw ApplicationFailure.nonRetryable(
           `${what} cannot finish: Argo Rollouts has not seen the template within ${seenWithinMs / 1000} s: see that its controller runs, and try again.`,
           failureTypes.rolloutBlocked,

@@ -85,7 +85,7 @@ async function readUntil(
 ): Promise<ReadBack> {
   const { cancelled } = progress;
   const what = `Feature ${feature} in ${system.name}`;
-  const giveUp = Date.now() + limit;
+  const unseen = progress.standstill('unseen');
   // Where it is read where it is kept, nothing stands between.
   const wantedRounds = system.settings.public ? 2 : 1;
   let goodRounds = 0;
@@ -110,7 +110,7 @@ async function readUntil(
     if (mayClear && round >= roundsBeforeClearing && wrong.some((one) => typeof one !== 'string')) {
       return { changed: false, isCachedAgain: true, text };
     }
-    if (Date.now() + every > giveUp) {
+    if (unseen.ms() + every > limit) {
       throw ApplicationFailure.nonRetryable(
         `${text}, ${round} rounds within ${limit / 1000} s. Find out which cache still has it: features.${system.name}.cache in the settings names what is cleared.`,
         failureTypes.checkFailed,

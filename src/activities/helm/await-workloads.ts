@@ -29,7 +29,7 @@ export async function awaitWorkloads(
   const { target } = mandate.change;
   const cluster = clusters.of(target.context);
   const patience = new Patience();
-  const giveUp = Date.now() + timeout;
+  const waited = progress.standstill('available');
   for (;;) {
     const history = await ReleaseHistory.read(cluster, target.namespace, target.name);
     const current = await history.current();
@@ -49,7 +49,7 @@ export async function awaitWorkloads(
       return `${available} of ${wanted} pods of ${workloads.length} workloads are available.`;
     }
     const obstacle = await firstObstacle(workloads);
-    if (patience.isSpent(obstacle, available) || Date.now() > giveUp) {
+    if (patience.isSpent(obstacle, available) || waited.ms() > timeout) {
       const why = obstacle?.text ?? `not within ${timeout / 1000} s`;
       throw ApplicationFailure.nonRetryable(
         `${inWords(target)} does not come up (${text}): ${why}.`,

@@ -131,13 +131,13 @@ async function awaitHooks(
   progress: Progress,
 ): Promise<boolean> {
   if (!status.startsWith('pending-')) return false;
-  const giveUp = Date.now() + timeout;
+  const waiting = progress.standstill('hooks');
   for (let waited = false; ; waited = true) {
     const running = (await readHookJobs(cluster, target.namespace, hooks)).filter(isRunning);
     if (running.length === 0) return waited;
     const names = running.map(({ metadata }) => metadata?.name).join(', ');
     const text = `hook Job ${names} of revision ${revision}, which was interrupted, still runs`;
-    if (Date.now() > giveUp) {
+    if (waiting.ms() > timeout) {
       throw ApplicationFailure.nonRetryable(
         `${inWords(target)}: ${text} after ${timeout / 1000} s: see to it, then retry.`,
         failureTypes.rolloutBlocked,

@@ -1,3 +1,5 @@
+import type { Progress } from '../progress.ts';
+import type { Standstill } from '../standstill.ts';
 import type { Obstacle } from './deployment/obstacles.ts';
 
 /** An obstacle counts once it has stood this long without any new pod getting available. */
@@ -15,22 +17,27 @@ export const undoneWithoutProgressMs = 30_000;
 
 /** How long it is since one more pod got ready. */
 export class LastProgress {
-  private ready = -1;
-  private at = Date.now();
+  private readonly standstill: Standstill;
+  constructor(progress: Progress) {
+    this.standstill = progress.standstill('ready');
+  }
   msWithout(ready: number): number {
-    if (ready > this.ready) this.at = Date.now();
-    this.ready = ready;
-    return Date.now() - this.at;
+    if (ready > this.standstill.level) this.standstill.restart();
+    this.standstill.level = ready;
+    return this.standstill.ms();
   }
 }
 
 /** Tells a controller that does not look at a change from one that will in a moment. */
 export class Unseen {
-  private since: number | undefined;
+  private readonly standstill: Standstill;
+  constructor(progress: Progress) {
+    this.standstill = progress.standstill('unseen');
+  }
   /** The obstacle that a controller is which has not seen the last change for too long. */
   obstacle(isObserved: boolean): Obstacle | undefined {
-    this.since = isObserved ? undefined : (this.since ?? Date.now());
-    if (this.since === undefined || Date.now() - this.since < seenWithinMs) return undefined;
+    if (isObserved) this.standstill.restart();
+    if (this.standstill.ms() < seenWithinMs) return undefined;
     return {
       kind: 'deadline',
       text: `its controller has not seen the change within ${seenWithinMs / 1000} s: look whether the controller manager runs`,
@@ -38,7 +45,10 @@ export class Unseen {
   }
 }
 
-/** Tells an obstacle that lasts from one that the rollout passes. */
+/**
+ * Tells an obstacle that lasts from one that the rollout passes. Each attempt looks for itself: it is a
+ * short look.
+ */
 export class Patience {
   private since: number | undefined;
   private available = 0;

@@ -31,13 +31,13 @@ export function verificationActivities(clusters: Clusters, { settings, folder }:
           `The settings no longer have the check ${planned.check} of service ${planned.service}, which the plan names.`,
         );
       }
-      const giveUp = Date.now() + check.limit;
+      const red = progress.standstill('red');
       const tries = check.retries + 1;
       progress.report(`Measuring ${planned.check}, at most ${tries} times`, 0, tries);
       for (let attempt = 1; ; attempt++) {
         const { green, text } = await check.measure(progress.cancelled);
         if (green) return text;
-        if (attempt > check.retries || Date.now() + check.every > giveUp) {
+        if (attempt > check.retries || red.ms() + check.every > check.limit) {
           throw checkFailed(`${text}; ${attempt} tries.`);
         }
         progress.report(`${text}; trying again`, attempt, tries);

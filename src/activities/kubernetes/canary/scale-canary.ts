@@ -64,7 +64,7 @@ async function untilGone(
 ): Promise<void> {
   const { namespace, name, uid } = target;
   const deployments = new Map<string, Deployment>();
-  const giveUp = Date.now() + goneWithinMs;
+  const staying = progress.standstill('gone');
   await followUntil(
     progress,
     cluster,
@@ -81,7 +81,7 @@ async function untilGone(
       const left = status?.replicas ?? 0;
       progress.report(`${left} pods left`);
       if (isObserved(deployment) && left === 0) return true;
-      if (Date.now() < giveUp) return undefined;
+      if (staying.ms() < goneWithinMs) return undefined;
       throw blocked(
         `${inWords(target)} still has ${left} pods ${goneWithinMs / 1000} s after it was scaled to zero: look whether the controller manager runs, and try again.`,
       );

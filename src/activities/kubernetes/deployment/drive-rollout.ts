@@ -44,8 +44,8 @@ export async function driveRollout(
   const pods = new Map<string, Pod>();
   const labelSelector = `${selectorOf(history.deployment)},pod-template-hash=${hash}`;
   const pace = new Patience();
-  const available = new LastProgress();
-  const unseen = new Unseen();
+  const available = new LastProgress(progress);
+  const unseen = new Unseen(progress);
   return followUntil(
     progress,
     cluster,

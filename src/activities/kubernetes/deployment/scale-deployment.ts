@@ -107,7 +107,7 @@ async function untilAvailable(
   const deployments = new Map<string, Deployment>();
   const pods = new Map<string, Pod>();
   const patience = new Patience();
-  let best = { available: -1, at: Date.now() };
+  const best = progress.standstill('available');
   return followUntil(
     progress,
     cluster,
@@ -125,10 +125,13 @@ async function untilAvailable(
       const text = `${available} of ${wanted} replicas of ${name} are available`;
       progress.report(text, available, wanted);
       if (observed && available >= wanted) return `${text}.`;
-      if (available > best.available) best = { available, at: Date.now() };
+      if (available > best.level) {
+        best.restart();
+        best.level = available;
+      }
       const obstacle =
         findScaleObstacle(deployment, [...pods.values()]) ??
-        overdue(best.at, spec?.progressDeadlineSeconds, pods);
+        overdue(best.ms(), spec?.progressDeadlineSeconds, pods);
       patience.see(obstacle, available);
       if (!obstacle) return undefined;
       if (obstacle.kind === 'capacity' && patience.mayWake()) {
@@ -148,11 +151,11 @@ async function untilAvailable(
 }
 
 function overdue(
-  since: number,
+  ms: number,
   deadlineSeconds = defaultDeadlineSeconds,
   pods: Map<string, Pod>,
 ): Obstacle | undefined {
-  if (Date.now() - since < deadlineSeconds * 1000) return undefined;
+  if (ms < deadlineSeconds * 1000) return undefined;
   const waiting = [...pods.values()].map(notReady).find(Boolean);
   return {
     kind: 'deadline',

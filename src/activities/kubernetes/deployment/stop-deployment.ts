@@ -50,8 +50,8 @@ async function untilGone(
   const { namespace, name, uid } = target;
   const deployments = new Map<string, Deployment>();
   const pods = new Map<string, Pod>();
-  const unseen = new Unseen();
-  const begun = Date.now();
+  const unseen = new Unseen(progress);
+  const told = progress.standstill('told');
   let most = 0;
   return followUntil(
     progress,
@@ -74,7 +74,7 @@ async function untilGone(
       const obstacle =
         unseen.obstacle(observed) ??
         left.map((pod) => staysTerminating(pod, endsWithinSeconds)).find(Boolean) ??
-        notTold(left, begun);
+        notTold(left, told.ms());
       if (!obstacle) return undefined;
       throw ApplicationFailure.nonRetryable(
         `${inWords(target)} does not stop (${text}): ${obstacle.text}. It may still write until then.`,
@@ -92,9 +92,9 @@ function isRunningPodOf(name: string, { metadata, status }: Pod): boolean {
   return owner?.kind === 'ReplicaSet' && owner.name === `${name}-${hash}`;
 }
 
-function notTold(left: readonly Pod[], begun: number): Obstacle | undefined {
+function notTold(left: readonly Pod[], ms: number): Obstacle | undefined {
   const pod = left.find(({ metadata }) => metadata?.deletionTimestamp === undefined);
-  if (!pod || Date.now() - begun < toldWithinMs) return undefined;
+  if (!pod || ms < toldWithinMs) return undefined;
   return {
     kind: 'deadline',
     text: `pod ${pod.metadata?.name} was not told to end within ${toldWithinMs / 1000} s: look whether the controller manager runs`,

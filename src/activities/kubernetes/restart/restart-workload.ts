@@ -81,8 +81,8 @@ async function untilRestarted(
   const workloads = new Map<string, Workload>();
   const pods = new Map<string, Pod>();
   const patience = new Patience();
-  const last = new LastProgress();
-  const unseen = new Unseen();
+  const last = new LastProgress(progress);
+  const unseen = new Unseen(progress);
   const labelSelector = selectorOf(await readTarget<Workload>(cluster, change.target));
   return followUntil(
     progress,

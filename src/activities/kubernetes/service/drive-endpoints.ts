@@ -27,7 +27,7 @@ export async function driveEndpoints(
   const stops = stopsTraffic(mandate);
   const slices = new Map<string, EndpointSlice>();
   const pods = new Map<string, Pod>();
-  const giveUp = Date.now() + patienceMs;
+  const behind = progress.standstill('endpoints');
   return followUntil(
     progress,
     cluster,
@@ -44,7 +44,7 @@ export async function driveEndpoints(
       progress.report(text);
       const done = others.length === 0 && (stops || ready.length > 0);
       if (done) return { changed: true, text: `${text}.` };
-      if (Date.now() < giveUp) return undefined;
+      if (behind.ms() < patienceMs) return undefined;
       throw ApplicationFailure.nonRetryable(
         `The endpoints of Service ${name} in ${namespace} have not followed its selector within ${patienceMs / 1000} s (${text}): look at its pods, and at the controller manager.`,
         failureTypes.rolloutBlocked,

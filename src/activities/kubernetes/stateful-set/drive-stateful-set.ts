@@ -42,8 +42,8 @@ export async function driveStatefulSet(
   const pods = new Map<string, Pod>();
   const deleted = new Set<string>();
   const patience = new Patience();
-  const ready = new LastProgress();
-  const unseen = new Unseen();
+  const ready = new LastProgress(progress);
+  const unseen = new Unseen(progress);
 
   return followUntil(
     progress,

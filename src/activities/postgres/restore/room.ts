@@ -81,7 +81,7 @@ export async function whileThereIsRoom<T>(
   const timer = setInterval(() => void look().catch(() => undefined), lookEveryMs);
   try {
     return await work({
-      report: (...about) => progress.report(...about),
+      ...progress,
       cancelled: AbortSignal.any([progress.cancelled, full.signal]),
     });
   } finally {
