@@ -146,7 +146,7 @@ describe('the smoke command', () => {
     const file = join(folder, 'pid');
     const running = run('smoke', sh('echo $$ > pid; exec sleep 30'), mock);
     const pid = await eventually('the command runs', () =>
-      Promise.resolve(existsSync(file) && Number(readFileSync(file, 'utf8'))),
+      Promise.resolve(existsSync(file) && (Number(readFileSync(file, 'utf8')) || false)),
     );
 
     mock.cancel();
