@@ -12,7 +12,7 @@ import { silentProgress } from './support/silent-progress.ts';
 
 /** Services that stand still while a database is restored, and how they come back. */
 const databases = new TestDatabases();
-const keys = ['back', 'kept', 'slow'] as const;
+const keys = ['back', 'kept', 'slow', 'left'] as const;
 type Key = (typeof keys)[number];
 const red = { health: { url: 'http://127.0.0.1:1/health', retries: 0 } };
 
@@ -43,11 +43,15 @@ beforeAll(async () => {
 });
 afterAll(() => databases.close());
 
-/** Starts a run that stops the service of this name first, approved, and answers its id. */
-async function start(key: Key): Promise<string> {
+/**
+ * Starts a run that stops the service of this name first, approved, and answers its id.
+ * @param meanwhile what happens between its plan and the approval
+ */
+async function start(key: Key, meanwhile?: () => Promise<unknown>): Promise<string> {
   const input = { database: key, to: '2025-01-10T15:00:00Z', stopFirst: true };
   const id = await env.startAs('on-call', input);
   await env.untilWaiting(id);
+  await meanwhile?.();
   await env.decide(id, 'approve', 'team-lead');
   return id;
 }
@@ -97,6 +101,39 @@ describe('services that were stopped for a restore run again after an abort', ()
     expect((await env.result(paused.workflowId)).outcome).toBe('failed');
     expect(await replicasOf('kept')).toEqual([2, 2]);
   });
+});
+
+test('services that a terminated run has left stopped are started by the next one, and by the one after that', async () => {
+  await env.cluster.deploy('left', 'wakala/api:1.0.0', 2);
+  const live = databases.nameOf('left');
+  const terminated = async () => {
+    const block = () =>
+      databases.sql(live, `begin; delete from orders; prepare transaction '${live}'`);
+    const { workflowId, pausedAt } = await env.untilPaused(await start('left', block));
+    expect(pausedAt[0]?.step).toBe('Swap the databases');
+    await env.client.workflow.getHandle(workflowId).terminate('by mistake');
+    await databases.sql(live, `rollback prepared '${live}'`);
+    const [copy] = await copies('left');
+    await databases.sql('postgres', `drop database "${copy}"`);
+    expect(await replicasOf('left')).toEqual([0, undefined]);
+    return workflowId;
+  };
+  const told = (id: string) =>
+    `Run ${id} has stopped Deployment left in ${env.cluster.namespace} and not started it again: this run starts it with the 2 replicas that it had before, also where it is aborted.`;
+  const first = await terminated();
+  const second = await terminated();
+
+  const paused = await env.untilPaused(await start('left'));
+
+  expect((await env.status(second)).plan?.warnings).toContain(told(first));
+  expect(paused.plan?.warnings).toContain(told(second));
+  expect(paused.plan?.differences).toContain(
+    `starts: ${env.cluster.namespace}/left, replicas 0 -> 2 after the swap`,
+  );
+  expect(paused.pausedAt[0]?.step).toBe('Check health');
+  expect(await replicasOf('left')).toEqual([2, 2]);
+  expect((await env.abort(paused)).outcome).toBe('aborted');
+  expect(await replicasOf('left')).toEqual([2, 2]);
 });
 
 describe('a service has stopped', () => {

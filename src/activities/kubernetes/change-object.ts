@@ -24,6 +24,8 @@ export interface Aspect<T extends KubernetesObject, State extends Reference> {
   inWords: (state: State) => string;
   /** Whether no manifest has these fields, so that owning them is in nobody's way. */
   isOwn?: boolean;
+  /** Whether another run has left the object as it is to be, and this one is to answer for it from now on. */
+  isTakenOver?: (object: T) => boolean;
 }
 
 /** An object that changes all the time is somebody else's work in progress. */
@@ -64,7 +66,7 @@ export async function changeObject<T extends KubernetesObject, State extends Ref
       );
     }
     try {
-      if (isDone) {
+      if (isDone && (isOurs || !aspect.isTakenOver?.(object))) {
         // An earlier attempt of this very run may have done it and not lived to say so.
         if (isOurs) await handBack(cluster, target, aspect, object);
         return { changed: isOurs, text: `${what} ${aspect.inWords(to)}.` };

@@ -3,9 +3,9 @@ import { WorkflowNotFoundError } from '@temporalio/client';
 import type { ListOf } from '../../activities/kubernetes/api.ts';
 import { isSurged, keptStrategy } from '../../activities/kubernetes/deployment/annotations.ts';
 import { putStrategyBack } from '../../activities/kubernetes/deployment/hand-back-deployment.ts';
-import { replicasBefore, replicasOf } from '../../activities/kubernetes/deployment/replicas.ts';
+import { leftAtZero } from '../../activities/kubernetes/deployment/left-at-zero.ts';
 import type { Deployment } from '../../activities/kubernetes/deployment/revisions.ts';
-import { markOf, objectPath, standingChangesBy } from '../../activities/kubernetes/objects.ts';
+import { objectPath } from '../../activities/kubernetes/objects.ts';
 import { readServices, type Service } from '../../activities/kubernetes/service/service.ts';
 import { standingStop } from '../../activities/kubernetes/service/stopped.ts';
 import type { RunIdentity } from '../../contract/plan.ts';
@@ -37,7 +37,7 @@ export async function checkLeftBehind(
       const [raised, ...stopped] = await Promise.all([
         leftRaised(place, temporal, deployments.items, mend),
         ...services.map((service) => leftStopped(place, temporal, service)),
-        ...deployments.items.map((deployment) => leftAtZero(place, temporal, deployment)),
+        ...deployments.items.map((deployment) => leftStanding(place, temporal, deployment)),
       ]);
       const strategies = `a raised rollout strategy in ${where} on ${raised.join(', ')}: put it back with rollback doctor --mend`;
       const left = [
@@ -86,25 +86,18 @@ async function leftStopped(
   });
 }
 
-/**
- * What to do about a Deployment that a run has scaled to zero for a restore, and not started again. The
- * colour that a blue-green rollback leaves at zero is none of these.
- */
-async function leftAtZero(
+/** What to do about a Deployment that a run has scaled to zero for a restore, and not started again. */
+async function leftStanding(
   place: Place,
   temporal: Temporal,
   deployment: Deployment,
 ): Promise<string | undefined> {
-  const mark = markOf(deployment);
-  if (!mark || replicasOf(deployment) > 0) return undefined;
-  const { name = '', namespace = '' } = deployment.metadata ?? {};
-  const standing = standingChangesBy(deployment, mark);
-  // Those of a plan for regions have the region in front.
-  const has = (id: string) => standing.some((each) => each.endsWith(`${id}/${namespace}/${name}`));
-  if (!has('stop') || has('start')) return undefined;
-  return afterItsRun(temporal, mark, {
+  const left = leftAtZero(deployment);
+  if (!left) return undefined;
+  const { name = '' } = deployment.metadata ?? {};
+  return afterItsRun(temporal, left.run, {
     what: `Deployment ${name} in ${place.where} has no replicas`,
-    byHand: `${kubectl(place)} scale deployment/${shellWord(name)} --replicas=${replicasBefore(deployment) ?? 1}`,
+    byHand: `${kubectl(place)} scale deployment/${shellWord(name)} --replicas=${left.replicas}`,
   });
 }
 

@@ -13,6 +13,7 @@ import { podsPath, readPods, type Pod } from '../pods.ts';
 import { trafficTo, whyPodsMustStay } from '../service/traffic.ts';
 import { wakeReplicaSets } from '../wake.ts';
 import { findScaleObstacle, notReady, type Obstacle } from './obstacles.ts';
+import { leftAtZero } from './left-at-zero.ts';
 import {
   replicaEnds,
   type ReplicasMandate,
@@ -89,10 +90,14 @@ function aspectFor(mandate: ReplicasMandate): Aspect<Deployment, { replicas: num
       const kept = mandate.undo && isFree(to.replicas) ? replicasBefore(deployment) : undefined;
       const set = { op: 'replace', path: '/spec/replicas', value: kept ?? to.replicas } as const;
       if (to.replicas > 0 || mandate.undo) return [set];
-      const note = JSON.stringify({ replicas: now, run: mandate.run.workflowId });
+      const replicas = now > 0 ? now : (replicasBefore(deployment) ?? 1);
+      const note = JSON.stringify({ replicas, run: mandate.run.workflowId });
       return [set, { op: 'add', path: annotationPointer(scaledDownAnnotation), value: note }];
     },
     inWords: ({ replicas }) => `is scaled to ${replicas}`,
+    // Who stops what an ended run has left stopped starts it again.
+    isTakenOver: (deployment) =>
+      !mandate.undo && after.replicas === 0 && leftAtZero(deployment) !== undefined,
   };
 }
 

@@ -115,6 +115,7 @@ export async function planRestore(
     ],
     warnings: [
       ...(another ? [another.warning] : []),
+      ...(stops?.warnings ?? []),
       ...(caches?.warnings ?? []),
       ...(pooler?.warnings ?? []),
       ...source.warnings,

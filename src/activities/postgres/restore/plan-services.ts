@@ -3,13 +3,14 @@ import type { LoadedSettings } from '../../../config/settings.ts';
 import type { Change, PlannedCheck, Target } from '../../../contract/plan.ts';
 import { refused } from '../../failures.ts';
 import type { Clusters } from '../../kubernetes/api.ts';
+import { leftAtZero } from '../../kubernetes/deployment/left-at-zero.ts';
 import {
   readAutoscalers,
   replicasOf,
   type ReplicasChange,
 } from '../../kubernetes/deployment/replicas.ts';
 import type { Deployment } from '../../kubernetes/deployment/revisions.ts';
-import { objectPath, targetOf } from '../../kubernetes/objects.ts';
+import { inWords, objectPath, targetOf } from '../../kubernetes/objects.ts';
 import { cacheTarget, clearingOf, selectionInWords } from '../../redis/cache-change.ts';
 import { cacheSettings, withCache } from '../../redis/connect.ts';
 import { CacheUnreachable } from '../../redis/errors.ts';
@@ -31,14 +32,15 @@ export interface Beside {
 
 /**
  * Plans to scale the Deployments of the database's services to zero before, and to what they have now
- * after the swap. An autoscaler leaves one with no replicas alone.
+ * after the swap. An autoscaler leaves one with no replicas alone. What an earlier run has left at zero,
+ * since it was ended from outside, is started with what it had before: one that is open holds it.
  * @throws Refused where none is known.
  */
 export async function planStops(
   clusters: Clusters,
   { settings }: LoadedSettings,
   { key, settings: { services } }: Database,
-): Promise<{ stops: Change[]; starts: Change[]; targets: Target[]; differences: string[] }> {
+): Promise<Omit<Beside, 'changes'> & { stops: Change[]; starts: Change[] }> {
   const known = services.flatMap((name) => {
     const { deployment, namespace = settings.kubernetes.namespace } = settings.services[name] ?? {};
     return deployment === undefined ? [] : [{ deployment, namespace }];
@@ -66,7 +68,8 @@ export async function planStops(
           `There is no Deployment ${name} in namespace ${namespace} of context ${cluster.context}, which the settings name for database ${key}.`,
         );
       }
-      const replicas = replicasOf(deployment);
+      const left = leftAtZero(deployment);
+      const replicas = left?.replicas ?? replicasOf(deployment);
       if (replicas === 0) return [];
       const target = targetOf('deployment', cluster, deployment);
       const autoscaled = autoscalers.has(name);
@@ -78,7 +81,7 @@ export async function planStops(
       const at = `${namespace}/${name}`;
       const stop: ReplicasChange = { id: `stop/${at}`, kind, target, before: some, after: none };
       const start: ReplicasChange = { id: `start/${at}`, kind, target, before: none, after: some };
-      return [{ stop, start }];
+      return [{ stop, start, left }];
     }),
   );
   const running = parts.flat();
@@ -87,9 +90,19 @@ export async function planStops(
     starts: running.map(({ start }) => start),
     targets: running.map(({ stop }) => stop.target),
     differences: firstOf(
-      running.map(
-        ({ stop: { target, before } }) =>
-          `stops: ${target.namespace}/${target.name}, replicas ${before.replicas} -> 0, and back after the swap`,
+      running.map(({ stop: { target, before }, left }) =>
+        left
+          ? `starts: ${target.namespace}/${target.name}, replicas 0 -> ${left.replicas} after the swap`
+          : `stops: ${target.namespace}/${target.name}, replicas ${before.replicas} -> 0, and back after the swap`,
+      ),
+    ),
+    warnings: firstOf(
+      running.flatMap(({ stop: { target }, left }) =>
+        left
+          ? [
+              `Run ${left.run.workflowId} has stopped ${inWords(target)} and not started it again: this run starts it with the ${left.replicas} replicas that it had before, also where it is aborted.`,
+            ]
+          : [],
       ),
     ),
   };
