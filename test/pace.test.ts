@@ -1,5 +1,7 @@
 import { afterAll, describe, expect, test } from '@jest/globals';
 import { randomBytes } from 'node:crypto';
+import { planLines } from '../src/client/view.ts';
+import type { Plan } from '../src/contract/plan.ts';
 import type { RunResult } from '../src/contract/run.ts';
 import type { TestCluster } from './support/cluster.ts';
 import { eventually } from './support/eventually.ts';
@@ -133,6 +135,8 @@ describe('without room, the strategy stays as it is and the plan says why', () =
     const words =
       'The rollout cannot begin: its strategy takes no pod away before a new one is ready (maxSurge 1, maxUnavailable 0), and quota few-pods has no room for 1 more pods (pods: 2 of 2 used)';
     expect(plan?.warnings.join('\n').includes(words)).toBe(isStuck);
+    // What cannot begin takes as long as the room is missing.
+    expect(/Expected to take about \d+ s/.test(planLines(plan as Plan).join('\n'))).toBe(!isStuck);
   });
 
   const pool = `pool-${randomBytes(4).toString('hex')}`;

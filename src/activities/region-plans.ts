@@ -73,7 +73,8 @@ export function joinPlans(
   const all = <T>(of: (plan: Plan, region: string) => T[]) =>
     planned.flatMap(([region, plan]) => of(plan, region));
   const about = (lines: string[], region: string) => lines.map((line) => `${region}: ${line}`);
-  const seconds = planned.map(([, { estimateSeconds }]) => estimateSeconds);
+  const estimates = planned.map(([, { estimateSeconds }]) => estimateSeconds);
+  const seconds = estimates.filter((each) => each !== null);
   const isTogether = regionOrder === 'together';
   return digestPlan({
     procedure: procedure ?? '',
@@ -97,9 +98,12 @@ export function joinPlans(
       ...all(({ warnings }, region) => about(warnings, region)),
     ],
     checks: all(({ checks }) => checks),
-    estimateSeconds: isTogether
-      ? Math.max(0, ...seconds)
-      : seconds.reduce((sum, each) => sum + each, 0),
+    estimateSeconds:
+      seconds.length < estimates.length
+        ? null
+        : isTogether
+          ? Math.max(0, ...seconds)
+          : seconds.reduce((sum, each) => sum + each, 0),
     regions: [...regions],
   });
 }

@@ -39,10 +39,16 @@ export function planLines(plan: Plan): string[] {
             `  ${paint('dim', '=')} No checks are configured for this target: only its replicas are verified.`,
           ]
         : []),
-      `  ${paint('dim', '=')} Expected to take about ${plan.estimateSeconds} s. Digest ${plan.digest.slice(0, 12)}.`,
+      `  ${paint('dim', '=')} ${expectation(plan)} Digest ${plan.digest.slice(0, 12)}.`,
     );
   }
   return lines;
+}
+
+function expectation({ estimateSeconds }: Plan): string {
+  return estimateSeconds === null
+    ? 'How long it takes cannot be told: see what is in its way.'
+    : `Expected to take about ${estimateSeconds} s.`;
 }
 
 /** Who asked for the run, and what was decided about it. */

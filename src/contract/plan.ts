@@ -99,8 +99,8 @@ export interface Plan {
   warnings: string[];
   /** Checks that the verify phase will run, by reference into the settings. */
   checks: PlannedCheck[];
-  /** Expected duration of the steps in seconds. */
-  estimateSeconds: number;
+  /** Expected duration of the steps in seconds; null where a warning says what must go out of the way first. */
+  estimateSeconds: number | null;
   /** In the order in which they go; where the run was started for regions. */
   regions?: PlannedRegion[];
 }

@@ -27,7 +27,11 @@ export function describeRun(status: RunStatus): string {
     const differences = plan.differences.map((line) => `\`${line.replaceAll('`', "'")}\``);
     parts.push(list([...differences, ...plan.warnings]));
     if (phase === 'awaiting-approval') {
-      parts.push(`It takes about ${plan.estimateSeconds} s once it is approved.`);
+      parts.push(
+        plan.estimateSeconds === null
+          ? 'How long it takes cannot be told: see what is in its way.'
+          : `It takes about ${plan.estimateSeconds} s once it is approved.`,
+      );
     }
   }
   parts.push(...describeAuthority(status));

@@ -29,7 +29,8 @@ export interface DraftChange {
   /** Why it rolls at that pace. */
   pace: string;
   configWarnings: string[];
-  estimateSeconds: number;
+  /** Null where it cannot begin. */
+  estimateSeconds: number | null;
 }
 
 /** Drafts the change of a Deployment to a revision; reads only. */
@@ -75,6 +76,6 @@ export async function draftChange(
     rest: already ? unfinished(history) : undefined,
     differences: templateDifferences(deployment.spec?.template ?? {}, template),
     pace: [cannotBegin, pace.why].filter(Boolean).join(' '),
-    estimateSeconds: estimateSeconds(deployment, pods, pace.surge),
+    estimateSeconds: cannotBegin ? null : estimateSeconds(deployment, pods, pace.surge),
   };
 }

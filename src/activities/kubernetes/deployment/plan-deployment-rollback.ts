@@ -36,7 +36,7 @@ export interface DeploymentDraft {
   differences: string[];
   warnings: string[];
   checks: PlannedCheck[];
-  estimateSeconds: number;
+  estimateSeconds: number | null;
 }
 
 export interface DeploymentWanted {

@@ -126,9 +126,11 @@ function byTurn(drafts: DeploymentDraft[], turns: number[]): DeploymentDraft[][]
   );
 }
 
-function estimateOf(drafts: DeploymentDraft[], turns: number[]): number {
+/** Null where one of them cannot begin. */
+function estimateOf(drafts: DeploymentDraft[], turns: number[]): number | null {
   const longest = new Map<number, number>();
   for (const [index, { estimateSeconds }] of drafts.entries()) {
+    if (estimateSeconds === null) return null;
     const turn = turns[index] ?? 0;
     longest.set(turn, Math.max(longest.get(turn) ?? 0, estimateSeconds));
   }
