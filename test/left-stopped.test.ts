@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import type { V1ObjectMeta } from '@kubernetes/client-node';
+import { execa } from 'execa';
 import { scaledDownAnnotation } from '../src/activities/kubernetes/deployment/replicas.ts';
 import { markAnnotation } from '../src/activities/kubernetes/objects.ts';
 import { CommandLine } from './support/command-line.ts';
@@ -139,6 +141,58 @@ describe('traffic that a terminated run has stopped', () => {
     expect(after.message).not.toContain('Service unknown');
   });
 });
+
+test('traffic that printed commands have stopped and not resumed is told, and resumed by them, by new ones, and by a run', async () => {
+  const name = 'by-hand';
+  await sets.history(name, [v1, v2], { replicas: 1 });
+  const commands = async () => {
+    const flags = ['--service', name, '--skip-backup', '--commands'];
+    const { stdout } = await cli.run('plan', 'statefulset', name, ...flags);
+    return stdout;
+  };
+  const run = (input: string) => execa('sh', { input });
+  /** What the commands do until the traffic is stopped. */
+  const halfWay = (input: string) => run(input.slice(0, input.indexOf('\nfi\n') + 4));
+  const noted = async () => {
+    const { metadata } = await env.cluster.get<{ metadata: V1ObjectMeta }>('service', name);
+    return metadata.annotations?.['rollback-workflows/stopped'];
+  };
+  const released = async () => {
+    await sets.release(name, v2);
+    await sets.rollout(name);
+  };
+  const expectResumedBy = async (input: string) => {
+    for (let times = 1; times <= 2; times++) {
+      await run(input);
+      expect(await sets.image(name)).toBe(v1);
+      expect(await sets.selector(name)).toEqual(open(name));
+      expect(await noted()).toBeUndefined();
+    }
+  };
+  const first = await commands();
+  await halfWay(first);
+
+  expect(await sets.selector(name)).toEqual(closed(name));
+  expect(await leftBehind()).toMatch(
+    /^Service by-hand in .* gets no traffic since the commands of rollback plan stopped it: run them to their end, or kubectl .* set selector service\/by-hand/,
+  );
+  await expectResumedBy(first);
+
+  await released();
+  await halfWay(await commands());
+  const anew = await commands();
+  expect(anew).toContain('whose traffic the commands of rollback plan stopped, gets it back');
+  await expectResumedBy(anew);
+
+  await released();
+  await halfWay(await commands());
+  expect(await sets.selector(name)).toEqual(closed(name));
+  const { outcome } = await env.run({ statefulSet: name, skipBackup });
+
+  expect(outcome).toBe('rolled-back');
+  expect(await sets.selector(name)).toEqual(open(name));
+  expect(await leftBehind()).toMatch(/^nothing in namespace/);
+}, 120_000);
 
 test('rollback doctor tells services that were stopped for a restore from colours that are left', async () => {
   const cluster = await env.anotherNamespace();

@@ -1,6 +1,13 @@
 /** The rollback of a StatefulSet as commands. */
+import type { Clusters } from '../../activities/kubernetes/api.ts';
 import { noteByHand } from '../../activities/kubernetes/deployment/annotations.ts';
-import { labelsOf, type SelectorChange } from '../../activities/kubernetes/service/service.ts';
+import { readTarget } from '../../activities/kubernetes/objects.ts';
+import {
+  labelsOf,
+  type SelectorChange,
+  type Service,
+} from '../../activities/kubernetes/service/service.ts';
+import { stopByHand } from '../../activities/kubernetes/service/stopped.ts';
 import { revisionLabel } from '../../activities/kubernetes/stateful-set/pods.ts';
 import type {
   BackupChange,
@@ -9,11 +16,12 @@ import type {
 } from '../../activities/kubernetes/stateful-set/stateful-set-change.ts';
 import { hashOf } from '../../contract/digest.ts';
 import type { Plan } from '../../contract/plan.ts';
-import { type CommandsOf, kubectlFor, quote } from './shell.ts';
+import { type CommandsOf, kubectlFor, quote, quoteJson } from './shell.ts';
 
 /** How each kind of change is made by hand. */
 export const statefulSetCommands: Record<string, CommandsOf> = {
-  'service/stop': (change, plan) => stopCommands(change as SelectorChange, plan),
+  'service/stop': (change, plan, _settings, clusters) =>
+    stopCommands(change as SelectorChange, plan, clusters),
   'statefulset/backup': (change, plan) => backupCommands(change as BackupChange, plan),
   'statefulset/template': (change) => templateCommands(change as TemplateChange),
   'statefulset/state': (change) => stateCommands(change as StateChange),
@@ -34,15 +42,26 @@ function standsAt({ target, before, after }: TemplateChange, end: 'before' | 'af
   return `[ "$(${kubectlFor(target)} get statefulset ${quote(target.name)} -o jsonpath='${seen}')" = '${target.uid} ${name}' ]`;
 }
 
-function stopCommands({ target, before, after }: SelectorChange, plan: Plan): string[] {
+/**
+ * Notes the stop as a run does, so that whoever plans anew resumes the traffic where the commands went no further.
+ * @throws PlanStale where the Service is gone.
+ */
+async function stopCommands(
+  change: SelectorChange,
+  plan: Plan,
+  clusters: Clusters,
+): Promise<string[]> {
+  const { target, before, after } = change;
+  const service = await readTarget<Service>(clusters.of(target.context), target);
   const operations = [
     { op: 'test', path: '/metadata/uid', value: target.uid },
     { op: 'test', path: '/spec/selector', value: labelsOf(before.selector) },
     { op: 'replace', path: '/spec/selector', value: labelsOf(after.selector) },
+    ...stopByHand(service, change, plan),
   ];
   return [
     `if ${isToDo(plan)}; then`,
-    `  ${kubectlFor(target)} patch service ${quote(target.name)} --type=json -p ${quote(JSON.stringify(operations))} || [ "$(${kubectlFor(target)} get service ${quote(target.name)} -o 'go-template={{range $key, $value := .spec.selector}} {{$key}}={{$value}}{{end}}')" = ' ${after.selector.replaceAll(',', ' ')}' ] || exit 1`,
+    `  ${kubectlFor(target)} patch service ${quote(target.name)} --type=json -p ${quoteJson(operations)} || [ "$(${kubectlFor(target)} get service ${quote(target.name)} -o 'go-template={{range $key, $value := .spec.selector}} {{$key}}={{$value}}{{end}}')" = ' ${after.selector.replaceAll(',', ' ')}' ] || exit 1`,
     'fi',
   ];
 }

@@ -20,15 +20,17 @@ import {
   type SelectorChange,
   type Service,
 } from '../../activities/kubernetes/service/service.ts';
+import { resumeByHand } from '../../activities/kubernetes/service/stopped.ts';
 import { noteByHand } from '../../activities/kubernetes/service/switched.ts';
 import { hashOf } from '../../contract/digest.ts';
-import type { Change } from '../../contract/plan.ts';
+import type { Change, Plan } from '../../contract/plan.ts';
 import { type CommandsOf, kubectlFor, onceItIsWell, quote, quoteJson } from './shell.ts';
 
 export const trafficCommands: Record<string, CommandsOf> = {
   'service/selector': (change, _plan, _settings, clusters) =>
     switchCommands(change as SelectorChange, clusters),
-  'service/resume': (change) => selectorCommands(change as SelectorChange),
+  'service/resume': (change, plan, _settings, clusters) =>
+    resumeCommands(change as SelectorChange, plan, clusters),
   'virtualservice/routes': (change) => routesCommands(change as RoutesChange),
   'httproute/routes': (change) => routesCommands(change as RoutesChange),
   'destinationrule/delete': (change) => onceItIsWell(ruleCommands(change)),
@@ -49,6 +51,16 @@ async function switchCommands(change: SelectorChange, clusters: Clusters): Promi
     readDeployments(cluster, namespace),
   ]);
   return selectorCommands(change, noteByHand(service, deployments, change));
+}
+
+/** @throws PlanStale where the Service is gone. */
+async function resumeCommands(
+  change: SelectorChange,
+  plan: Plan,
+  clusters: Clusters,
+): Promise<string[]> {
+  const service = await readTarget<Service>(clusters.of(change.target.context), change.target);
+  return selectorCommands(change, resumeByHand(service, change, plan));
 }
 
 function selectorCommands(

@@ -1,7 +1,11 @@
 /** What runs left behind that were ended from outside, as `rollback doctor` finds and mends it. */
 import { WorkflowNotFoundError } from '@temporalio/client';
 import type { ListOf } from '../../activities/kubernetes/api.ts';
-import { isSurged, keptStrategy } from '../../activities/kubernetes/deployment/annotations.ts';
+import {
+  byHand as commands,
+  isSurged,
+  keptStrategy,
+} from '../../activities/kubernetes/deployment/annotations.ts';
 import { putStrategyBack } from '../../activities/kubernetes/deployment/hand-back-deployment.ts';
 import { leftAtZero } from '../../activities/kubernetes/deployment/left-at-zero.ts';
 import type { Deployment } from '../../activities/kubernetes/deployment/revisions.ts';
@@ -107,6 +111,9 @@ async function afterItsRun(
   run: RunIdentity,
   { what, byHand }: { what: string; byHand: string },
 ): Promise<string | undefined> {
+  if (run.workflowId === commands) {
+    return `${what} since the commands of rollback plan stopped it: run them to their end, or ${byHand}`;
+  }
   const state = await stateOf(temporal, run);
   if (state === 'open' || state === 'done') return undefined;
   const id = shellWord(run.workflowId);

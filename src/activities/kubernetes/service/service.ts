@@ -57,7 +57,10 @@ export function labelsOf(selector: string): Labels {
 }
 
 /** The selector where a mandate comes from, and the one where it goes to. */
-export function selectorEnds({ change, undo }: SelectorMandate): { from: string; to: string } {
+export function selectorEnds({ change, undo }: Pick<SelectorMandate, 'change' | 'undo'>): {
+  from: string;
+  to: string;
+} {
   const { before, after } = change;
   return undo
     ? { from: after.selector, to: before.selector }

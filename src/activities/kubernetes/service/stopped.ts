@@ -2,10 +2,12 @@
  * What a run notes on a Service while its traffic is stopped. Where the run is ended from outside, nobody
  * would know without the note where the traffic went.
  */
-import type { RunIdentity } from '../../../contract/plan.ts';
+import type { Plan, RunIdentity } from '../../../contract/plan.ts';
 import type { JsonPatchOperation } from '../api.ts';
+import { byHand } from '../deployment/annotations.ts';
 import { annotationPointer, markOf, readAnnotation, standingChangesBy } from '../objects.ts';
 import {
+  type SelectorChange,
   selectorEnds,
   type SelectorMandate,
   selectorText,
@@ -47,6 +49,58 @@ export function stopOperations(service: Service, mandate: SelectorMandate): Json
     const isNoted = service.metadata?.annotations?.[stoppedAnnotation] !== undefined;
     return isNoted ? [{ op: 'remove', path }] : [];
   }
+  return [{ op: 'add', path, value: noteOf(mandate) }];
+}
+
+/** The note where the commands of `rollback plan --commands` stop the traffic, which have no run. */
+export function stopByHand(
+  service: Service,
+  change: SelectorChange,
+  plan: Plan,
+): JsonPatchOperation[] {
+  const add = {
+    op: 'add',
+    path: annotationPointer(stoppedAnnotation),
+    value: noteByHand(change, plan),
+  } as const;
+  if (service.metadata?.annotations) return [add];
+  const path = '/metadata/annotations';
+  return [{ op: 'test', path, value: null }, { op: 'add', path, value: {} }, add];
+}
+
+/**
+ * Takes the note back where those commands resume the traffic: the one that they have made themselves, or
+ * that was there before, and nobody's who has stopped the traffic since.
+ */
+export function resumeByHand(
+  service: Service,
+  { target }: SelectorChange,
+  plan: Plan,
+): JsonPatchOperation[] {
+  const stop = plan.changes.find(
+    (change) => change.kind === 'service/stop' && change.target.uid === target.uid,
+  );
+  const value = stop
+    ? noteByHand(stop as SelectorChange, plan)
+    : service.metadata?.annotations?.[stoppedAnnotation];
+  const path = annotationPointer(stoppedAnnotation);
+  return value === undefined
+    ? []
+    : [
+        { op: 'test', path, value },
+        { op: 'remove', path },
+      ];
+}
+
+function noteByHand(change: SelectorChange, plan: Plan): string {
+  const run = { workflowId: byHand, firstRunId: '' };
+  return noteOf({ change, plan, run, undo: false });
+}
+
+/** Value of the annotation. */
+function noteOf(
+  mandate: Pick<SelectorMandate, 'change' | 'run' | 'undo'> & { plan: Pick<Plan, 'targets'> },
+): string {
   const { change, plan, run } = mandate;
   const { workflowId, firstRunId } = run;
   const behind = plan.targets.find(
@@ -59,5 +113,5 @@ export function stopOperations(service: Service, mandate: SelectorMandate): Json
     ...selectorEnds(mandate),
     ...{ statefulSet: behind?.name ?? '', run: { workflowId, firstRunId } },
   };
-  return [{ op: 'add', path, value: JSON.stringify(stopped) }];
+  return JSON.stringify(stopped);
 }

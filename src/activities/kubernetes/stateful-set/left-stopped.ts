@@ -1,6 +1,7 @@
 import type { RunIdentity } from '../../../contract/plan.ts';
 import { shellWord } from '../../../contract/printable.ts';
 import type { Cluster } from '../api.ts';
+import { rolledBackBy } from '../deployment/annotations.ts';
 import { targetOf } from '../objects.ts';
 import {
   type Labels,
@@ -57,7 +58,7 @@ export function findLeftStopped(
         ...{ before: { selector: stopped.to }, after: { selector: stopped.from } },
       });
       found.words.push(
-        `Service ${name}, whose traffic run ${stopped.run.workflowId} stopped, gets it back once the checks are green`,
+        `Service ${name}, whose traffic ${rolledBackBy({ run: stopped.run.workflowId })} stopped, gets it back once the checks are green`,
       );
     } else if (!stopped && service.spec?.selector?.[trafficLabel] === named.value) {
       const { [trafficLabel]: _value, ...others } = service.spec.selector;
