@@ -7,7 +7,7 @@ import { applicationName, identifier } from '../src/activities/postgres/database
 import { migrate } from '../src/activities/postgres/schema/migrate.ts';
 import { losses, whyNotInTransaction } from '../src/activities/postgres/schema/script.ts';
 import { compareVersions, type ToolName, tools } from '../src/activities/postgres/schema/tools.ts';
-import type { MigrationChange } from '../src/activities/postgres/schema/versions.ts';
+import { latestSql, type MigrationChange } from '../src/activities/postgres/schema/versions.ts';
 import { loadSettings } from '../src/config/settings.ts';
 import type { RunResult } from '../src/contract/run.ts';
 import { CommandLine } from './support/command-line.ts';
@@ -40,6 +40,7 @@ const cases = {
   late: 'plain',
   owned: 'plain',
   printed: 'plain',
+  halted: 'plain',
   go: 'golang-migrate',
   flyway: 'flyway',
   node: 'node-pg-migrate',
@@ -129,6 +130,18 @@ const run = async (database: Key, to: string) => env.result(await start(database
 const plan = async (database: Key, to: string): Promise<RunResult> =>
   env.result(await env.startAs('on-call', { database, to, dryRun: true }));
 
+/** What the CLI prints for who has no Temporal. */
+async function commandsOf(database: Key, to: string): Promise<string> {
+  const cli = new CommandLine({ ROLLBACK_CONFIG: env.settingsFile });
+  return (await cli.run('plan', 'schema', database, '--to', to, '--commands')).stdout;
+}
+/** The latest version as printed commands find it. */
+async function latest(key: Key): Promise<unknown> {
+  const tool = tools[cases[key]];
+  const [row] = await sql(key, latestSql({ tool, table: tool.table, folder: folders[key] }));
+  return Object.values(row ?? {})[0];
+}
+
 describe('taking a schema back', () => {
   test('goes down step by step, in order, with the SQL shown and a lead asked', async () => {
     await makePlain('plain');
@@ -163,9 +176,7 @@ describe('taking a schema back', () => {
         const paused = await env.untilPaused(await start(key, '1'));
         expect((await env.abort(paused)).outcome).toBe('aborted');
       } else {
-        const cli = new CommandLine({ ROLLBACK_CONFIG: env.settingsFile });
-        const { stdout } = await cli.run('plan', 'schema', key, '--to', '2', '--commands');
-        await execa('bash', ['-e'], { input: stdout });
+        await execa('bash', ['-e'], { input: await commandsOf(key, '2') });
       }
 
       const made = await databases.sql<{ name: string; owner: string }>(
@@ -177,6 +188,43 @@ describe('taking a schema back', () => {
       expect(await applied(key)).toEqual(key === 'owned' ? ['1', '2', '3'] : ['1', '2']);
     },
   );
+
+  test('printed commands begin no step after one that fails, go on there when run again, and leave what others migrate', async () => {
+    await makePlain('halted', {
+      'rollback_to_v2.sql': 'lock table first; alter table orders drop column three;',
+      'rollback_to_v1.sql': 'lock table second; alter table orders drop column two;',
+    });
+    await sql('halted', 'create table first (x int); create table second (x int)');
+    const input = await commandsOf('halted', '1');
+    const reader = await databases.connect(databases.nameOf('halted'));
+    const runWhileRead = async (table: string) => {
+      await reader.query(`begin; select from ${table}`);
+      const ran = await execa('sh', { input, reject: false });
+      await reader.query('rollback');
+      expect(ran.stderr).toContain('lock timeout');
+      expect(ran.exitCode).toBe(1);
+    };
+
+    await runWhileRead('first');
+    expect(await applied('halted')).toEqual(['1', '2', '3']);
+    expect(await columns('halted')).toEqual(expect.arrayContaining(['three', 'two']));
+
+    await runWhileRead('second');
+    expect(await applied('halted')).toEqual(['1', '2']);
+    expect(await columns('halted')).toContain('two');
+    await reader.end();
+
+    const { stdout } = await execa('sh', { input });
+    expect(stdout).toContain('Version 3 is taken back already: nothing is done for it.');
+    expect(await applied('halted')).toEqual(['1']);
+    expect((await execa('sh', { input })).stdout).toContain('Version 2 is taken back already');
+
+    await sql('halted', 'insert into schema_migrations values (2), (3), (9), (10)');
+    const late = await execa('sh', { input, reject: false });
+    expect(late.exitCode).toBe(1);
+    expect(late.stderr).toContain('The schema is at version 10, and not at 3');
+    expect(await applied('halted')).toEqual(['1', '2', '3', '9', '10']);
+  });
 
   test('is not done again by a reset, after a version was put on again', async () => {
     await makePlain('renewed');
@@ -399,6 +447,13 @@ describe('the tables and scripts of other tools', () => {
       '002_two.down.sql': 'alter table orders drop column two;',
       '003_three.down.sql': 'alter table orders drop column three;',
     });
+    const input = await commandsOf('go', '1');
+    await sql('go', 'update schema_migrations set dirty = true');
+    const refused = await execa('sh', { input, reject: false });
+    expect(refused).toMatchObject({ exitCode: 1 });
+    expect(refused.stderr).toContain('says that a migration has failed halfway');
+    await sql('go', 'update schema_migrations set dirty = false');
+    expect(await latest('go')).toBe('3');
     expect((await run('go', '1')).outcome).toBe('rolled-back');
     expect(await sql('go', 'select version::int as v, dirty from schema_migrations')).toEqual([
       { v: 1, dirty: false },
@@ -421,7 +476,9 @@ describe('the tables and scripts of other tools', () => {
        alter table orders add two int`,
     );
     write('flyway', { 'U1_10__two.sql': 'alter table orders drop column two;' });
+    expect(await latest('flyway')).toBe('1.10');
     expect((await run('flyway', '1')).outcome).toBe('rolled-back');
+    expect(await latest('flyway')).toBe('1');
     expect(
       await sql(
         'flyway',
@@ -442,6 +499,13 @@ describe('the tables and scripts of other tools', () => {
       '2_two.sql':
         '-- Up Migration\nalter table orders add two int;\n-- Down Migration\nalter table orders drop column two;\n',
     });
+    expect(await latest('node')).toBe('2_two');
+    const byHand = await execa('sh', {
+      input: await commandsOf('node', '1_orders'),
+      reject: false,
+    });
+    expect(byHand).toMatchObject({ exitCode: 1 });
+    expect(byHand.stderr).toContain('Not done here: take the part "-- Down Migration" of');
     expect((await run('node', '1_orders')).outcome).toBe('rolled-back');
     expect(await columns('node')).toEqual(['body', 'created_at', 'id']);
     expect(await sql('node', 'select name from pgmigrations')).toEqual([{ name: '1_orders' }]);

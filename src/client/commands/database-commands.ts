@@ -18,6 +18,7 @@ import {
 } from '../../activities/postgres/restore/restore-change.ts';
 import {
   becomeOwner,
+  latestSql,
   type MigrationChange,
   versionsOf,
 } from '../../activities/postgres/schema/versions.ts';
@@ -31,8 +32,8 @@ import { type CommandsOf, quote } from './shell.ts';
 /** How each kind of change of a database is made by hand. */
 export const databaseCommands: Record<string, CommandsOf> = {
   'database/sessions': (change, _, settings) => sessionCommands(change as SessionChange, settings),
-  'schema/migration': (change, _, settings) =>
-    migrationCommands(change as MigrationChange, settings),
+  'schema/migration': (change, plan, settings) =>
+    migrationCommands(change as MigrationChange, plan, settings),
   'database/restore': (change, plan, settings) =>
     restoreCommands(change as RestoreChange, plan, settings),
   'database/swap': (change, _, settings) => swapCommands(change as SwapChange, settings),
@@ -53,33 +54,89 @@ function sessionCommands({ target, before }: SessionChange, settings: Settings):
   const database = new Database(settings, target.namespace);
   const { pid, backendStart, transactionStart } = before;
   const sql = `select pg_terminate_backend(pid) from pg_stat_activity where pid = ${pid} and extract(epoch from backend_start) = ${backendStart} and extract(epoch from xact_start) = ${transactionStart}`;
-  return [`${psql(database, database.settings.maintenance)} -c ${quote(sql)}`];
+  return [`${psql(database, database.settings.maintenance)} ${asCommand(sql)} || exit 1`];
 }
 
-/** The script in one transaction, while its version is applied. */
+/**
+ * The script in one transaction, while its version is the latest one. What an earlier execution of the
+ * same commands has taken back is left out, so that they go on where they have ended.
+ */
 function migrationCommands(
   { target, before, after }: MigrationChange,
+  { changes }: Plan,
   settings: Settings,
 ): string[] {
   const database = new Database(settings, target.namespace);
-  const { tool, table, folder } = versionsOf(database);
-  if (tool.down([after.script], before.version, after.version)?.part !== undefined) {
-    return [
-      `echo ${quote(`Not done here: take the part "-- Down Migration" of ${folder}/${after.script} and run it, as the owner of ${table}, in a transaction with ${tool.recordDown(table, before.version, after.version)}.`)} >&2; exit 1`,
-    ];
-  }
+  const versions = versionsOf(database);
+  const { tool, table, folder } = versions;
+  const steps = changes.filter(({ kind }) => kind === 'schema/migration') as MigrationChange[];
+  const goals = steps.map((step) => step.after.version);
+  const done = goals.slice(goals.indexOf(after.version)).map(quote).join('|');
+  const isInPart = tool.down([after.script], before.version, after.version)?.part !== undefined;
   const file = `${folder}/${after.script}`;
-  const isApplied = `select from (${tool.applied(table)}) v where version::text = ${literal(before.version)}`;
-  const guard = `do $guard$ begin if not exists (${isApplied}) then raise exception using message = ${literal(`Version ${before.version} is not applied: nothing was changed`)}; end if; end $guard$`;
   return [
-    `echo ${quote(`${after.sha256}  ${file}`)} | sha256sum --check --quiet || exit 1`,
-    [
-      psql(database, database.name, ' -1'),
-      ...["set lock_timeout = '2s'", guard, becomeOwner(table)].map(asCommand),
-      `-f ${quote(file)}`,
-      ...['reset role', tool.recordDown(table, before.version, after.version)].map(asCommand),
-    ].join(' '),
+    `version="$(${psql(database, database.name)} -At ${asCommand(latestSql(versions))})" || exit 1`,
+    'case "$version" in',
+    `  ${done}) echo ${quote(`Version ${before.version} is taken back already: nothing is done for it.`)};;`,
+    ...(isInPart
+      ? [
+          `  *) echo ${quote(`Not done here: take the part "-- Down Migration" of ${file} and run it, as the owner of ${table}, in a transaction with ${tool.recordDown(table, before.version, after.version)}.`)} >&2; exit 1;;`,
+        ]
+      : [
+          `  *) echo ${quote(`${after.sha256}  ${file}`)} | sha256sum --check --quiet || exit 1`,
+          `    ${migration(database, { before, after }, file)} || exit 1;;`,
+        ]),
+    'esac',
   ];
+}
+
+/** Whoever else migrates waits for the lock of the versions, as for a run. */
+function migration(
+  database: Database,
+  { before, after }: Pick<MigrationChange, 'before' | 'after'>,
+  file: string,
+): string {
+  const versions = versionsOf(database);
+  const { tool, table } = versions;
+  const latest = `(${latestSql(versions)})`;
+  const [from, to] = [before.version, after.version].map(literal);
+  const unless = (condition: string, message: string) =>
+    `if not (${condition}) then raise exception using message = ${message}; end if;`;
+  const guard = [
+    ...(tool.dirty
+      ? [
+          unless(
+            `not exists (${tool.dirty(table).replaceAll(/\s+/g, ' ')})`,
+            literal(
+              `Table ${table} says that a migration has failed halfway: put that right by hand first.`,
+            ),
+          ),
+        ]
+      : []),
+    unless(
+      `${latest} = ${from}`,
+      `format('The schema is at version %s, and not at %s: somebody has migrated it. Nothing was changed; ask for the commands again.', ${latest}, ${from})`,
+    ),
+  ];
+  // Many scripts record their version themselves.
+  const record = [
+    `if ${latest} = ${from} then ${tool.recordDown(table, before.version, after.version)}; end if;`,
+    unless(
+      `${latest} = ${to}`,
+      `format('The script would leave version %s, and not %s: nothing was changed. Mend the script.', ${latest}, ${to})`,
+    ),
+  ];
+  return [
+    psql(database, database.name, ' -1'),
+    ...[
+      "set lock_timeout = '2s'",
+      `lock table ${table} in share row exclusive mode`,
+      `do $guard$ begin ${guard.join(' ')} end $guard$`,
+      becomeOwner(table),
+    ].map(asCommand),
+    `-f ${quote(file)}`,
+    ...['reset role', `do $record$ begin ${record.join(' ')} end $record$`].map(asCommand),
+  ].join(' ');
 }
 
 /** Restores beside the live database; not again where the copy is there. */

@@ -93,6 +93,21 @@ export async function readVersions(
   }
 }
 
+/** Parts of a version as text that is in the order of `compareVersions`. */
+const versionKey = `array(select case when part ~ '^[0-9]+$' then lpad(part, 60, '0') else part end
+  from unnest(string_to_array(version, '.')) with ordinality p (part, n) order by n) collate "C"`;
+
+/** Query of the latest version, for who has no worker: what `readVersions` and `latestOf` find. */
+export function latestSql({ tool, table }: Versions): string {
+  const applied = tool.applied(table);
+  const inOrder = applied.includes('order by')
+    ? applied
+    : `select version from (${applied}) a order by ${versionKey}`;
+  const sql = `select coalesce(versions[cardinality(versions)], ${literal(noVersion)})
+    from (select array(${inOrder})::text[] as versions) v`;
+  return sql.replaceAll(/\s+/g, ' ');
+}
+
 function upTo(latest: string | undefined, tool: MigrationTool, files: readonly string[]): string[] {
   if (latest === undefined) return [];
   const known = files.map((file) => tool.versionOf(file)).filter((one) => one !== undefined);
