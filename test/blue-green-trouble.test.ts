@@ -267,6 +267,35 @@ test.concurrent('the plan as commands switches once, however often they are run'
   expect(names).not.toContain('by-hand-green');
 });
 
+test.concurrent(
+  'the commands take no pods away from a colour that has got its traffic back',
+  async () => {
+    await makeColours(cluster(), 'returned');
+    const commands = await commandsOf('returned', '--soak', '1m', '--delete');
+    const back = `kubectl -n ${cluster().namespace} set selector service/returned app=returned,version=green`;
+    expect(commands).toContain('\nsleep 60\n');
+
+    const during = await execa('sh', {
+      input: commands.replace('\nsleep 60\n', `\n${back}\n`),
+      reject: false,
+    });
+
+    expect(during.exitCode).toBe(1);
+    const why =
+      'Service returned does not send its traffic to app=returned,version=blue any more: Deployment returned-green stays as it is.';
+    expect(during.stderr).toContain(why);
+    expect(await standing(cluster(), 'returned')).toMatchObject({ version: 'green', green: 2 });
+
+    await execa('sh', { input: await commandsOf('returned') });
+    const deletion = await commandsOf('returned', '--delete');
+    const late = await execa('sh', { input: `${back}\n${deletion}`, reject: false });
+
+    expect(late.exitCode).toBe(1);
+    expect(late.stderr).toContain(why);
+    expect(await standing(cluster(), 'returned')).toMatchObject({ version: 'green', green: 0 });
+  },
+);
+
 test.concurrent('the commands note what they did for whoever plans anew', async () => {
   await makeColours(cluster(), 'noted');
   // As one that was made by kubectl create: without any annotation.

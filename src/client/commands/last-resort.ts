@@ -19,7 +19,7 @@ import { featureCommands } from './feature-commands.ts';
 import { inStages, templateKind } from './last-resort-order.ts';
 import { byRunOnly, type CommandsOf, kubectlFor, onceItIsWell, quote } from './shell.ts';
 import { statefulSetCommands } from './stateful-set-commands.ts';
-import { trafficCommands } from './traffic-commands.ts';
+import { trafficCommands, trafficIsElsewhere } from './traffic-commands.ts';
 import { type OwnerChange, ownerChangeKinds } from '../../activities/owners/policy.ts';
 import {
   abortCommands,
@@ -59,11 +59,15 @@ export async function lastResortCommands(
 /** How each kind of change is made by hand. */
 const commandsFor: Record<string, CommandsOf> = {
   [templateKind]: (change) => deploymentCommands(change as DeploymentChange),
-  'deployment/replicas': (change) => replicasCommands(change as ReplicasChange),
-  'deployment/delete': (change) =>
+  'deployment/replicas': async (change, plan, _settings, clusters) =>
+    replicasCommands(change as ReplicasChange, await trafficIsElsewhere(change, plan, clusters)),
+  'deployment/delete': async (change, plan, _settings, clusters) =>
     'canary' in change.before
       ? onceItIsWell(deletionCommands(change as DeletionChange))
-      : deletionCommands(change as DeletionChange),
+      : deletionCommands(
+          change as DeletionChange,
+          await trafficIsElsewhere(change, plan, clusters),
+        ),
   'configmap/open-breaker': (change) => breakerCommands(change as BreakerChange),
   'configmap/close-breaker': (change) => breakerCommands(change as BreakerChange),
   'deployment/restart': restartCommands,
@@ -82,7 +86,11 @@ const commandsFor: Record<string, CommandsOf> = {
   [abortChangeKind]: (change) => abortCommands(change as AbortChange),
 };
 
-function replicasCommands({ target, before, after }: ReplicasChange): string[] {
+/** @param isLeft commands that end these where the Deployment has traffic, for before it is scaled to zero */
+function replicasCommands(
+  { target, before, after }: ReplicasChange,
+  isLeft: readonly string[],
+): string[] {
   const { name, uid } = target;
   const kubectl = kubectlFor(target);
   const deployment = `deployment/${quote(name)}`;
@@ -96,17 +104,19 @@ function replicasCommands({ target, before, after }: ReplicasChange): string[] {
   ];
   if (after.replicas === 0) {
     const { soakSeconds = 0 } = after;
-    return [...(soakSeconds > 0 ? [`sleep ${soakSeconds}`] : []), ...scale];
+    return [...(soakSeconds > 0 ? [`sleep ${soakSeconds}`] : []), ...isLeft, ...scale];
   }
   return [...scale, `${kubectl} rollout status ${deployment} --timeout=10m || exit 1`];
 }
 
-function deletionCommands({ target }: DeletionChange): string[] {
+/** @param isLeft commands that end these where the Deployment has traffic */
+function deletionCommands({ target }: DeletionChange, isLeft: readonly string[] = []): string[] {
   const { name, uid } = target;
   const kubectl = kubectlFor(target);
   const seen = '{.metadata.uid} {.spec.replicas}';
   return [
     `if [ "$(${kubectl} get deployment ${quote(name)} --ignore-not-found -o jsonpath='${seen}')" = '${uid} 0' ]; then`,
+    ...isLeft.map((line) => `  ${line}`),
     `  ${kubectl} delete deployment ${quote(name)} || exit 1`,
     'fi',
   ];

@@ -18,12 +18,14 @@ import { readDeployments } from '../../activities/kubernetes/service/carriers.ts
 import {
   labelsOf,
   type SelectorChange,
+  type SelectorReference,
+  selectorText,
   type Service,
 } from '../../activities/kubernetes/service/service.ts';
 import { resumeByHand } from '../../activities/kubernetes/service/stopped.ts';
 import { noteByHand } from '../../activities/kubernetes/service/switched.ts';
 import { hashOf } from '../../contract/digest.ts';
-import type { Change, Plan } from '../../contract/plan.ts';
+import type { Change, Plan, Target } from '../../contract/plan.ts';
 import { type CommandsOf, kubectlFor, onceItIsWell, quote, quoteJson } from './shell.ts';
 
 export const trafficCommands: Record<string, CommandsOf> = {
@@ -63,14 +65,44 @@ async function resumeCommands(
   return selectorCommands(change, resumeByHand(service, change, plan));
 }
 
+/** Shell condition: whether the Service is the planned one, and has this selector. */
+function selects({ target }: Pick<Change, 'target'>, selector: string): string {
+  const template = `{{.metadata.uid}}{{range $key, $value := .spec.selector}} {{$key}}={{$value}}{{end}}`;
+  return `[ "$(${kubectlFor(target)} get service ${quote(target.name)} -o 'go-template=${template}')" = '${target.uid} ${selector.replaceAll(',', ' ')}' ]`;
+}
+
+/**
+ * Before the pods of a colour are taken away: ends the commands unless its traffic goes where the plan has it
+ * go, since somebody may have switched it back meanwhile.
+ * @throws PlanStale where the Service is gone.
+ */
+export async function trafficIsElsewhere(
+  { target }: Change,
+  { procedure, targets, changes }: Plan,
+  clusters: Clusters,
+): Promise<string[]> {
+  const service = targets.find(({ kind }) => kind === 'service');
+  if (procedure !== 'blue-green' || !service) return [];
+  const planned = changes.find(({ kind }) => kind === 'service/selector');
+  // A plan that only takes away what an earlier one has left switches nothing.
+  const { selector } =
+    (planned as SelectorChange | undefined)?.after ?? (await standing(service, clusters));
+  const why = `Service ${service.name} does not send its traffic to ${selector} any more: Deployment ${target.name} stays as it is.`;
+  return [`${selects({ target: service }, selector)} || { echo ${quote(why)} >&2; exit 1; }`];
+}
+
+async function standing(target: Target, clusters: Clusters): Promise<SelectorReference> {
+  const { spec } = await readTarget<Service>(clusters.of(target.context), target);
+  return { selector: selectorText(spec?.selector) };
+}
+
 function selectorCommands(
-  { target, before, after }: SelectorChange,
+  change: SelectorChange,
   note: readonly JsonPatchOperation[] = [],
 ): string[] {
+  const { target, before, after } = change;
   const { name, uid } = target;
   const kubectl = kubectlFor(target);
-  const template = `{{.metadata.uid}}{{range $key, $value := .spec.selector}} {{$key}}={{$value}}{{end}}`;
-  const seen = (selector: string) => `'${uid} ${selector.replaceAll(',', ' ')}'`;
   const operations = [
     { op: 'test', path: '/metadata/uid', value: uid },
     { op: 'test', path: '/spec/selector', value: labelsOf(before.selector) },
@@ -79,11 +111,11 @@ function selectorCommands(
   ];
   const ready = `-o 'go-template={{range .items}}{{range .status.conditions}}{{if and (eq .type "Ready") (eq .status "True")}}x{{end}}{{end}}{{end}}'`;
   return [
-    `if [ "$(${kubectl} get service ${quote(name)} -o 'go-template=${template}')" = ${seen(before.selector)} ]; then`,
+    `if ${selects(change, before.selector)}; then`,
     `  [ -n "$(${kubectl} get pods -l ${quote(after.selector)} ${ready})" ] || { echo 'No pod with ${after.selector} is ready: the traffic stays where it is.' >&2; exit 1; }`,
     `  ${kubectl} patch service ${quote(name)} --type=json -p ${quoteJson(operations)} || { echo 'Service ${name} was changed since the commands were made: ask for them again.' >&2; exit 1; }`,
     'fi',
-    `[ "$(${kubectl} get service ${quote(name)} -o 'go-template=${template}')" = ${seen(after.selector)} ] || { echo 'Service ${name} selects something else by now: nothing is changed.' >&2; exit 1; }`,
+    `${selects(change, after.selector)} || { echo 'Service ${name} selects something else by now: nothing is changed.' >&2; exit 1; }`,
     `${kubectl} get endpointslices -l kubernetes.io/service-name=${quote(name)}`,
   ];
 }
