@@ -87,7 +87,7 @@ describe('rollback plan helm --commands', () => {
 
     const again = await execa('sh', { input: commands });
 
-    expect(again.stderr).toContain('is no longer at revision 2: nothing is changed.');
+    expect(again.stderr).toContain('has the planned objects already: nothing is changed.');
     expect(await releases.standing('by-hand')).toBe('3 deployed');
   });
 
@@ -96,8 +96,10 @@ describe('rollback plan helm --commands', () => {
     const { stdout: commands } = await cli.run('plan', 'helm', 'overtaken', '--commands');
     await releases.release('overtaken', { image: v3 });
 
-    await execa('sh', { input: commands });
+    const { exitCode, stderr } = await execa('sh', { input: commands, reject: false });
 
+    expect(exitCode).toBe(1);
+    expect(stderr).toContain('no longer at revision 2, and not as planned: nothing is changed.');
     expect(await releases.image('overtaken')).toBe(v3);
   });
 

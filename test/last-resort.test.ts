@@ -49,7 +49,7 @@ describe('rollback plan', () => {
 
     const again = await execa('sh', { input: commands });
 
-    expect(again.stderr).toContain('is no longer at revision 2: nothing is changed.');
+    expect(again.stderr).toContain('is at the planned template already: nothing is changed.');
     const after = await cluster.deployment('by-hand');
     expect(written(after)).toEqual(written({ metadata }));
 
@@ -86,8 +86,10 @@ describe('rollback plan', () => {
     const { stdout: commands } = await cli.run('plan', 'deployment', 'overtaken', '--commands');
     await cluster.release('overtaken', 'wakala/api:3.0.0');
 
-    await execa('sh', { input: commands });
+    const { exitCode, stderr } = await execa('sh', { input: commands, reject: false });
 
+    expect(exitCode).toBe(1);
+    expect(stderr).toContain('no longer at revision 2, and at another template than planned');
     expect(await cluster.image('overtaken')).toBe('wakala/api:3.0.0');
   });
 

@@ -162,6 +162,8 @@ function deploymentCommands({ target, before, after }: DeploymentChange): string
   const kubectl = kubectlFor(target);
   const revision = revisionAnnotation.replaceAll('.', '\\.');
   const seen = `{.metadata.uid} {.metadata.annotations.${revision}}`;
+  // A template that is gone back to is a new revision, whose number only its ReplicaSet tells.
+  const planned = `{range .items[?(@.metadata.uid=="${after.replicaSet ?? ''}")]}{.metadata.ownerReferences[0].uid} {.metadata.annotations.${revision}}{end}`;
   const undo = `${kubectl} rollout undo deployment/${quote(name)} --to-revision=${after.revision}`;
   const note = `${kubectl} annotate deployment/${quote(name)} ${quote(noteByHand(before, after))} --overwrite`;
   return [
@@ -172,8 +174,10 @@ function deploymentCommands({ target, before, after }: DeploymentChange): string
           `  echo 'It is paused: set its image back by hand, then kubectl rollout resume.' >&2; exit 1`,
         ]
       : [`  ${undo} && ${note} || exit 1`]),
+    `elif [ "$(${kubectl} get deployment ${quote(name)} -o jsonpath='${seen}')" = "$(${kubectl} get replicasets -o jsonpath='${planned}')" ]; then`,
+    `  echo 'Deployment ${name} is at the planned template already: nothing is changed.' >&2`,
     'else',
-    `  echo 'Deployment ${name} is no longer at revision ${before.revision ?? '(none)'}: nothing is changed.' >&2`,
+    `  echo 'Deployment ${name} is no longer at revision ${before.revision ?? '(none)'}, and at another template than planned: nothing is changed.' >&2; exit 1`,
     'fi',
   ];
 }
@@ -185,7 +189,10 @@ function waitCommands({ kind, target }: Change): string[] {
   return [`${kubectlFor(target)} rollout status ${deployment} --timeout=10m || exit 1`];
 }
 
-/** The newest revision by number, and the Secret that keeps it: a release may be installed anew. */
+/**
+ * The newest revision by number, and the Secret that keeps it: a release may be installed anew. One that helm
+ * has gone back to is a new revision with the same objects.
+ */
 function helmCommands({ target, before, after }: ReleaseChange): string[] {
   const { context, namespace, name } = target;
   const kubectl = kubectlFor(target);
@@ -195,11 +202,15 @@ function helmCommands({ target, before, after }: ReleaseChange): string[] {
   const uidOf = (revision: number) =>
     `${kubectl} get secret ${secretName(name, revision)} -o jsonpath='{.metadata.uid}'`;
   const seen = `$(${newest}) $(${uidOf(before.revision)}) $(${uidOf(after.revision)})`;
+  const manifest = `${helm} get manifest ${quote(name)}`;
+  const isDeployed = `${helm} status ${quote(name)} | grep -qx 'STATUS: deployed'`;
   return [
     `if [ "${seen}" = '${before.revision} ${before.record} ${after.record}' ]; then`,
     `  ${helm} rollback ${quote(name)} ${after.revision} --wait --history-max 0 || exit 1`,
+    `elif [ "$(${uidOf(after.revision)})" = '${after.record}' ] && ${isDeployed} && [ "$(${manifest})" = "$(${manifest} --revision ${after.revision})" ]; then`,
+    `  echo 'Release ${name} has the planned objects already: nothing is changed.' >&2`,
     'else',
-    `  echo 'Release ${name} is no longer at revision ${before.revision}: nothing is changed.' >&2`,
+    `  echo 'Release ${name} is no longer at revision ${before.revision}, and not as planned: nothing is changed. See helm history ${name}.' >&2; exit 1`,
     'fi',
     `${helm} status ${quote(name)}`,
   ];
