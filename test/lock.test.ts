@@ -46,6 +46,23 @@ describe('a target that another run holds', () => {
     await owner.free();
   });
 
+  test.concurrent(
+    'is not told to be where it should be, while the first is not at its end',
+    async () => {
+      await env.cluster.history('underway', 1, v1, v2);
+      await env.run({ deployment: 'underway' });
+      await env.untilFree('underway');
+      const owner = await env.occupy('underway');
+
+      const result = await env.run({ deployment: 'underway' });
+
+      expect(result.outcome).toBe('busy');
+      expect(result.heldBy).toBe(owner.identity.workflowId);
+      await owner.free();
+      expect((await env.run({ deployment: 'underway' })).outcome).toBe('no-op');
+    },
+  );
+
   test.concurrent('is waited for, as long as the second run says', async () => {
     await env.cluster.history('awaited', 1, v1, v2);
     const owner = await env.occupy('awaited');

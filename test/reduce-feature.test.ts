@@ -277,6 +277,27 @@ describe('while a share is watched', () => {
     expect(set).toEqual([100, 50]);
   });
 
+  test('an abort counts that came in time, also where no worker was there to hear it', async () => {
+    await setFlag(feature, { rollout_percentage: 60 });
+    const id = await env.start({ feature, system: 'gateway', watch: '4s', percentages: [50, 0] });
+    const watching = await untilWatching(id);
+    const [{ step, attempt, until = '' } = {}] = watching.pausedAt;
+    const token = await env.token(id, 'abort', 'on-call', { step, attempt });
+    await env.stopWorker();
+    await env.client.workflow.getHandle(id).signal('abort', { token, step, attempt });
+    expect(Date.now()).toBeLessThan(Date.parse(until));
+    await eventually('the watch is over', () =>
+      Promise.resolve(Date.now() > Date.parse(until) + 500),
+    );
+    await env.startWorker();
+
+    const result = await env.result(id);
+
+    expect(result.outcome).toBe('aborted');
+    expect(result.authority?.decisions).toMatchObject([{ decision: 'abort', counted: true }]);
+    expect(await stored(feature)).toEqual({ enabled: true, rollout_percentage: 60 });
+  });
+
   test('the CLI shows until when, and how to decide', async () => {
     const id = await env.start({ feature, system: 'gateway', ...long });
     const watching = await untilWatching(id);

@@ -165,6 +165,9 @@ function pausedStep(
 
 /** What can be done about a run that is not paused. */
 function insteadOf(decision: StepDecisionName, { phase }: RunStatus, id: string): string {
+  if (phase === 'awaiting-approval') {
+    return `it waits for approval and has changed nothing: rollback reject ${id} --note WHY ends it`;
+  }
   if (phase === 'compensating') return 'it is going back already, and pauses where that fails';
   const pauses = 'a step that fails pauses by itself';
   if (decision !== 'abort') return pauses;

@@ -50,9 +50,11 @@ export async function list(options: ListOptions): Promise<number> {
   });
 }
 
-function showRuns(runs: ListedRun[], { waiting }: ListOptions): void {
+function showRuns(runs: ListedRun[], { waiting, open }: ListOptions): void {
   if (runs.length === 0) {
-    printLine(waiting ? 'No run waits for anybody.' : 'There are no runs.');
+    printLine(
+      waiting ? 'No run waits for anybody.' : open ? 'No run is open.' : 'There are no runs.',
+    );
   } else if (waiting) printWaiting(runs);
   else {
     const rows = runs.map((run) => [

@@ -62,12 +62,16 @@ export class Attempts {
     const { attempt, error = '' } = status;
     const isOver = () => this.isAborted() && allowed !== undoDecisions;
     const { plan, decisions, board, holding: settings } = this;
-    const answer = await hold(
-      { step, attempt, allowed: [...allowed], error },
-      { plan, decisions, board, settings, isOver },
-    );
-    status.state = 'failed';
-    if (answer) return answer;
+    try {
+      const answer = await hold(
+        { step, attempt, allowed: [...allowed], error },
+        { plan, decisions, board, settings, isOver },
+      );
+      if (answer) return answer;
+    } finally {
+      // Also where the run is cancelled, which goes back then.
+      status.state = 'failed';
+    }
     throw aborted(`The run was aborted while step "${step}" was paused.`);
   }
 

@@ -111,6 +111,16 @@ export class Decisions {
     await this.answered();
   }
 
+  /** Whether there are messages that nobody has an answer to yet. */
+  get isLooking(): boolean {
+    return this.flood.pending > 0;
+  }
+
+  /** Resolves when everybody has an answer whose message has come by now, also in a cancelled run. */
+  async heard(): Promise<void> {
+    await CancellationScope.nonCancellable(() => this.queue);
+  }
+
   private answered(): Promise<void> {
     return CancellationScope.nonCancellable(() => condition(allHandlersFinished));
   }
@@ -239,7 +249,8 @@ export class Decisions {
     subject.assessment = assessment ?? subject.assessment;
     if (!counted || by === undefined) return this.refuse(name, by ?? claimedBy(token), text);
     if (isStepDecision(name)) {
-      if (!pause || pause.answer) return this.refuse(name, by, 'The step goes on already.');
+      if (!pause || !this.pauses.isOpen(pause))
+        return this.refuse(name, by, 'The step goes on already.');
       this.pauses.answer(pause, { decision: name, by, note, stays, token: message?.token });
     } else if (name === 'reject') subject.rejection = text;
     else subject.approvals.push(message?.token ?? '');

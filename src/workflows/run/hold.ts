@@ -2,7 +2,7 @@
  * The waits of a run at a step: one that is paused holds until somebody decides, however long that
  * takes; one that is for a time goes on by itself.
  */
-import { condition } from '@temporalio/workflow';
+import { condition, patched } from '@temporalio/workflow';
 import type { Plan } from '../../contract/plan.ts';
 import type { PausedStep } from '../../contract/run.ts';
 import type { Decisions } from './decisions.ts';
@@ -68,6 +68,10 @@ export async function waitUnlessDecided(
   try {
     const isDecided = () => pause.answer !== undefined || isOver();
     await condition(isDecided, Math.max(1, ms), { summary: waiting.step });
+    // What came in time counts, however long a look at it takes, or no worker was there for it.
+    if (!isDecided() && decisions.isLooking && patched('waits-hear-who-came-in-time')) {
+      await decisions.heard();
+    }
   } finally {
     decisions.pauses.end(pause);
     board.withdraw(waiting);

@@ -39,6 +39,11 @@ export class Pauses {
     this.open.delete(step);
   }
 
+  /** Whether somebody may decide about it still. */
+  isOpen(pause: Pause): boolean {
+    return this.open.get(pause.step) === pause && pause.answer === undefined;
+  }
+
   /** The pause that a message is about: it names step and attempt, so that none comes too late. */
   find(message: DecisionMessage | undefined): Pause | undefined {
     const pause = this.open.get(String(message?.step));

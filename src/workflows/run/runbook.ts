@@ -111,7 +111,14 @@ async function prepare<P extends Procedure>(
     plan = planned.plan;
     board.planned(planned);
     if (isReset(planned, identity)) freed = freeLocksOfEarlier(plan, identity);
-    if (plan.changes.length === 0) return endWithoutChanges(plan, board);
+    if (plan.changes.length === 0) {
+      const isLastWord = input.dryRun || input.wait !== undefined;
+      // What stands there may be the work of another run that has not come to its end.
+      if (!isLastWord && patched('no-op-is-nobody-elses')) {
+        await lock.assertFree({ targets: plan.targets, run: identity });
+      }
+      return endWithoutChanges(plan, board);
+    }
     if (input.dryRun) return board.end('dry-run', `Dry run, nothing changed. ${plan.summary}`, []);
     // The same plan again, with nothing that people could add to it, would end in the same way again.
     if (again?.earlier === plan.digest && (again.isStale || assessment.granted)) {
