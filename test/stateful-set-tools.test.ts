@@ -70,7 +70,7 @@ describe('the role in deploy/', () => {
       await sets.untilRuns('no-delete-0', broken);
       const result = await env.run({ statefulSet: 'no-delete', context: 'no-delete' });
       expect(result.outcome).toBe('refused');
-      expect(result.message).toMatch(/may not delete pods in .*deploy\/kubernetes-role\.yaml/);
+      expect(result.message).toMatch(/may not delete pods in .*deploy\/kubernetes-role\.yaml\.$/);
       expect(await sets.image('no-delete')).toBe(broken);
     },
   );

@@ -68,10 +68,15 @@ export async function whyForbidden(
   });
   const all = found.flatMap(({ refused }) => refused);
   const roles = [...new Set(all.map(({ isOfHelm }) => (isOfHelm ? helmRole : role)))].join(' and ');
-  const instead = all.every(({ right, isOfHelm }) => right.verb === 'delete' && !isOfHelm)
+  const instead = all.every(({ right, isOfHelm }) => isDeletion(right) && !isOfHelm)
     ? ', or start again with nothing deleted (--keep for a canary, no --delete for blue-green)'
     : '';
   return `The worker may not ${places.join(', nor ')}, which this plan needs: give it the role in ${roles}${instead}.`;
+}
+
+/** Whether a rollback may do without it: pods are deleted to be made anew. */
+function isDeletion({ verb, resource }: Right): boolean {
+  return verb === 'delete' && resource !== 'pods';
 }
 
 /** A role may grant a right for some names alone, which is asked where it does not for all. */
