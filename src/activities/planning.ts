@@ -7,7 +7,7 @@ import { type InputOf, InvalidInputError, parseInput, type Procedure } from '../
 import type { Planned } from '../contract/plan.ts';
 import { refused } from './failures.ts';
 import type { Clusters } from './kubernetes/api.ts';
-import { noRights, whyForbidden } from './kubernetes/forbidden.ts';
+import { type RightsBeside, whyForbidden } from './kubernetes/forbidden.ts';
 import { planIn, plannerOf } from './planners.ts';
 import { failureIn } from './region-plans.ts';
 
@@ -24,12 +24,11 @@ export interface PlanningParts {
  * every run and would carry the schemas each time. A plan that this worker may not carry out is
  * refused here and not by the planners, which others use as well, with rights of their own. `earlier` is
  * the digest of the plan that this one replaces, `region` the one to plan for where the run is for several.
- * @param rightsBeside what a plan needs beside the rights on what it changes itself
  */
 export function planning<P extends Procedure>(
   { authority, clusters, settings }: PlanningParts,
   procedure: P,
-  rightsBeside: typeof noRights = noRights,
+  rightsBeside?: RightsBeside,
 ): (input: unknown, earlier?: string, region?: string) => Promise<Planned<InputOf<P>>> {
   return async (raw, earlier, region) => {
     const input = validated(procedure, raw);

@@ -14,13 +14,20 @@ export interface ChartKind {
   isNamespaced: boolean;
 }
 
-/** The kind of an object; undefined where the API server does not know it. */
-export async function kindOf(
-  cluster: Cluster,
-  { apiVersion, kind }: Pick<ManifestObject, 'apiVersion' | 'kind'>,
-): Promise<ChartKind | undefined> {
-  const api = apiVersion.includes('/') ? `/apis/${apiVersion}` : `/api/${apiVersion}`;
-  const list = await cluster.find<ResourceList>(api);
-  const found = list?.resources.find((one) => one.kind === kind && !one.name.includes('/'));
-  return found && { api, resource: found.name, isNamespaced: found.namespaced };
+/** Tells the kind of an object; undefined where the API server does not know it. */
+export type KindOf = (
+  object: Pick<ManifestObject, 'apiVersion' | 'kind'>,
+) => Promise<ChartKind | undefined>;
+
+/** Tells the kinds of a chart's objects, and asks once for each version of an API that they have. */
+export function kindsIn(cluster: Cluster): KindOf {
+  const lists = new Map<string, Promise<ResourceList | undefined>>();
+  return async ({ apiVersion, kind }) => {
+    const api = apiVersion.includes('/') ? `/apis/${apiVersion}` : `/api/${apiVersion}`;
+    const asked = lists.get(api) ?? cluster.find<ResourceList>(api);
+    lists.set(api, asked);
+    const list = await asked;
+    const found = list?.resources.find((one) => one.kind === kind && !one.name.includes('/'));
+    return found && { api, resource: found.name, isNamespaced: found.namespaced };
+  };
 }

@@ -1,8 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Plan, Target } from '../../contract/plan.ts';
-import type { Cluster, Clusters } from '../kubernetes/api.ts';
+import type { Clusters } from '../kubernetes/api.ts';
 import type { PlacedRight } from '../kubernetes/forbidden.ts';
-import { kindOf } from './chart-kinds.ts';
+import { type KindOf, kindsIn } from './chart-kinds.ts';
 import { rollbackHooks } from './hooks.ts';
 import { type ManifestObject, parseManifest } from './manifest.ts';
 import { leftOf, type ReleaseChange } from './release-change.ts';
@@ -33,7 +33,8 @@ export async function chartRights(
   );
   if (!left || !wanted) return [];
   const handled = [...objectsOf(left, wanted, target), ...hooksOf(wanted, target)];
-  const rights = await Promise.all(handled.map((one) => rightsOn(cluster, target, one)));
+  const kindOf = kindsIn(cluster);
+  const rights = await Promise.all(handled.map((one) => rightsOn(kindOf, target, one)));
   return rights.flat();
 }
 
@@ -59,11 +60,11 @@ function hooksOf(wanted: Release, { namespace }: Target): Handled[] {
 }
 
 async function rightsOn(
-  cluster: Cluster,
+  kindOf: KindOf,
   { context, namespace }: Target,
   { object, verbs }: Handled,
 ): Promise<PlacedRight[]> {
-  const kind = await kindOf(cluster, object);
+  const kind = await kindOf(object);
   // One that a CustomResourceDefinition of the chart itself brings may not be there yet.
   if (!kind) return [];
   const { name, namespace: own = namespace } = object.metadata;

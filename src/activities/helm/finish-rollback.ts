@@ -2,7 +2,7 @@
 import type { Target } from '../../contract/plan.ts';
 import { type Cluster, KubernetesError } from '../kubernetes/api.ts';
 import { type KubernetesObject, objectPath } from '../kubernetes/objects.ts';
-import { kindOf } from './chart-kinds.ts';
+import { type KindOf, kindsIn } from './chart-kinds.ts';
 import type { ManifestObject } from './manifest.ts';
 import { attemptsAt, type RollbackNote } from './notes.ts';
 import type { ReleaseHistory } from './releases.ts';
@@ -22,9 +22,10 @@ export async function removeLeftovers(
   now: ReadonlyMap<string, ManifestObject>,
 ): Promise<string[]> {
   const extra = [...left].filter(([key]) => !now.has(key)).map(([, object]) => object);
+  const kindOf = kindsIn(cluster);
   const removed = await Promise.all(
     extra.map(async (object) => {
-      const path = await pathOf(cluster, object, namespace);
+      const path = await pathOf(kindOf, object, namespace);
       const found = path && (await cluster.find<KubernetesObject>(path));
       if (!found || found.metadata?.deletionTimestamp) return undefined;
       const { annotations = {}, uid, resourceVersion } = found.metadata ?? {};
@@ -41,11 +42,11 @@ export async function removeLeftovers(
 
 /** Undefined where the API server does not know its kind. */
 async function pathOf(
-  cluster: Cluster,
+  kindOf: KindOf,
   object: ManifestObject,
   namespace: string,
 ): Promise<string | undefined> {
-  const kind = await kindOf(cluster, object);
+  const kind = await kindOf(object);
   if (!kind) return undefined;
   const { api, resource, isNamespaced } = kind;
   const { name, namespace: own = namespace } = object.metadata;

@@ -21,11 +21,11 @@ interface Asked {
   rights: Map<string, PlacedRight>;
 }
 
-/** Of plans that need no more rights than those on what they change. */
-export const noRights = (
-  _clusters: Clusters,
-  _plan: Pick<Plan, 'changes'>,
-): Promise<PlacedRight[]> => Promise.resolve([]);
+/** The rights that a plan needs beside those on what it changes itself. */
+export type RightsBeside = (
+  clusters: Clusters,
+  plan: Pick<Plan, 'changes'>,
+) => Promise<PlacedRight[]>;
 
 /**
  * Why this worker must not begin with a plan: the API server would forbid it one of the changes, perhaps
@@ -35,7 +35,7 @@ export const noRights = (
 export async function whyForbidden(
   clusters: Clusters,
   plan: Pick<Plan, 'changes'>,
-  rightsBeside: typeof noRights,
+  rightsBeside?: RightsBeside,
 ): Promise<string | undefined> {
   const own = plan.changes
     .filter(({ target }) => isInCluster(target))
@@ -44,9 +44,9 @@ export async function whyForbidden(
       const place = { context, namespace, isOfHelm: kind === 'helm-release' };
       return rightsOf(change).map((right): PlacedRight => ({ ...place, right }));
     });
-  const beside = await rightsBeside(clusters, plan).catch(() => []);
+  const beside = await rightsBeside?.(clusters, plan).catch(() => []);
   const asked = new Map<string, Asked>();
-  for (const placed of [...own, ...beside]) {
+  for (const placed of [...own, ...(beside ?? [])]) {
     const { context, namespace, right } = placed;
     const key = `${context} ${namespace}`;
     const place = asked.get(key) ?? { context, namespace, rights: new Map() };
