@@ -58,7 +58,7 @@ test('a step that is given up is said, with those that rest on it and what to do
   expect(steps.map(({ state }) => state)).toEqual(['not-undone', 'not-undone', 'undone']);
   expect(next).toEqual([
     'Undo: second: given up by on-call: the second cannot be taken back yet',
-    'first: a later step still stands',
+    'first: not taken back, since "second" still stands',
     'Do it by hand.',
   ]);
 });

@@ -74,7 +74,7 @@ async function verdictOn(
     if (!roles.some((role) => deciding.includes(role))) {
       return no(`${by} has none of the roles that decide about this run: ${deciding.join(', ')}.`);
     }
-    const said = `${by} decided: ${decision} step "${step}"${note ? `: ${note}` : ''}.`;
+    const said = `${by} decided: ${decision} ${step === undefined ? 'the run' : `step "${step}"`}${note ? `: ${note}` : ''}.`;
     return { counted: true, text: said, by, note };
   }
   if (decision === 'reject') {

@@ -2,6 +2,7 @@
  * What a worker knows of authority: it seals the plans that it makes, tells whose decisions count,
  * and lets a change pass only with all that the rules ask for.
  */
+import type { AuthoritySettings } from '../config/authority.ts';
 import type { Mandate, Planned, PlannedCheck } from '../contract/plan.ts';
 import { noticeOf, type Asking } from './ask-people.ts';
 import { assessDecision, type DecisionRequest, type DecisionVerdict } from './assess-decision.ts';
@@ -15,6 +16,11 @@ export class Authority {
 
   constructor(parts: AuthorityParts) {
     this.parts = parts;
+  }
+
+  /** Who decides, by which rules, as they are now. */
+  get settings(): AuthoritySettings {
+    return this.parts.source.current().settings;
   }
 
   seal(execution: Execution, plan: PlanToSeal): Promise<Omit<Planned<unknown>, 'input'>> {
@@ -44,7 +50,7 @@ export class Authority {
 
   /** Tells the first contact something that nobody need decide about; `urgent` wakes them. */
   async tellContact(workflowId: string, text: string, urgent = false): Promise<void> {
-    const [first = ''] = this.parts.source.current().settings.contacts;
+    const [first = ''] = this.settings.contacts;
     await this.parts.tell({ workflowId, roles: [first], urgent, text });
   }
 }

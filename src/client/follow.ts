@@ -37,7 +37,10 @@ export async function follow(
   const pauseMs = live ? lookEveryMs.live : lookEveryMs.lines;
   const ended = resultOf(handle);
   const interrupted = () => {
-    printNote(`\nThe run goes on: rollback watch ${shellWord(handle.workflowId)}`);
+    const id = shellWord(handle.workflowId);
+    printNote(
+      `\nThe run goes on. To follow it again: rollback watch ${id}; to take back what it has done: rollback abort ${id}`,
+    );
     process.exit(130);
   };
   process.once('SIGINT', interrupted);

@@ -155,7 +155,7 @@ Examples:
       'skip',
       'leave a failed step out, end a soak, or hurry a feature that is watched to 0 %, signed',
     ],
-    ['abort', 'take back what a run has done that is paused, soaks or watches, signed'],
+    ['abort', 'take back what a run has done, whatever it is at, signed'],
   ];
   for (const [name, description] of steps) {
     const command = aboutStep(cli.command(name))

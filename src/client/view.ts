@@ -81,7 +81,8 @@ export function authorityLines(status: RunStatus): string[] {
 export function stepLine(step: StepStatus, progress?: ProgressDetails): string {
   const ended = step.endedAt === undefined ? Date.now() : Date.parse(step.endedAt);
   const seconds = ((ended - Date.parse(step.startedAt)) / 1000).toFixed(1);
-  const words = step.error ?? step.text ?? progress?.text ?? '';
+  const said = step.state === 'undone' ? step.text : (step.error ?? step.text);
+  const words = said ?? progress?.text ?? '';
   const time = paint('dim', `${seconds}s`.padStart(6));
   return `${marks[step.state]} ${time}  ${step.title}${words ? `: ${words}` : ''}`;
 }
@@ -142,7 +143,10 @@ export function pauseLines({
     const words = allowed.flatMap((name) =>
       name === 'skip' && mayStay ? [name, 'skip --stay'] : [name],
     );
-    const commands = words.map((name) => paint('bold', `rollback ${name} ${id}${which}`));
+    const commands = words.map((name) =>
+      // An abort takes all back, wherever the run is paused.
+      paint('bold', `rollback ${name} ${id}${name === 'abort' ? '' : which}`),
+    );
     if (until !== undefined) {
       return `  ${paint('cyan', '…')} "${step}" goes on by itself at ${until}; before that: ${commands.join(', ')}`;
     }

@@ -8,7 +8,10 @@
 export const decisionNames = ['approve', 'reject', 'retry', 'skip', 'abort'] as const;
 export type DecisionName = (typeof decisionNames)[number];
 
-/** Decisions about a step at which a run is paused; they name step and attempt. */
+/**
+ * Decisions about a step at which a run is paused; they name step and attempt. An abort that names none
+ * is about the run, whatever it is at.
+ */
 export const stepDecisionNames = ['retry', 'skip', 'abort'] as const;
 export type StepDecisionName = (typeof stepDecisionNames)[number];
 

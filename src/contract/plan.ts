@@ -141,8 +141,11 @@ export interface Mandate<C extends Change = Change> {
 export interface Authorization {
   seal: string;
   approvals: string[];
-  /** Somebody's signed decision to take back what was done, in whatever state it is. */
-  abort?: { token: string; step: string; attempt: number };
+  /**
+   * Somebody's signed decision to take back what was done, in whatever state it is: at a step that
+   * was paused, or of the run as a whole.
+   */
+  abort?: { token: string; step?: string; attempt?: number };
 }
 
 /** Identity of a run that survives resets and tells a later run with the same workflow id apart. */

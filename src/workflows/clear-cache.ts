@@ -14,6 +14,7 @@ export const clearCache = runbook('cache', {
     const isFlush = change.change.kind !== 'cache/clear';
     await run.step(isFlush ? 'Flush the cache' : 'Clear the cache', {
       isNeeded: true,
+      noWayBack: 'what was deleted is only made anew by whoever misses it',
       do: () => redis.clearCache(change),
     });
   },

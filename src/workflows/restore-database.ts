@@ -57,17 +57,22 @@ export const restoreDatabase = runbook('database', {
 
   next: ({ changes, targets: [target] }, id) =>
     changes.some(({ kind }) => kind === 'database/swap')
-      ? [`If it was wrong, swap back: rollback database ${target?.namespace} --undo ${id}`]
+      ? [`If it was wrong, swap back: ${swapBack(String(target?.namespace), id)}`]
       : changes.map(({ after: { copy, address: known } }) => {
           const address = (name: string) =>
             shellWord(addressOf(target?.context ?? '', name, known));
           return `Copy rows out of it: pg_dump --data-only -t TABLE -d ${address(String(copy))} | psql -X -1 -v ON_ERROR_STOP=1 -d ${address(target?.name ?? '')}; then in psql: DROP DATABASE ${identifier(String(copy))}`;
         }),
 
-  byHand: ({ targets }) =>
+  byHand: ({ targets, changes }, id) =>
     targets.flatMap(({ kind, context, namespace, name }) =>
       kind === 'database'
-        ? [`See which databases there are: rollback history database/${namespace}`]
+        ? [
+            `See which databases there are: rollback history database/${namespace}`,
+            ...(changes.some((change) => change.kind === 'database/swap')
+              ? [`Where they were swapped, swap them back: ${swapBack(namespace, id)}`]
+              : []),
+          ]
         : kind === 'deployment'
           ? [
               `See whether it runs: kubectl get deployment ${name} -n ${namespace} --context ${context}`,
@@ -75,6 +80,10 @@ export const restoreDatabase = runbook('database', {
           : [],
     ),
 });
+
+function swapBack(name: string, id: string): string {
+  return `rollback database ${name} --undo ${shellWord(id)}`;
+}
 
 /** A service that stands still for the restore. */
 interface Service {

@@ -40,9 +40,10 @@ async function restoreOne(
     isNeeded: of === '',
     do: () => kubernetes.restoreTemplate(change),
     undo: async () => {
-      await kubernetes.restoreTemplate(change.inverse);
-      const effect = await kubernetes.driveRollout(change.inverse);
-      return rollout ? argoRollouts.driveRollout(rollout.inverse) : effect;
+      const { text } = await kubernetes.restoreTemplate(change.inverse);
+      let driven = await kubernetes.driveRollout(change.inverse);
+      if (rollout) driven = await argoRollouts.driveRollout(rollout.inverse);
+      return `${text} ${driven.text}`;
     },
     undoOnlyIf: () => kubernetes.compareRevisions(change),
   });

@@ -12,7 +12,9 @@ export const rollbackSchema = runbook('schema', {
       await run.step(`Take version ${before.version} back`, {
         isNeeded: true,
         do: () => postgres.migrate(migration),
-        ...(after.forward === null ? {} : { undo: () => postgres.migrate(migration.inverse) }),
+        ...(after.forward === null
+          ? { noWayBack: 'there is no script that puts it on again' }
+          : { undo: () => postgres.migrate(migration.inverse) }),
         undoOnlyIf: () => postgres.compareSchema(migration),
       });
     }

@@ -13,7 +13,10 @@ export const terminateTransactions = runbook('transactions', {
     await run.together(
       run.changes<SessionChange>('session').map((session) => () => {
         const { pid } = session.change.before;
-        return run.step(`End session ${pid}`, { do: () => postgres.endSession(session) });
+        return run.step(`End session ${pid}`, {
+          do: () => postgres.endSession(session),
+          noWayBack: 'a transaction that was rolled back is gone',
+        });
       }),
     );
   },

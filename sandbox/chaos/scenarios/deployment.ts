@@ -8,6 +8,7 @@ export const images = {
   good: 'wakala/api:1.0.0',
   bad: 'wakala/api:2.0.0-bad',
   other: 'wakala/api:3.0.0',
+  broken: 'wakala/api:broken',
 } as const;
 
 function deployment(about: Partial<Scenario> & Pick<Scenario, 'name'>): Scenario {
@@ -67,6 +68,26 @@ export const deploymentScenarios: readonly Scenario[] = [
     async people(place) {
       await place.decideWhen('awaiting-approval', 'approve', 'team-lead');
       await place.decideWhen('paused', 'abort', 'on-call');
+    },
+  }),
+  deployment({
+    name: 'deployment is aborted while it waits for pods and goes back',
+    outcome: 'aborted',
+    async prepare({ kubectl, namespace }) {
+      const set = (image: string) => kubectl('set', 'image', `deployment/${name}`, `*=${image}`);
+      await kubectl('create', 'deployment', name, `--image=${images.good}`, '--replicas=3');
+      await kubectl('rollout', 'status', `deployment/${name}`, '--timeout=60s');
+      await set(images.broken);
+      // A version that its controller never saw has no revision.
+      const seen = '--for=jsonpath={.status.observedGeneration}=2';
+      await kubectl('wait', `deployment/${name}`, seen, '--timeout=60s');
+      await set(images.other);
+      await kubectl('rollout', 'status', `deployment/${name}`, '--timeout=60s');
+      return ['deployment', name, '-n', namespace, '--to-revision', '2'];
+    },
+    async people(place) {
+      await place.untilMessage('Wait for every replica');
+      await place.decideWhen('executing', 'abort', 'on-call');
     },
   }),
 ];

@@ -13,7 +13,7 @@ import {
 } from '../../contract/decision.ts';
 import type { StartAuthority } from '../../contract/authority.ts';
 import type { Plan } from '../../contract/plan.ts';
-import type { PausedStep, RunStatus } from '../../contract/run.ts';
+import type { PausedStep, Phase, RunStatus } from '../../contract/run.ts';
 import { CliError, exitCodes } from '../errors.ts';
 import { paint, printJson, printLine, printNote } from '../output.ts';
 import { ownKey } from '../own-key.ts';
@@ -23,7 +23,7 @@ import { assertDigest, checkSeal, readSealedPlan } from '../sealed-plan.ts';
 import { sendDecision } from '../send-decision.ts';
 import { signDecision } from '../sign-decision.ts';
 import { withTemporal, type Temporal } from '../temporal.ts';
-import { authorityLines, pauseLines, planLines } from '../view.ts';
+import { authorityLines, pauseLines, planLines, stepLine } from '../view.ts';
 
 export interface DecideOptions {
   key?: string;
@@ -101,7 +101,7 @@ async function messageOf(
   const { plan, status } =
     decision === 'retry'
       ? await planAsTold(temporal, handle)
-      : await show(temporal, handle, { aud, run }, options);
+      : await show(temporal, handle, { aud, run, decision }, options);
   const about = isStepDecision(decision)
     ? pausedStep(decision, workflowId, status, options.step)
     : undefined;
@@ -135,13 +135,16 @@ async function statusOf(temporal: Temporal, handle: WorkflowHandle) {
   return status ?? (await lookAt(temporal, handle)).status;
 }
 
-/** The step that is decided about: the only one at which the run is paused, or the one that is named. */
+/**
+ * The step that is decided about: the only one at which the run is paused, or the one that is named.
+ * Undefined where an abort is about the run as a whole, since it is at several, or acts.
+ */
 function pausedStep(
   decision: StepDecisionName,
   workflowId: string,
   status: RunStatus | undefined,
   named: string | undefined,
-): PausedStep {
+): PausedStep | undefined {
   const id = shellWord(workflowId);
   const paused = status?.pausedAt ?? [];
   if (!status) {
@@ -150,6 +153,8 @@ function pausedStep(
       exitCodes.unreachable,
     );
   }
+  const isWhole = decision === 'abort' && named === undefined && paused.length !== 1;
+  if (isWhole && mayBeAborted(status)) return undefined;
   if (paused.length === 0) {
     throw new CliError(
       `Run ${id} is not paused at a step, so there is nothing to ${decision}: ${insteadOf(decision, status, id)}.`,
@@ -169,16 +174,21 @@ function insteadOf(decision: StepDecisionName, { phase }: RunStatus, id: string)
     return `it waits for approval and has changed nothing: rollback reject ${id} --note WHY ends it`;
   }
   if (phase === 'compensating') return 'it is going back already, and pauses where that fails';
-  const pauses = 'a step that fails pauses by itself';
-  if (decision !== 'abort') return pauses;
-  return `${pauses}. To end the run now, temporal workflow cancel -w ${id} takes back what may be taken back without a signature`;
+  if (decision === 'abort') return 'it is planning and has changed nothing: try again in a moment';
+  return `a step that fails pauses by itself, and rollback abort ${id} takes all back at any time`;
+}
+
+/** Whether the run acts, or waits for its turn to. */
+function mayBeAborted({ phase, plan }: RunStatus): boolean {
+  const mayAct: Phase[] = ['planning', 'executing', 'verifying', 'paused'];
+  return plan !== undefined && mayAct.includes(phase);
 }
 
 /** Shows what would be decided about, and answers it. */
 async function show(
   temporal: Temporal,
   handle: WorkflowHandle,
-  run: { aud: string; run: string },
+  run: { aud: string; run: string; decision: DecisionName },
   { unchecked, print, json }: DecideOptions,
 ): Promise<{ plan: Plan; status: RunStatus | undefined }> {
   const [sealed, status] = await Promise.all([
@@ -195,9 +205,11 @@ async function show(
       ? `  ${paint('dim', '=')} Made and sealed by a worker of yours; ${startWords(printable(start))}.`
       : `  ${paint('red', '!')} Nobody has checked that a worker of yours made this plan.`,
   );
-  const claimed = status ? [...authorityLines(status), ...pauseLines(status)] : [];
+  const done = run.decision === 'abort' && status ? status.steps.map((step) => stepLine(step)) : [];
+  const claimed = status ? [...authorityLines(status), ...done, ...pauseLines(status)] : [];
   if (claimed.length > 0) line('As the run itself tells it, which is no proof:');
   for (const text of claimed) line(text);
+  if (run.decision === 'abort') line('An abort takes back what it has done, the last step first.');
   return { plan: sealed.plan, status };
 }
 

@@ -1,12 +1,11 @@
 /** One action of a run: attempted, shown, and held for a decision where it fails. */
-import { ApplicationFailure } from '@temporalio/workflow';
+import { isCancellation } from '@temporalio/workflow';
 import type { StepDecisionName } from '../../contract/decision.ts';
-import { failureTypes } from '../../contract/failures.ts';
 import type { Plan } from '../../contract/plan.ts';
 import type { StepStatus } from '../../contract/run.ts';
 import type { Decisions } from './decisions.ts';
 import { hold, type HoldSettings, waitUnlessDecided } from './hold.ts';
-import { messageOf } from './outcome.ts';
+import { aborted, messageOf } from './outcome.ts';
 import { type StepAnswer, undoDecisions } from './pauses.ts';
 import { stepTitle } from './proxies.ts';
 import type { Step, StepResult } from './run.ts';
@@ -15,6 +14,8 @@ import type { StatusBoard } from './status.ts';
 export class Attempts {
   /** Whether any step has changed something. */
   changedAnything = false;
+  /** What steps are known to have changed; of one that was cut short nobody knows how far it came. */
+  readonly effects = new Map<StepStatus, 'changed' | 'cut short'>();
   private readonly plan: Plan;
   private readonly decisions: Decisions;
   private readonly board: StatusBoard;
@@ -38,7 +39,9 @@ export class Attempts {
   async attempt(status: StepStatus, action: Step['do'], isAside = false): Promise<void> {
     await this.seeToItsEnd(status, async () => {
       const result = await stepTitle.run(status.title, action);
-      if (typeof result === 'object' && result.changed && !isAside) this.changedAnything = true;
+      const hasChanged = typeof result === 'object' && result.changed;
+      if (hasChanged) this.effects.set(status, 'changed');
+      if (hasChanged && !isAside) this.changedAnything = true;
       status.text = wordsOf(result);
       status.state = 'done';
     });
@@ -102,6 +105,7 @@ export class Attempts {
     try {
       return await work();
     } catch (error) {
+      if (isCancellation(error)) this.effects.set(status, 'cut short');
       status.error = messageOf(error);
       status.state = 'failed';
       throw error;
@@ -110,11 +114,6 @@ export class Attempts {
       this.board.show();
     }
   }
-}
-
-/** A run that goes back because somebody said so. */
-export function aborted(message: string): ApplicationFailure {
-  return ApplicationFailure.nonRetryable(message, failureTypes.aborted);
 }
 
 function wordsOf(result: StepResult): string | undefined {

@@ -26,6 +26,8 @@ export class Compensation {
   private readonly isAborted: () => boolean;
   /** The last one first. */
   private readonly registered: Registered[] = [];
+  /** Steps that nothing takes back, and why. */
+  private readonly lasting: { status: StepStatus; why: string }[] = [];
   private readonly closing: Closing[] = [];
 
   constructor(attempts: Attempts, board: StatusBoard, isAborted: () => boolean) {
@@ -35,7 +37,8 @@ export class Compensation {
   }
 
   /** Registers how a step is undone, before it is taken. */
-  register(status: StepStatus, { undo, undoOnlyIf, isAside = false }: Step): void {
+  register(status: StepStatus, { undo, undoOnlyIf, isAside = false, noWayBack }: Step): void {
+    if (noWayBack !== undefined) this.lasting.push({ status, why: noWayBack });
     if (undo) this.registered.unshift({ status, undo, undoOnlyIf, isAside });
   }
 
@@ -57,7 +60,7 @@ export class Compensation {
    * @returns what could not be undone and why; empty where all was.
    */
   async compensate(): Promise<string[]> {
-    return this.undo(this.registered);
+    return [...(await this.undo(this.registered)), ...this.whatLasts()];
   }
 
   /** Takes back what was done aside of the plan's own changes; false where that cannot be done. */
@@ -97,9 +100,12 @@ export class Compensation {
   private async undo(registered: readonly Registered[]): Promise<string[]> {
     return CancellationScope.nonCancellable(async () => {
       const left: string[] = [];
+      let standing: string | undefined;
       for (const { status, undo, undoOnlyIf } of registered) {
         const { kept, nothing } =
-          left.length > 0 ? { kept: 'a later step still stands' } : await this.mayUndo(undoOnlyIf);
+          standing === undefined
+            ? await this.mayUndo(undoOnlyIf)
+            : { kept: `not taken back, since "${standing}" still stands` };
         if (nothing !== undefined) {
           Object.assign(status, { state: 'undone', text: nothing });
           continue;
@@ -107,15 +113,28 @@ export class Compensation {
         if (kept !== undefined) {
           status.state = 'not-undone';
           left.push(`${status.title}: ${kept}`);
+          standing ??= status.title;
           continue;
         }
         const title = `Undo: ${status.title}`;
         status.attempt = 1;
         const takeBack = () => this.attempts.takeBack(status, title, undo);
         await this.seeThrough(status, title, takeBack, left);
+        if (left.length > 0) standing ??= status.title;
       }
       this.board.show();
       return left;
+    });
+  }
+
+  /** What steps have done that nothing takes back, in words. */
+  private whatLasts(): string[] {
+    return this.lasting.flatMap(({ status, why }) => {
+      const effect = this.attempts.effects.get(status);
+      if (effect === undefined) return [];
+      const did =
+        effect === 'changed' ? status.text : 'It was cut short, and may have done a part.';
+      return [`${status.title}: ${did} That stays so: ${why}.`];
     });
   }
 

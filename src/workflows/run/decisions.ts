@@ -25,10 +25,11 @@ import {
 } from '../../contract/decision.ts';
 import type { Authorization, Planned, RunIdentity } from '../../contract/plan.ts';
 import { Flood, recordedRefusals } from './flood.ts';
-import { claimedBy, nameIn, tokenIn } from './message.ts';
+import { claimedBy, isAboutWholeRun, nameIn, tokenIn } from './message.ts';
 import { messageOf } from './outcome.ts';
 import { Pauses, type Pause } from './pauses.ts';
 import { authority } from './proxies.ts';
+import { Stop } from './stop.ts';
 import { isSignedBy, type ReadToken } from './token.ts';
 
 const decideUpdate = defineUpdate<DecisionAnswer, [unknown]>(decideUpdateName);
@@ -51,6 +52,7 @@ export class Decisions {
   readonly records: DecisionRecord[] = [];
   readonly identity: RunIdentity;
   readonly pauses = new Pauses();
+  readonly stop = new Stop();
   private readonly changed: (decisions: Decisions) => void;
   private subject: Subject | undefined;
   /** Why nothing can be decided any more. */
@@ -226,7 +228,8 @@ export class Decisions {
         problem ?? 'Nothing waits for a decision.',
       );
     }
-    const pause = isStepDecision(name) ? this.pauses.find(message) : undefined;
+    const isWhole = isAboutWholeRun(name, message);
+    const pause = isStepDecision(name) && !isWhole ? this.pauses.find(message) : undefined;
     if (!token) return this.retryUnsigned(pause, message?.by);
     const verdict = await authority.assessDecision({
       run: this.identity,
@@ -248,7 +251,10 @@ export class Decisions {
       return this.refuse(name, claimedBy(token), 'The plan has changed meanwhile.');
     subject.assessment = assessment ?? subject.assessment;
     if (!counted || by === undefined) return this.refuse(name, by ?? claimedBy(token), text);
-    if (isStepDecision(name)) {
+    if (isWhole) {
+      if (this.stop.problem !== undefined) return this.refuse(name, by, this.stop.problem);
+      this.stop.stop({ by, note, token: message?.token ?? '' });
+    } else if (isStepDecision(name)) {
       if (!pause || !this.pauses.isOpen(pause))
         return this.refuse(name, by, 'The step goes on already.');
       this.pauses.answer(pause, { decision: name, by, note, stays, token: message?.token });
@@ -277,7 +283,9 @@ export class Decisions {
     if (this.closed !== undefined) return this.closed;
     if (!name || !this.subject) return `A decision is one of ${decisionNames.join(', ')}.`;
     const said = message as DecisionMessage | undefined;
-    if (isStepDecision(name)) {
+    if (isAboutWholeRun(name, said)) {
+      if (this.stop.problem !== undefined) return this.stop.problem;
+    } else if (isStepDecision(name)) {
       const problem = this.pauses.problemOf(name, said, token?.claims.stays === true);
       if (problem !== undefined || this.pauses.mayBeUnsigned(name, said)) return problem;
     } else if (this.settled !== undefined) return this.settled;

@@ -101,7 +101,8 @@ function describeAuthority({ authority, requestedBy, plannedAgain }: RunStatus):
 }
 
 function describeStep({ title, state, text, error }: StepStatus): string {
-  return `${marks[state]} ${[title, error ?? text].filter(Boolean).join(': ')}`;
+  const words = state === 'undone' ? text : (error ?? text);
+  return `${marks[state]} ${[title, words].filter(Boolean).join(': ')}`;
 }
 
 /** What nobody has proved, without the characters that make links, pictures, code and HTML. */

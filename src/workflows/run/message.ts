@@ -13,6 +13,11 @@ export function nameIn(message: unknown): DecisionName | undefined {
   return decisionNames.find((name) => name === decision);
 }
 
+/** An abort that names no step is one of the run, whatever it is at. */
+export function isAboutWholeRun(name: DecisionName, message: DecisionMessage | undefined): boolean {
+  return name === 'abort' && message?.step === undefined;
+}
+
 /** The token in a message, unproved. */
 export function tokenIn(message: unknown): ReadToken | undefined {
   return readToken((message as DecisionMessage | null | undefined)?.token);

@@ -24,7 +24,7 @@ export function messageOf(error: unknown): string {
   if (cause) return cause.message;
   if (isCancellation(error)) return 'cancelled';
   if (isOverdue(error)) {
-    return `${error.activityType} had no end within all of its time (${error.cause?.message}): something that it asks does not answer, or its worker is gone. rollback doctor tells which.`;
+    return `No answer in time: ${error.activityType} was tried until its time was over, and what it asks does not answer, or no worker does. rollback doctor tells which.`;
   }
   if (error instanceof ActivityFailure && error.cause) return error.cause.message;
   return error instanceof Error ? error.message : String(error);
@@ -47,6 +47,7 @@ const beforeAnyChange: Partial<Record<FailureType, Outcome>> = {
   [failureTypes.invalidInput]: 'invalid',
   [failureTypes.unreachable]: 'unreachable',
   [failureTypes.targetBusy]: 'busy',
+  [failureTypes.aborted]: 'aborted',
 };
 
 export function outcomeBeforeAnyChange(error: unknown): Outcome {
@@ -60,6 +61,11 @@ export function holderOf(error: unknown): string | undefined {
   const cause = typedCause(error);
   if (cause?.type !== failureTypes.targetBusy) return undefined;
   return (cause.details?.[0] as RunIdentity | undefined)?.workflowId;
+}
+
+/** A run that goes back because somebody said so. */
+export function aborted(message: string): ApplicationFailure {
+  return ApplicationFailure.nonRetryable(message, failureTypes.aborted);
 }
 
 /** A bug is no outcome: it must go on failing the workflow task until it is mended, losing nothing. */

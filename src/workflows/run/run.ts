@@ -15,6 +15,8 @@ export interface Step {
    * out may have had its effect all the same.
    */
   undo?: () => Promise<StepResult>;
+  /** Why nothing can take the step back, where its effect is one that people must know to stand. */
+  noWayBack?: string;
   /**
    * Asked before `undo` without a person: whether what the step left is measured to be healthier
    * than what it went to. Without it the step may be undone in any case.

@@ -3,23 +3,16 @@
  * and in every case an end that says what stands. A procedure only says what to plan and which steps to
  * take, so that it cannot forget a safeguard.
  */
-import {
-  CancellationScope,
-  isCancellation,
-  log,
-  patched,
-  sleep,
-  workflowInfo,
-} from '@temporalio/workflow';
-import type { LockRequest } from '../../activities/lock/index.ts';
-import { lastActivityMayLiveMs } from '../../contract/activities.ts';
+import { isCancellation, patched, workflowInfo } from '@temporalio/workflow';
 import { durationMs } from '../../contract/duration.ts';
 import { failureTypes } from '../../contract/failures.ts';
 import type { InputOf, Procedure } from '../../contract/input.ts';
 import type { Plan, Planned, RunIdentity } from '../../contract/plan.ts';
+import { shellWord } from '../../contract/printable.ts';
 import type { RunResult } from '../../contract/run.ts';
 import { awaitApprovals } from './approvals.ts';
 import { Decisions } from './decisions.ts';
+import { freeLocks, freeLocksOfEarlier, isReset, takeLocks } from './locks.ts';
 import {
   finish,
   holderOf,
@@ -46,8 +39,8 @@ export interface Runbook<P extends Procedure> {
   steps: (run: Run, input: InputOf<P>) => Promise<void>;
   /** What is left for people where all went well, from the plan and the run's id. */
   next?: (plan: Plan, workflowId: string) => string[];
-  /** What to do by hand where the run could not finish, from its plan. */
-  byHand: (plan: Plan) => string[];
+  /** What to do by hand where the run could not finish, from its plan and its id. */
+  byHand: (plan: Plan, workflowId: string) => string[];
 }
 
 /** What belongs to one run from its beginning to its end. */
@@ -139,17 +132,28 @@ async function prepare<P extends Procedure>(
       return board.end(approval.outcome, approval.text, ['Nothing was changed.']);
     }
     await freed;
-    await takeLocks({ targets: plan.targets, run: identity }, input.wait, board);
+    const request = { targets: plan.targets, run: identity };
+    await decisions.stop.unlessStopped(() => takeLocks(request, input.wait, board));
     return planned;
   } catch (error) {
     if (!isOutcome(error)) throw error;
     // Some of several locks may have been taken.
     if (plan) await freeLocks(plan, identity, true);
     board.status.heldBy = holderOf(error);
-    return board.end(outcomeBeforeAnyChange(error), messageOf(error), ['Nothing was changed.']);
+    const next = ['Nothing was changed.', ...toEnd(board.status.heldBy)];
+    return board.end(outcomeBeforeAnyChange(error), messageOf(error), next);
   } finally {
     await freed;
   }
+}
+
+/** How somebody gets a run out of the way. */
+function toEnd(holder: string | undefined): string[] {
+  if (holder === undefined) return [];
+  const id = shellWord(holder);
+  return [
+    `See what that run is at: rollback status ${id}; take back what it has done: rollback abort ${id}`,
+  ];
 }
 
 /** Nothing to do is no success where somebody could not be asked. */
@@ -175,11 +179,13 @@ async function carryOut<P extends Procedure>(
   try {
     board.enter('executing', plan.summary);
     for (const missed of missedRegions(plan)) board.addGap(missed);
-    await takeStepsEverywhere(run, input, async (there) => {
-      await holdOwners(there);
-      await definition.steps(there, input);
+    await run.unlessStopped(async () => {
+      await takeStepsEverywhere(run, input, async (there) => {
+        await holdOwners(there);
+        await definition.steps(there, input);
+      });
+      await run.verify();
     });
-    await run.verify();
     const next = [
       ...missedRegions(plan),
       ...leftHeld(plan, board.status.steps),
@@ -213,59 +219,6 @@ async function leavesNothing(run: WholeRun): Promise<boolean> {
   return run.compensation.takeBackAsides();
 }
 
-/**
- * Takes the locks of all targets, waiting at most `wait` for those that other runs hold.
- * @throws TargetBusy
- */
-async function takeLocks(
-  request: LockRequest,
-  wait: string | undefined,
-  board: StatusBoard,
-): Promise<void> {
-  const giveUp = Date.now() + (wait === undefined ? 0 : durationMs(wait));
-  for (;;) {
-    try {
-      return await lock.takeTargets(request);
-    } catch (error) {
-      const busy = typedCause(error)?.type === failureTypes.targetBusy;
-      const waitMs = giveUp - Date.now();
-      if (!busy || waitMs <= 0) throw error;
-      board.enter('planning', `Waiting: ${messageOf(error)}`);
-      await lock.awaitTargets({ ...request, waitMs });
-    }
-  }
-}
-
-function isReset({ execution }: Planned<unknown>, { firstRunId }: RunIdentity): boolean {
-  // Plans of earlier versions do not say.
-  return execution !== undefined && execution !== firstRunId;
-}
-
-/**
- * A run may have held its locks when it was reset, and must not while it waits for people. But what
- * it had begun then may still act until it misses its heartbeat.
- */
-function freeLocksOfEarlier(plan: Plan, run: RunIdentity): Promise<void> {
-  return CancellationScope.nonCancellable(async () => {
-    await sleep(lastActivityMayLiveMs, { summary: 'what was begun before the reset has ended' });
-    await freeLocks(plan, run, false);
-  });
-}
-
-/**
- * Frees the locks of the plan's targets that this run holds, also where it was cancelled.
- * @param ends whether it does nothing any more
- */
-async function freeLocks({ targets }: Plan, run: RunIdentity, ends: boolean): Promise<void> {
-  try {
-    await CancellationScope.nonCancellable(() => lock.releaseTargets({ targets, run, ends }));
-  } catch (error) {
-    // The result counts for more than a lock, which is taken over once its run has ended.
-    if (!isOutcome(error)) throw error;
-    log.warn(`The locks cannot be freed: ${messageOf(error)}`);
-  }
-}
-
 /** A run that was aborted or cancelled, or goes back by itself: undoes what may be, and says what stands. */
 async function goBack<P extends Procedure>(
   definition: Runbook<P>,
@@ -280,5 +233,9 @@ async function goBack<P extends Procedure>(
   left.push(...(await run.compensation.cutShort(true)));
   if (left.length === 0) return board.end(asked ? 'aborted' : 'compensated', cause, left);
   const held = leftHeld(run.plan, board.status.steps);
-  return board.end('failed', cause, [...left, ...definition.byHand(run.plan), ...held]);
+  return board.end('failed', cause, [
+    ...left,
+    ...definition.byHand(run.plan, workflowInfo().workflowId),
+    ...held,
+  ]);
 }

@@ -4,11 +4,11 @@ import { stepDecisionNames } from '../../contract/decision.ts';
 import { failureTypes } from '../../contract/failures.ts';
 import type { Authorization, Change, Mandate, Plan, PlannedCheck } from '../../contract/plan.ts';
 import type { StepStatus } from '../../contract/run.ts';
-import { aborted, Attempts } from './attempts.ts';
+import { Attempts } from './attempts.ts';
 import { Compensation } from './compensation.ts';
 import type { Decisions } from './decisions.ts';
 import type { HoldSettings } from './hold.ts';
-import { isOutcome, isPlanVoid, typedCause } from './outcome.ts';
+import { aborted, isOutcome, isPlanVoid, typedCause } from './outcome.ts';
 import { neededStepDecisions } from './pauses.ts';
 import { verification } from './proxies.ts';
 import type { ChangeMandate, CutShort, OnFailure, Run, Step } from './run.ts';
@@ -69,6 +69,16 @@ export class WholeRun implements Run {
 
   get isAborted(): boolean {
     return this.authority.abort !== undefined;
+  }
+
+  /** Does `work`, at the end of which, or of what it is at, the run goes back where somebody says so. */
+  async unlessStopped(work: () => Promise<void>): Promise<void> {
+    const { stop } = this.decisions;
+    try {
+      await stop.unlessStopped(work);
+    } finally {
+      if (stop.answer) this.authority.abort = { token: stop.answer.token };
+    }
   }
 
   async step(title: string, step: Step): Promise<void> {
