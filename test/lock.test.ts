@@ -22,7 +22,10 @@ describe('a target that another run holds', () => {
 
       expect(second.outcome).toBe('busy');
       expect(second.message).toContain(`is held by run ${first}`);
-      expect(second.next).toEqual(['Nothing was changed.']);
+      expect(second.next).toEqual([
+        'Nothing was changed.',
+        `See what that run is at: rollback status ${first}; take back what it has done: rollback abort ${first}`,
+      ]);
       const after = await env.cluster.deployment('busy');
       expect(after.metadata?.generation).toBe(before.metadata?.generation);
 

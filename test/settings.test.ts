@@ -228,6 +228,7 @@ describe('what is left out', () => {
         ],
         contacts: ['on-call', 'team-lead', 'cto'],
         decisionTimeout: 1_800_000,
+        retriesToldAfter: 120_000,
         remindAfter: [300_000, 600_000],
         approvalTimeout: 3_600_000,
       },
