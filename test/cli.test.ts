@@ -157,25 +157,28 @@ describe('the exit code', () => {
     expect(await env.cluster.image('red')).toBe(v2);
   });
 
-  test.concurrent('is 2 for a skip in a run that is not paused, which an abort ends all the same', async () => {
-    await env.cluster.history('going', 1, v1, v2);
-    const owner = await env.occupy('going');
-    const id = await env.start({ deployment: 'going', wait: '1m' });
-    await env.untilPlanned(id);
+  test.concurrent(
+    'is 2 for a skip in a run that is not paused, which an abort ends all the same',
+    async () => {
+      await env.cluster.history('going', 1, v1, v2);
+      const owner = await env.occupy('going');
+      const id = await env.start({ deployment: 'going', wait: '1m' });
+      await env.untilPlanned(id);
 
-    const { exitCode, stderr } = await cli.run('skip', id, '--yes');
+      const { exitCode, stderr } = await cli.run('skip', id, '--yes');
 
-    expect(exitCode).toBe(2);
-    expect(stderr).toContain(
-      `Run ${id} is not paused at a step, so there is nothing to skip: a step that fails pauses by itself, and rollback abort ${id} takes all back at any time.`,
-    );
-    expect(await cli.run('abort', id, '--yes')).toMatchObject({
-      exitCode: 0,
-      stdout: expect.stringContaining('on-call decided: abort the run.'),
-    });
-    expect((await env.result(id)).next).toContain('Nothing was changed.');
-    await owner.free();
-  });
+      expect(exitCode).toBe(2);
+      expect(stderr).toContain(
+        `Run ${id} is not paused at a step, so there is nothing to skip: a step that fails pauses by itself, and rollback abort ${id} takes all back at any time.`,
+      );
+      expect(await cli.run('abort', id, '--yes')).toMatchObject({
+        exitCode: 0,
+        stdout: expect.stringContaining('on-call decided: abort the run.'),
+      });
+      expect((await env.result(id)).next).toContain('Nothing was changed.');
+      await owner.free();
+    },
+  );
 
   test.concurrent('is 2 where the plan refuses, with what to do instead', async () => {
     const { exitCode, stdout } = await cli.run('deployment', 'absent', ...here());
