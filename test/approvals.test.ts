@@ -28,6 +28,20 @@ async function waitingRun(name: string, input: object = {}, as?: 'nobody'): Prom
   return id;
 }
 
+test('a second run that waits for the same names the first, so that nobody approves both', async () => {
+  const first = await waitingRun('lead-twice');
+  await eventually('the first is listed', async () => {
+    const query = `WorkflowId = '${first}' AND RollbackPhase = 'awaiting-approval'`;
+    return (await env.client.workflow.count(query)).count === 1;
+  });
+  const second = await env.start({ deployment: 'lead-twice' });
+  const { plan } = await env.untilWaiting(second);
+  expect(plan?.warnings[0]).toContain(`Run ${first} waits for approval of a change of the same`);
+  await Promise.all(
+    [first, second].map((id) => env.decide(id, 'reject', 'team-lead', { note: 'both of them' })),
+  );
+});
+
 describe('a run that nobody signed', () => {
   test('waits for an on-call engineer, who counts as having asked for it from then on', async () => {
     const id = await waitingRun('pair-unsigned', { requestedBy: 'somebody' }, 'nobody');

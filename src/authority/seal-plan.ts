@@ -5,6 +5,7 @@ import type { CommonInput } from '../contract/input.ts';
 import type { Plan, Planned } from '../contract/plan.ts';
 import { assess } from './assess.ts';
 import { originOf } from './origin.ts';
+import { othersWaiting } from './others-waiting.ts';
 import { nowSeconds, type AuthorityParts, type Execution } from './parts.ts';
 import { needsOf, scopeOf } from './rules.ts';
 import { authorityOfStart } from './start.ts';
@@ -48,7 +49,12 @@ export async function sealPlan(
   const start: StartAuthority =
     isAnother && found.kind === 'signed' ? { kind: 'replanned', by: found.by } : found;
   const scope = scopeOf(made, touched);
-  const plan = { ...made, needs: needsOf(scope, settings) };
+  const needs = needsOf(scope, settings);
+  // The parts of a plan for regions are joined to one, which asks.
+  const isPart = made.regions === undefined && made.targets.some(({ region }) => region);
+  const asksPeople = !isPart && (needs.length > 0 || start.kind === 'unsigned');
+  const others = asksPeople ? await othersWaiting(client, made.targets, execution.workflowId) : [];
+  const plan = { ...made, needs, warnings: [...others, ...made.warnings] };
   const iat = nowSeconds();
   // What people have approved holds as long as they say.
   const isMeasured = start.kind === 'automatic' && plan.needs.length === 0;
