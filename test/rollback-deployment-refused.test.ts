@@ -1,9 +1,28 @@
 import { describe, expect, test } from '@jest/globals';
+import { eventually } from './support/eventually.ts';
 import { useRollbackEnvironment } from './support/rollback-environment.ts';
 import { written } from './support/cluster.ts';
 
 const env = useRollbackEnvironment();
 const [v1, v2] = ['wakala/api:1.0.0', 'wakala/api:2.0.0-bad'];
+
+/** A run that goes back to a named revision whose pods do not count as available yet, from one that is broken. */
+async function halfWay(name: string) {
+  await env.cluster.history(name, 1, v1, v2);
+  await env.cluster.release(name, 'wakala/api:3.0.0-broken', false);
+  await env.cluster.pods(name, 'wakala/api:3.0.0-broken');
+  await env.cluster.patch(name, { spec: { minReadySeconds: 300 } });
+  const id = await env.start({ deployment: name, toRevision: 1 });
+  await env.cluster.pods(name, v1);
+  const giveUp = async (run: string) => {
+    await eventually('the rollout is driven', async () =>
+      (await env.status(run)).steps.some(({ title }) => title === 'Wait for every replica'),
+    );
+    await env.client.workflow.getHandle(run).cancel();
+    return env.result(run);
+  };
+  return { id, giveUp };
+}
 
 describe('nothing is changed', () => {
   test.concurrent('by a dry run, which shows the same plan as the run after it', async () => {
@@ -52,6 +71,41 @@ describe('nothing is changed', () => {
     expect(result.outcome).toBe('refused');
     expect(result.message).toContain('has no earlier revision to go back to (known revisions: 1)');
   });
+
+  test.concurrent(
+    'where a run that was cancelled gave its rollout up, until a revision is named',
+    async () => {
+      const { id, giveUp } = await halfWay('given-up');
+      // Nobody has measured that what was left is healthier.
+      expect((await giveUp(id)).outcome).toBe('failed');
+      const before = await env.cluster.deployment('given-up');
+
+      const result = await env.run({ deployment: 'given-up' });
+
+      expect(result.outcome).toBe('refused');
+      expect(result.message).toMatch(
+        new RegExp(
+          `stands at revision 4, and the rollout to it, which run ${id} began, was given up at .*--to-revision N, of 2, 3 \\(what was left\\), 4 \\(sees that rollout through\\)\\.$`,
+        ),
+      );
+      expect(written(await env.cluster.deployment('given-up'))).toEqual(written(before));
+
+      const named = await env.start({ deployment: 'given-up', toRevision: 4 });
+      expect((await env.untilPlanned(named)).summary).toContain(
+        `the rollout that run ${id} began is seen through`,
+      );
+      expect((await giveUp(named)).outcome).toBe('aborted');
+      expect((await env.run({ deployment: 'given-up' })).outcome).toBe('refused');
+
+      const through = await env.start({ deployment: 'given-up', toRevision: 4 });
+      await env.untilPlanned(through);
+      await env.cluster.patch('given-up', { spec: { minReadySeconds: 0 } });
+      expect((await env.result(through)).outcome).toBe('rolled-back');
+      const after = await env.run({ deployment: 'given-up' });
+      expect(after.outcome).toBe('no-op');
+      expect(after.message).toContain(`run ${id} rolled it back from revision 3`);
+    },
+  );
 
   test.concurrent('where there is no such Deployment, namespace or context', async () => {
     await env.cluster.deploy('present', v1, 1);

@@ -26,7 +26,7 @@ import { scaleCanary } from './canary/scale-canary.ts';
 import { compareRevisions } from './deployment/compare-revisions.ts';
 import type { DeploymentMandate } from './deployment/deployment-change.ts';
 import { driveRollout } from './deployment/drive-rollout.ts';
-import { handBackDeployment } from './deployment/hand-back-deployment.ts';
+import { giveUpRollout } from './deployment/given-up.ts';
 import { restoreTemplate } from './deployment/restore-template.ts';
 import { driveEndpoints } from './service/drive-endpoints.ts';
 import type { SelectorMandate } from './service/service.ts';
@@ -52,7 +52,7 @@ export function kubernetesActivities(parts: PlanningParts) {
     restoreTemplate: (mandate: DeploymentMandate) => restoreTemplate(clusters, mandate),
     driveRollout: (mandate: DeploymentMandate) =>
       driveRollout(clusters, mandate, activityProgress()),
-    handBackDeployment: (mandate: DeploymentMandate) => handBackDeployment(clusters, mandate),
+    handBackDeployment: (mandate: DeploymentMandate) => giveUpRollout(clusters, mandate),
     planCircuitBreaker: planning(parts, 'circuit-breaker'),
     compareBreaker: (mandate: BreakerMandate) => compareBreaker(clusters, mandate),
     setBreaker: (mandate: BreakerMandate) => setBreaker(clusters, settings, mandate),

@@ -37,6 +37,11 @@ export interface Restored {
   at: string;
   /** Whether the run has taken it back. It stays noted, so that nothing of that run does it again. */
   undone?: true;
+  /**
+   * When the run ended before its rollout was complete, since somebody decided so or it failed; ISO 8601.
+   * A run that was interrupted notes nothing.
+   */
+  givenUp?: string;
 }
 
 /** What is raised for a rollout with all pods at once. */

@@ -6,6 +6,7 @@ import type { Owners } from '../../owners/find-owners.ts';
 import type { Cluster } from '../api.ts';
 import { chooseRevision } from '../choose-revision.ts';
 import { standingRollback } from './annotations.ts';
+import { assertNotGivenUp } from './given-up.ts';
 import { readHistory, type Revision, type RevisionHistory } from './revisions.ts';
 
 /** Who serves production, besides or in place of a Deployment's own pods. */
@@ -25,7 +26,7 @@ export interface Chosen {
 /**
  * Chooses the revision to go back to: the one that is named; else what served production before what
  * is left.
- * @throws Refused where there is none.
+ * @throws Refused where there is none, and where nobody knows since a run gave its rollout up.
  */
 export async function chooseRevisions(
   cluster: Cluster,
@@ -33,6 +34,10 @@ export async function chooseRevisions(
   { history, primary, canary, rollout }: Serving,
 ): Promise<Chosen> {
   const { name } = history.deployment.metadata ?? {};
+  if (toRevision === undefined) {
+    assertNotGivenUp(history);
+    if (primary) assertNotGivenUp(primary);
+  }
   if (canary && primary) {
     if (toRevision !== undefined) chosenOf(history, toRevision);
     const { wanted, copy } = choosePair(canary, history, primary, toRevision);

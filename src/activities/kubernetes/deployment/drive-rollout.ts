@@ -7,6 +7,7 @@ import type { Clusters } from '../api.ts';
 import { ends, readTarget, type DeploymentMandate } from './deployment-change.ts';
 import { stale } from '../../failures.ts';
 import { followUntil, into, intoOne } from '../follow-until.ts';
+import { takeUpRollout } from './given-up.ts';
 import { handBackDeployment, putStrategyBack } from './hand-back-deployment.ts';
 import { findObstacle, type Obstacle } from './obstacles.ts';
 import { scaleUpIsOnItsWay } from '../node-scale-up.ts';
@@ -62,6 +63,7 @@ export async function driveRollout(
     const state = rolloutState(deployment);
     progress.report(state.text, state.available, state.wanted);
     if (state.complete) {
+      if (!mandate.undo) await takeUpRollout(cluster, deployment);
       return handedBack(`${state.wanted} of ${state.wanted} replicas are available.`);
     }
     const sinceMs = available.msWithout(state.available);

@@ -34,7 +34,8 @@ export function unfinished(history: RevisionHistory): string | undefined {
     return 'the rollout strategy that an earlier run left is put back';
   }
   const earlier = standingRollback(history);
-  return earlier && !rolloutState(deployment).complete
+  const isOpen = earlier?.givenUp !== undefined || !rolloutState(deployment).complete;
+  return earlier && isOpen
     ? `the rollout that ${rolledBackBy(earlier)} began is seen through`
     : undefined;
 }
