@@ -166,6 +166,72 @@ describe('a Deployment goes back', () => {
   });
 });
 
+describe('a revision that an earlier run has left', () => {
+  const never = 'wakala/api:2.0.0-broken';
+  const dryRun = true;
+  /** Cancels a run while it waits for pods that never get ready, so that it goes back to what is healthier. */
+  async function taken(name: string, input: object): Promise<string> {
+    const id = await env.start({ deployment: name, ...input });
+    await eventually('the rollout is driven', async () =>
+      (await env.status(id)).steps.some(({ title }) => title === 'Wait for every replica'),
+    );
+    await env.client.workflow.getHandle(id).cancel();
+    expect((await env.result(id)).outcome).toBe('aborted');
+    return id;
+  }
+  const planned = async (name: string, input: object = {}) =>
+    (await env.run({ deployment: name, dryRun, ...input })).plan;
+
+  test.concurrent('is passed over, and said where it is named', async () => {
+    await env.cluster.deploy('passed', v1, 2);
+    await env.cluster.release('passed', never, false);
+    await env.cluster.release('passed', v3);
+    const id = await taken('passed', { toRevision: 2 });
+
+    const plan = await planned('passed');
+    expect(plan?.summary).toContain(`revision 5 back to revision 1: ${v3} -> ${v1}`);
+    expect(plan?.warnings.join('\n')).toContain(
+      `Revision 4 is passed over, since run ${id} left it at`,
+    );
+    const named = await planned('passed', { toRevision: 4 });
+    expect(named?.warnings.join('\n')).toContain(`Revision 4 was left by run ${id} at`);
+    expect(named?.warnings.join('\n')).not.toContain('is passed over');
+  });
+
+  test.concurrent('is gone back to where there is no other, and that is said', async () => {
+    await env.cluster.kubectl('create', 'deployment', 'only', `--image=${never}`, '--replicas=2');
+    await env.cluster.release('only', v2);
+    const id = await taken('only', {});
+
+    const plan = await planned('only');
+    expect(plan?.summary).toContain('revision 4 back to revision 3');
+    expect(plan?.warnings.join('\n')).toContain(`Revision 3 was left by run ${id} at`);
+  });
+
+  test.concurrent('is known after the next runs, until it is deployed anew', async () => {
+    const run = async () => {
+      const id = await env.start({ deployment: 'earlier' });
+      expect((await env.result(id)).outcome).toBe('rolled-back');
+      return id;
+    };
+    await env.cluster.history('earlier', 1, v1, v2);
+    const first = await run();
+    await env.cluster.release('earlier', v3);
+    const second = await run();
+
+    const warnings = async (toRevision: number) =>
+      (await planned('earlier', { toRevision }))?.warnings.join('\n');
+    expect(await warnings(2)).toContain(`Revision 2 was left by run ${first} at`);
+    expect(await warnings(4)).toContain(`Revision 4 was left by run ${second} at`);
+
+    await env.cluster.release('earlier', v2);
+    await env.cluster.release('earlier', 'wakala/api:4.0.0-bad');
+    const plan = await planned('earlier');
+    expect(plan?.summary).toContain('revision 7 back to revision 6');
+    expect(plan?.warnings.join('\n')).not.toContain('was left by');
+  });
+});
+
 describe('a paused Deployment', () => {
   test.concurrent(
     'is refused, with the way that does not finish the bad rollout first',

@@ -107,6 +107,7 @@ describe('where one of several fails', () => {
   test.concurrent('the others end, the run pauses at it, and an abort takes all back', async () => {
     const crash = 'wakala/api:1.0.0-crash';
     await release(['well', 'fine']);
+    await env.cluster.release('well', 'wakala/api:3.0.0-bad');
     await env.cluster.kubectl('create', 'deployment', 'ill', `--image=${crash}`);
     await env.cluster.release('ill', v2);
 
@@ -121,7 +122,11 @@ describe('where one of several fails', () => {
     const result = await env.abort(paused);
     expect(result.outcome).toBe('aborted');
     expect(result.next).toEqual([]);
-    expect(await imagesOf(['well', 'ill', 'fine'])).toEqual([v2, v2, v2]);
+    expect(await imagesOf(['well', 'ill', 'fine'])).toEqual(['wakala/api:3.0.0-bad', v2, v2]);
+    // What one went to need not be bad because another had to be taken back.
+    const again = await env.run({ services: ['well'], dryRun: true });
+    expect(again.plan?.summary).toContain(`wakala/api:3.0.0-bad -> ${v2}`);
+    expect(again.plan?.warnings.join('\n')).toContain('Revision 4 was left by run');
   });
 
   test.concurrent(

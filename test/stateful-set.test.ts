@@ -50,7 +50,8 @@ describe('a StatefulSet goes back', () => {
 
   test.concurrent('once, and again only after the next bad deploy', async () => {
     await sets.history('twice', [v1, v2], { replicas: 1 });
-    expect((await env.run({ statefulSet: 'twice', skipBackup })).outcome).toBe('rolled-back');
+    const first = await env.run({ statefulSet: 'twice', skipBackup });
+    expect(first.outcome).toBe('rolled-back');
     const { metadata } = await sets.get('twice');
 
     const second = await env.run({ statefulSet: 'twice' });
@@ -64,6 +65,10 @@ describe('a StatefulSet goes back', () => {
     await sets.rollout('twice');
     expect((await env.run({ statefulSet: 'twice', skipBackup })).outcome).toBe('rolled-back');
     expect(await sets.images('twice')).toEqual([v1]);
+    const named = { statefulSet: 'twice', toRevision: 2, skipBackup, dryRun: true };
+    expect((await env.run(named)).plan?.warnings.join('\n')).toContain(
+      `Revision 2 was left by run ${first.workflowId} at`,
+    );
   });
 
   test.concurrent('without a conflict at the next server-side apply of its owner', async () => {
@@ -241,6 +246,10 @@ describe('going back to what cannot run', () => {
     expect(result.outcome).toBe('aborted');
     expect(await sets.images('worse')).toEqual([v2, v2]);
     expect((await sets.get('worse')).status?.readyReplicas).toBe(2);
+    const again = await env.run({ statefulSet: 'worse', skipBackup, dryRun: true });
+    expect(again.plan?.warnings.join('\n')).toContain(
+      `Revision 3 was left by run ${paused.workflowId} at`,
+    );
   });
 });
 

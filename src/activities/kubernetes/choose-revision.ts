@@ -1,11 +1,12 @@
 import { refused } from '../failures.ts';
 import { standingRollbackOf } from './deployment/annotations.ts';
+import { newestNotLeft } from './left-revisions.ts';
 import { inWords, type KubernetesObject } from './objects.ts';
-import { previousVersion, type Versions, type WorkloadRevision } from './versions.ts';
+import type { Versions, WorkloadRevision } from './versions.ts';
 
 /**
  * Chooses the revision of a workload to go back to: the one that is named; else the one that a rollback
- * has put there, or the newest of another version.
+ * has put there, or the newest of another version that none has left.
  * @throws Refused where there is none.
  */
 export function chooseRevision<R extends WorkloadRevision>(
@@ -27,7 +28,7 @@ export function chooseRevision<R extends WorkloadRevision>(
   }
   // Going back twice must not bring the bad version back, as kubectl's "previous revision" would.
   if (versions.current && standingRollbackOf(workload, versions)) return versions.current;
-  const previous = previousVersion(versions);
+  const previous = newestNotLeft(workload, versions);
   if (previous) return previous;
   const ofOne = numbers.length > 1 ? ', all of one version' : '';
   throw refused(

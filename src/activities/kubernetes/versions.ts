@@ -29,10 +29,10 @@ export function sinceReleased<R extends WorkloadRevision>({
   return other === -1 ? before : before.slice(0, other);
 }
 
-/** The newest revision of another version than the one that runs. */
-export function previousVersion<R extends WorkloadRevision>({
+/** The revisions of other versions than the one that runs, newest first. */
+export function otherVersions<R extends WorkloadRevision>({
   revisions,
   current,
-}: Versions<R>): R | undefined {
-  return revisions.find(({ version }) => version !== current?.version);
+}: Versions<R>): R[] {
+  return revisions.filter(({ version }) => version !== current?.version);
 }

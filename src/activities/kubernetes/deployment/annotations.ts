@@ -37,6 +37,8 @@ export interface Restored {
   at: string;
   /** Whether the run has taken it back. It stays noted, so that nothing of that run does it again. */
   undone?: true;
+  /** Of several that somebody took back together: which of them was the bad one is not known. */
+  together?: true;
   /**
    * When the run ended before its rollout was complete, since somebody decided so or it failed; ISO 8601.
    * A run that was interrupted notes nothing.

@@ -5,6 +5,7 @@ import { choosePair, counterpart } from '../../flagger/primary.ts';
 import type { Owners } from '../../owners/find-owners.ts';
 import type { Cluster } from '../api.ts';
 import { chooseRevision } from '../choose-revision.ts';
+import { passedOver } from '../left-revisions.ts';
 import { standingRollback } from './annotations.ts';
 import { assertNotGivenUp } from './given-up.ts';
 import { readHistory, type Revision, type RevisionHistory } from './revisions.ts';
@@ -54,7 +55,9 @@ export async function chooseRevisions(
     const stable = await stableRevision(cluster, rollout, history);
     if (stable) return { wanted: stable, warnings: [] };
   }
-  return { wanted: chosenOf(history, toRevision), warnings: [] };
+  const wanted = chosenOf(history, toRevision);
+  const isNamed = toRevision !== undefined;
+  return { wanted, warnings: isNamed ? [] : passedOver(history.deployment, history, wanted) };
 }
 
 /** Flagger's copy of the Deployment; undefined before Flagger has made it. */

@@ -10,6 +10,7 @@ import { findOwners } from '../../owners/find-owners.ts';
 import { OwnerLookup } from '../../owners/lookup.ts';
 import { plannedChecks } from '../../verification/planned-checks.ts';
 import type { Cluster, Clusters } from '../api.ts';
+import { wasLeft } from '../left-revisions.ts';
 import {
   type Chosen,
   chooseRevisions,
@@ -130,7 +131,9 @@ export async function draftDeploymentRollback(
   }
   // Where production has the version already, only what is analysed goes back.
   const moving = copy && !copy.already ? copy : own;
+  const goesTo = moving === copy && chosen.copy ? chosen.copy : chosen.wanted;
   const words = [
+    ...wasLeft(moving.history.deployment, moving.history, goesTo),
     ...(toRevision === undefined && moving === own ? leftBefore(history, chosen.wanted) : []),
     ...owners.warnings,
     ...(rollout ? [rollout.words] : []),

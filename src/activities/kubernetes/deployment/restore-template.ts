@@ -14,8 +14,10 @@ import {
   type Restored,
 } from './annotations.ts';
 import { stale } from '../../failures.ts';
+import { primaryName } from '../../flagger/canary.ts';
 import type { Clusters, JsonPatchOperation } from '../api.ts';
 import { lastAppliedAnnotation } from '../last-applied.ts';
+import { leftAnnotation, leftRevisions } from '../left-revisions.ts';
 import { annotationPointer } from '../objects.ts';
 import { healthOf } from './compare-revisions.ts';
 import { ends, readTarget, standing, type DeploymentMandate } from './deployment-change.ts';
@@ -172,10 +174,11 @@ function annotationChanges(
  */
 function annotationsAfter(
   mandate: DeploymentMandate,
-  { deployment, revisions }: RevisionHistory,
+  history: RevisionHistory,
   replicaSet: ReplicaSet,
   surge: boolean,
 ): Record<string, string> {
+  const { deployment, revisions } = history;
   const annotations = { ...deployment.metadata?.annotations };
   delete annotations[changeCauseAnnotation];
   for (const [key, value] of Object.entries(replicaSet.metadata?.annotations ?? {})) {
@@ -185,7 +188,10 @@ function annotationsAfter(
   const noted = mandate.undo ? restoredRollback(deployment) : undefined;
   annotations[restoredAnnotation] = JSON.stringify(
     noted
-      ? ({ ...noted, at: new Date().toISOString(), undone: true } satisfies Restored)
+      ? ({
+          ...{ ...noted, at: new Date().toISOString(), undone: true },
+          ...(isTogether(mandate) ? { together: true } : {}),
+        } satisfies Restored)
       : ({
           from: { revision: before.revision, template: before.template },
           to: { revision: nextRevision(revisions, replicaSet), template: after.template },
@@ -194,6 +200,9 @@ function annotationsAfter(
           at: new Date().toISOString(),
         } satisfies Restored),
   );
+  const left = leftRevisions(deployment, history);
+  if (left.length > 0) annotations[leftAnnotation] = JSON.stringify(left);
+  else delete annotations[leftAnnotation];
   if (surge) {
     // What a terminated run kept is older than the strategy that it raised; where somebody has set
     // another since, what was kept is of no use.
@@ -205,6 +214,17 @@ function annotationsAfter(
     } satisfies KeptStrategy);
   }
   return annotations;
+}
+
+/** Whether somebody takes this Deployment back because of a plan that has others as well. */
+function isTogether({ change: { target }, plan, authority }: DeploymentMandate): boolean {
+  const others = plan.targets.filter(
+    ({ kind, name }) =>
+      kind === 'deployment' &&
+      ![target.name, primaryName(target.name)].includes(name) &&
+      primaryName(name) !== target.name,
+  );
+  return authority.abort !== undefined && others.length > 0;
 }
 
 /** The number that the controller gives to a ReplicaSet when its template becomes the current one. */

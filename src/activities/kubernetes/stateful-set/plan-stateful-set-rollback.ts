@@ -9,6 +9,7 @@ import { plannedChecks } from '../../verification/planned-checks.ts';
 import type { Cluster, Clusters } from '../api.ts';
 import { configMapWarnings } from '../config-maps.ts';
 import { chooseRevision } from '../choose-revision.ts';
+import { passedOver, wasLeft } from '../left-revisions.ts';
 import { missing } from '../missing.ts';
 import { isObserved, targetOf } from '../objects.ts';
 import { readServices, type SelectorChange } from '../service/service.ts';
@@ -113,6 +114,8 @@ export async function planStatefulSetRollback(
     summary: `${[isThere ? standsThere(history, rest ?? '') : goesBack(history, wanted), ...state.words, ...stop.words].join('; ')}.`,
     differences: templateDifferences(statefulSet.spec?.template ?? {}, template),
     warnings: [
+      ...wasLeft(statefulSet, history, wanted),
+      ...(input.toRevision === undefined ? passedOver(statefulSet, history, wanted) : []),
       ...ownerWarnings(statefulSet),
       ...stop.warnings,
       ...measuredAside(stop.resumes, service),

@@ -9,6 +9,7 @@ import {
   standsRestoredBy,
   wasRestoredBy,
 } from '../deployment/annotations.ts';
+import { leftAnnotation, leftRevisions } from '../left-revisions.ts';
 import { annotationPointer, inWords, objectPath } from '../objects.ts';
 import { imagesOf } from '../templates.ts';
 import { healthOf } from './compare-stateful-set.ts';
@@ -111,9 +112,10 @@ function findRevision(history: StatefulSetHistory, mandate: TemplateMandate): St
 function patchTo(
   cluster: Cluster,
   { change, undo, run }: TemplateMandate,
-  { statefulSet, revisions }: StatefulSetHistory,
+  history: StatefulSetHistory,
   revision: StatefulSetRevision,
 ): Promise<StatefulSet> {
+  const { statefulSet, revisions } = history;
   const { kind, namespace, name, uid } = change.target;
   const noted = undo ? restoredRollback(statefulSet) : undefined;
   const note: Restored = {
@@ -122,18 +124,21 @@ function patchTo(
     to: { revision: nextRevision(revisions, revision), template: change.after.template },
     ...(noted ? { ...noted, at: new Date().toISOString(), undone: true } : {}),
   };
-  const { annotations } = statefulSet.metadata ?? {};
-  const path = annotationPointer(restoredAnnotation);
-  const value = JSON.stringify(note);
-  const notes: JsonPatchOperation = annotations
-    ? { op: 'add', path, value }
-    : { op: 'add', path: '/metadata/annotations', value: { [restoredAnnotation]: value } };
+  const added = {
+    [restoredAnnotation]: JSON.stringify(note),
+    [leftAnnotation]: JSON.stringify(leftRevisions(statefulSet, history)),
+  };
+  const notes: JsonPatchOperation[] = statefulSet.metadata?.annotations
+    ? Object.entries(added).map(([key, value]) => {
+        return { op: 'add', path: annotationPointer(key), value };
+      })
+    : [{ op: 'add', path: '/metadata/annotations', value: added }];
   return cluster.patch<StatefulSet>(objectPath(kind, namespace, name), [
     // The generation counts every change of the spec and none of the status.
     { op: 'test', path: '/metadata/uid', value: uid },
     { op: 'test', path: '/metadata/generation', value: statefulSet.metadata?.generation },
     { op: 'replace', path: '/spec/template', value: templateOf(revision.controllerRevision) },
-    notes,
+    ...notes,
   ]);
 }
 
