@@ -194,36 +194,76 @@ test('traffic that printed commands have stopped and not resumed is told, and re
   expect(await leftBehind()).toMatch(/^nothing in namespace/);
 }, 120_000);
 
-test('rollback doctor tells services that were stopped for a restore from colours that are left', async () => {
-  const cluster = await env.anotherNamespace();
-  const { namespace } = cluster;
-  const id = await env.start({ statefulSet: 'absent', namespace });
-  await env.result(id);
-  const { runId: firstRunId } = await env.client.workflow.getHandle(id).describe();
-  const scaledDown = async (name: string, change: string, workflowId = id) => {
-    await cluster.deploy(name, v1, 0);
-    const mark = { workflowId, firstRunId, changes: [change], at: new Date().toISOString() };
-    const note = { replicas: 3, run: workflowId };
-    await cluster.kubectl(
-      ...['annotate', `deployment/${name}`, `${markAnnotation}=${JSON.stringify(mark)}`],
-      `${scaledDownAnnotation}=${JSON.stringify(note)}`,
+describe('services that were stopped for a restore and not started again', () => {
+  /** A namespace with some, stopped by a run that has ended, by one that is forgotten, and a colour that was left. */
+  async function stopped() {
+    const cluster = await env.anotherNamespace();
+    const { namespace } = cluster;
+    const id = await env.start({ statefulSet: 'absent', namespace });
+    await env.result(id);
+    const { runId: firstRunId } = await env.client.workflow.getHandle(id).describe();
+    const scaledDown = async (name: string, change: string, workflowId = id) => {
+      await cluster.deploy(name, v1, 0);
+      const mark = { workflowId, firstRunId, changes: [change], at: new Date().toISOString() };
+      const note = { replicas: 3, run: workflowId };
+      await cluster.kubectl(
+        ...['annotate', `deployment/${name}`, `${markAnnotation}=${JSON.stringify(mark)}`],
+        `${scaledDownAnnotation}=${JSON.stringify(note)}`,
+      );
+    };
+    await scaledDown('stopped', `stop/${namespace}/stopped`);
+    await scaledDown('forgotten', `stop/${namespace}/forgotten`, 'long-ago');
+    await scaledDown('green', 'left');
+    const there = cli.with({ ROLLBACK_CONFIG: writeSettings({ kubernetes: { namespace } }) });
+    return { cluster, id, there };
+  }
+
+  test('are told by rollback doctor, and colours that are left are not', async () => {
+    const { id, there } = await stopped();
+
+    const [findings] = await there.json<{ what: string; text: string }[]>('doctor');
+    const left = findings?.find(({ what }) => what === 'left behind');
+
+    const lines = (left?.text ?? '').split('; ').sort();
+    expect(lines).toEqual([
+      expect.stringMatching(
+        /^Deployment forgotten .* kubectl .* scale deployment\/forgotten --replicas=3$/,
+      ),
+      expect.stringMatching(
+        new RegExp(`^Deployment stopped .* has no replicas .*: rollback resume ${id}$`),
+      ),
+    ]);
+  });
+
+  test('are told by the plans that give them another version, and by those that have nothing to do', async () => {
+    const { cluster, id, there } = await stopped();
+    const told = (name: string, run: string) =>
+      new RegExp(
+        `Deployment ${name} in ${cluster.namespace} has no replicas since run ${run} stopped it .*: where that run has ended, rollback resume ${run}, or kubectl --context \\S+ -n ${cluster.namespace} scale deployment/${name} --replicas=3`,
+      );
+    const plan = async (...about: string[]) => {
+      const [made] = await there.json<{ warnings: string[]; summary: string }>('plan', ...about);
+      return { warnings: made?.warnings.join('\n') ?? '', summary: made?.summary ?? '' };
+    };
+    for (const name of ['stopped', 'forgotten', 'green']) await cluster.release(name, v2);
+
+    expect((await plan('deployment', 'stopped')).warnings).toMatch(told('stopped', id));
+    expect((await plan('deployment', 'green')).warnings).not.toContain('has no replicas');
+    const several = await plan('services', 'stopped', 'forgotten');
+    expect(several.warnings).toMatch(told('stopped', id));
+    expect(several.warnings).toMatch(told('forgotten', 'long-ago'));
+
+    const back = await env.result(
+      await env.startAs(
+        'on-call',
+        { services: ['stopped', 'forgotten'], namespace: cluster.namespace },
+        undefined,
+        'services',
+      ),
     );
-  };
-  await scaledDown('stopped', `stop/${namespace}/stopped`);
-  await scaledDown('forgotten', `stop/${namespace}/forgotten`, 'long-ago');
-  await scaledDown('green', 'left');
-
-  const there = cli.with({ ROLLBACK_CONFIG: writeSettings({ kubernetes: { namespace } }) });
-  const [findings] = await there.json<{ what: string; text: string }[]>('doctor');
-  const left = findings?.find(({ what }) => what === 'left behind');
-
-  const lines = (left?.text ?? '').split('; ').sort();
-  expect(lines).toEqual([
-    expect.stringMatching(
-      /^Deployment forgotten .* kubectl .* scale deployment\/forgotten --replicas=3$/,
-    ),
-    expect.stringMatching(
-      new RegExp(`^Deployment stopped .* has no replicas .*: rollback resume ${id}$`),
-    ),
-  ]);
+    expect(back.outcome).toBe('rolled-back');
+    expect((await plan('deployment', 'stopped')).summary).toMatch(told('stopped', id));
+    const done = await plan('services', 'stopped', 'forgotten');
+    expect(done.summary).toMatch(told('forgotten', 'long-ago'));
+  });
 });

@@ -1,5 +1,7 @@
 import type { RunIdentity } from '../../../contract/plan.ts';
-import { markOf, standingChangesBy } from '../objects.ts';
+import { shellWord } from '../../../contract/printable.ts';
+import type { Cluster } from '../api.ts';
+import { inWords, markOf, standingChangesBy } from '../objects.ts';
 import { replicasBefore, replicasOf } from './replicas.ts';
 import type { Deployment } from './revisions.ts';
 
@@ -24,4 +26,19 @@ export function leftAtZero(deployment: Deployment): LeftAtZero | undefined {
   if (!has('stop') || has('start')) return undefined;
   const { workflowId, firstRunId } = mark;
   return { run: { workflowId, firstRunId }, replicas: replicasBefore(deployment) ?? 1 };
+}
+
+/**
+ * That no pod of the Deployment runs, whichever version it gets, and what to do; empty where nobody stopped
+ * it. Whether the run is still at its restore, a plan cannot know: one that is holds the Deployment.
+ */
+export function atZeroWarnings(cluster: Cluster, deployment: Deployment): string[] {
+  const left = leftAtZero(deployment);
+  if (!left) return [];
+  const { name = '', namespace = '' } = deployment.metadata ?? {};
+  const id = shellWord(left.run.workflowId);
+  const scale = `kubectl --context ${shellWord(cluster.context)} -n ${shellWord(namespace)} scale deployment/${shellWord(name)} --replicas=${left.replicas}`;
+  return [
+    `${inWords({ kind: 'deployment', namespace, name })} has no replicas since run ${id} stopped it for a restore and has not started it again, and a rollback starts none: where that run has ended, rollback resume ${id}, or ${scale}`,
+  ];
 }

@@ -19,6 +19,7 @@ import {
 } from './choose-revisions.ts';
 import type { DeploymentChange } from './deployment-change.ts';
 import { draftChange, type DraftChange } from './draft-change.ts';
+import { atZeroWarnings } from './left-at-zero.ts';
 import { ages, goesBack, leftBefore, standsThere, statements } from './plan-words.ts';
 import { readObserved } from './read-observed.ts';
 import type { RevisionHistory } from './revisions.ts';
@@ -125,9 +126,14 @@ export async function draftDeploymentRollback(
     owners.rollout && rolloutChange(cluster, owners.rollout, own.change, `${id}:rollout`, unpause);
   const { text, isAlready, isDone } = standing({ own, copy, rollout }, chosen);
   const target = own.change.target;
+  const atZero = [history, ...(primary ? [primary] : [])].flatMap((each) =>
+    atZeroWarnings(cluster, each.deployment),
+  );
   if (isDone) {
-    const nothing = { differences: [], warnings: [], checks: [], estimateSeconds: 0 };
-    return { target, companions: [], owners: [], summary: text, ...nothing };
+    const nothing = { differences: [], warnings: atZero, checks: [], estimateSeconds: 0 };
+    // Where nothing is changed, the summary is all that people are shown.
+    const summary = [text, ...atZero].join(' ');
+    return { target, companions: [], owners: [], summary, ...nothing };
   }
   // Where production has the version already, only what is analysed goes back.
   const moving = copy && !copy.already ? copy : own;
@@ -147,7 +153,7 @@ export async function draftDeploymentRollback(
     ...{ target, change: own.change, owners: owners.changes, summary: text },
     companions: [...(copy ? [copy.change] : []), ...(rollout ? [rollout.change] : [])],
     differences: moving.differences,
-    warnings: isAlready ? owners.warnings : words,
+    warnings: [...atZero, ...(isAlready ? owners.warnings : words)],
     checks: isAlready ? [] : plannedChecks(serviceName, service, measured),
     estimateSeconds: moving.estimateSeconds,
   };

@@ -80,6 +80,7 @@ function planOf(drafts: DeploymentDraft[], settings: Settings, leftOut: string[]
     warnings: [
       ...(todo.length > 0 ? leftOut : []),
       ...(Math.max(0, ...turns) > 0 ? [orderOf(todo, turns)] : []),
+      ...done.flatMap(({ warnings }) => warnings),
       ...mergeWarnings(todo),
     ],
     checks: todo.flatMap(({ change, checks }) =>
@@ -95,7 +96,10 @@ function summaryOf(todo: DeploymentDraft[], done: DeploymentDraft[], turns: numb
   if (todo.length + done.length === 1) return only.summary;
   const names = (drafts: DeploymentDraft[]) => drafts.map(({ target }) => target.name).join(', ');
   const already = `already where they would go back to: ${names(done)}`;
-  if (todo.length === 0) return `${done.length} Deployments are ${already}; nothing to do.`;
+  if (todo.length === 0) {
+    const warnings = done.flatMap((draft) => draft.warnings);
+    return [`${done.length} Deployments are ${already}; nothing to do.`, ...warnings].join(' ');
+  }
   const order = Math.max(0, ...turns) > 0 ? 'in order' : 'at once';
   const inOrder = byTurn(todo, turns).flat();
   const rest = done.length > 0 ? ` ${done.length} are ${already}.` : '';
