@@ -1,8 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { V1ObjectMeta } from '@kubernetes/client-node';
 import { execa } from 'execa';
-import { scaledDownAnnotation } from '../src/activities/kubernetes/deployment/replicas.ts';
-import { markAnnotation } from '../src/activities/kubernetes/objects.ts';
+import {
+  type ScaledDown,
+  scaledDownAnnotation,
+} from '../src/activities/kubernetes/deployment/replicas.ts';
 import { CommandLine } from './support/command-line.ts';
 import { HealthServer } from './support/health-server.ts';
 import { useRollbackEnvironment } from './support/rollback-environment.ts';
@@ -204,10 +206,9 @@ describe('services that were stopped for a restore and not started again', () =>
     const { runId: firstRunId } = await env.client.workflow.getHandle(id).describe();
     const scaledDown = async (name: string, change: string, workflowId = id) => {
       await cluster.deploy(name, v1, 0);
-      const mark = { workflowId, firstRunId, changes: [change], at: new Date().toISOString() };
-      const note = { replicas: 3, run: workflowId };
+      const note: ScaledDown = { replicas: 3, run: workflowId, firstRunId, change };
       await cluster.kubectl(
-        ...['annotate', `deployment/${name}`, `${markAnnotation}=${JSON.stringify(mark)}`],
+        ...['annotate', `deployment/${name}`],
         `${scaledDownAnnotation}=${JSON.stringify(note)}`,
       );
     };

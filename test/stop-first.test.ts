@@ -1,8 +1,10 @@
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import type { V1Pod } from '@kubernetes/client-node';
 import { Clusters } from '../src/activities/kubernetes/api.ts';
+import { leftAtZero } from '../src/activities/kubernetes/deployment/left-at-zero.ts';
 import type { ReplicasChange } from '../src/activities/kubernetes/deployment/replicas.ts';
 import { stopDeployment } from '../src/activities/kubernetes/deployment/stop-deployment.ts';
+import { markAfter } from '../src/activities/kubernetes/objects.ts';
 import type { RunStatus } from '../src/contract/run.ts';
 import { TestDatabases } from './support/databases.ts';
 import { eventually } from './support/eventually.ts';
@@ -96,6 +98,8 @@ describe('services that were stopped for a restore run again after an abort', ()
       return status.pausedAt[0]?.step === 'Undo: Swap the databases' && status;
     });
     expect(await replicasOf('kept')).toEqual([0, undefined]);
+    // A run that ended now would have left it so.
+    expect(leftAtZero(await env.cluster.deployment('kept'))).toMatchObject({ replicas: 2 });
     await env.decideStep(held, 'skip');
 
     expect((await env.result(paused.workflowId)).outcome).toBe('failed');
@@ -121,6 +125,9 @@ test('services that a terminated run has left stopped are started by the next on
   const told = (id: string) =>
     `Run ${id} has stopped Deployment left in ${env.cluster.namespace} and not started it again: this run starts it with the 2 replicas that it had before, also where it is aborted.`;
   const first = await terminated();
+  // Whoever changes something else of it notes that in place of who stopped it.
+  const { key, value } = markAfter({}, { workflowId: 'other', firstRunId: '' }, 'restart');
+  await env.cluster.kubectl('annotate', '--overwrite', 'deployment', 'left', `${key}=${value}`);
   const second = await terminated();
 
   const paused = await env.untilPaused(await start('left'));
@@ -134,6 +141,9 @@ test('services that a terminated run has left stopped are started by the next on
   expect(await replicasOf('left')).toEqual([2, 2]);
   expect((await env.abort(paused)).outcome).toBe('aborted');
   expect(await replicasOf('left')).toEqual([2, 2]);
+  await env.cluster.kubectl('scale', 'deployment/left', '--replicas=0');
+  // Who scales it down by hand after that has left nothing undone.
+  expect(leftAtZero(await env.cluster.deployment('left'))).toBeUndefined();
 });
 
 describe('a service has stopped', () => {

@@ -1,8 +1,8 @@
 import type { RunIdentity } from '../../../contract/plan.ts';
 import { shellWord } from '../../../contract/printable.ts';
 import type { Cluster } from '../api.ts';
-import { inWords, markOf, standingChangesBy } from '../objects.ts';
-import { replicasBefore, replicasOf } from './replicas.ts';
+import { inWords } from '../objects.ts';
+import { replicasOf, scaledDown } from './replicas.ts';
 import type { Deployment } from './revisions.ts';
 
 /** A Deployment that a run has scaled to zero for a restore and not started again. */
@@ -17,15 +17,14 @@ export interface LeftAtZero {
  * colour that a blue-green rollback leaves at zero is none of these.
  */
 export function leftAtZero(deployment: Deployment): LeftAtZero | undefined {
-  const mark = markOf(deployment);
-  if (!mark || replicasOf(deployment) > 0) return undefined;
+  const note = scaledDown(deployment);
+  if (!note || replicasOf(deployment) > 0) return undefined;
   const { name = '', namespace = '' } = deployment.metadata ?? {};
-  const standing = standingChangesBy(deployment, mark);
-  // Those of a plan for regions have the region in front.
-  const has = (id: string) => standing.some((each) => each.endsWith(`${id}/${namespace}/${name}`));
-  if (!has('stop') || has('start')) return undefined;
-  const { workflowId, firstRunId } = mark;
-  return { run: { workflowId, firstRunId }, replicas: replicasBefore(deployment) ?? 1 };
+  const { replicas, run: workflowId, firstRunId, change } = note;
+  // That of a plan for regions has the region in front; a start that is taken back stops it again.
+  const isFor = (id: string) => change?.endsWith(`${id}/${namespace}/${name}`);
+  if (firstRunId === undefined || !(isFor('stop') || isFor('start'))) return undefined;
+  return { run: { workflowId, firstRunId }, replicas };
 }
 
 /**

@@ -30,12 +30,32 @@ export function replicaEnds({ change, undo }: ReplicasMandate): { from: number; 
     : { from: before.replicas, to: after.replicas };
 }
 
-/** Kept on a Deployment that was scaled to zero: how many it had. */
+/**
+ * Kept on a Deployment that a run has scaled to zero, until a run scales it up again: beside the mark of
+ * the last run that changed it, since another one may change something else of it meanwhile.
+ */
 export const scaledDownAnnotation = 'rollback-workflows/scaled-down';
+
+/** Value of that annotation. */
+export interface ScaledDown {
+  /** How many it had. */
+  replicas: number;
+  /** Workflow id. */
+  run: string;
+  /** Notes of earlier versions do not say this and the next. */
+  firstRunId?: string;
+  /** Id of the run's change that did it, or did it by being taken back. */
+  change?: string;
+}
+
+/** How a run has scaled the Deployment to zero; undefined where none did. */
+export function scaledDown(deployment: Deployment): ScaledDown | undefined {
+  return readAnnotation<ScaledDown>(deployment, scaledDownAnnotation);
+}
 
 /** How many replicas a Deployment had before it was scaled to zero by a run; undefined for none. */
 export function replicasBefore(deployment: Deployment): number | undefined {
-  return readAnnotation<{ replicas: number }>(deployment, scaledDownAnnotation)?.replicas;
+  return scaledDown(deployment)?.replicas;
 }
 
 export function replicasOf({ spec }: Deployment): number {

@@ -19,6 +19,8 @@ import {
   type ReplicasMandate,
   replicasBefore,
   replicasOf,
+  type ScaledDown,
+  scaledDown,
   scaledDownAnnotation,
 } from './replicas.ts';
 import { selectorOf, type Deployment } from './revisions.ts';
@@ -76,7 +78,8 @@ export async function assertNotNeeded(
 }
 
 function aspectFor(mandate: ReplicasMandate): Aspect<Deployment, { replicas: number }> {
-  const { before, after } = mandate.change;
+  const { change, run } = mandate;
+  const { before, after } = change;
   const planned = Math.max(before.replicas, after.replicas);
   const isFree = (replicas: number) => replicas > 0 && (before.autoscaled || after.autoscaled);
   return {
@@ -89,10 +92,13 @@ function aspectFor(mandate: ReplicasMandate): Aspect<Deployment, { replicas: num
       // An autoscaler may have chosen another number after the plan was made: that one is put back.
       const kept = mandate.undo && isFree(to.replicas) ? replicasBefore(deployment) : undefined;
       const set = { op: 'replace', path: '/spec/replicas', value: kept ?? to.replicas } as const;
-      if (to.replicas > 0 || mandate.undo) return [set];
-      const replicas = now > 0 ? now : (replicasBefore(deployment) ?? 1);
-      const note = JSON.stringify({ replicas, run: mandate.run.workflowId });
-      return [set, { op: 'add', path: annotationPointer(scaledDownAnnotation), value: note }];
+      const path = annotationPointer(scaledDownAnnotation);
+      if (to.replicas > 0) return scaledDown(deployment) ? [set, { op: 'remove', path }] : [set];
+      const note: ScaledDown = {
+        replicas: now > 0 ? now : (replicasBefore(deployment) ?? 1),
+        ...{ run: run.workflowId, firstRunId: run.firstRunId, change: change.id },
+      };
+      return [set, { op: 'add', path, value: JSON.stringify(note) }];
     },
     inWords: ({ replicas }) => `is scaled to ${replicas}`,
     // Who stops what an ended run has left stopped starts it again.
