@@ -7,7 +7,7 @@ import { findServers } from '../sandbox/setup/servers.mjs';
 import { temporalDevFlags } from '../sandbox/temporal-dev.ts';
 import { tokenTypes } from '../src/contract/decision.ts';
 import type { RunResult, RunStatus } from '../src/contract/run.ts';
-import { nowhere, settingsFileWith } from './support/command-line.ts';
+import { CommandLine, nowhere, settingsFileWith } from './support/command-line.ts';
 import { LoggedWorker } from './support/logged-worker.ts';
 import { keyFileOf, keyOf } from './support/people.ts';
 import { writeSettings } from './support/settings.ts';
@@ -171,6 +171,28 @@ describe('a worker in service', () => {
   test('drains on SIGTERM and ends well, as an orchestrator expects', async () => {
     expect(await worker.ended('SIGTERM')).toBe(0);
     expect(worker.log().at(-1)?.msg).toBe('worker has stopped');
+  });
+});
+
+test('rollback doctor does not call a worker alive that was killed a moment ago', async () => {
+  const file = writeSettings({});
+  const own = { TEMPORAL_ADDRESS: address, TEMPORAL_NAMESPACE: 'default', ROLLBACK_CONFIG: file };
+  const cli = new CommandLine(own);
+  const told = async () => {
+    const [findings] = await cli.json<{ what: string; ok: boolean; text: string }[]>('doctor');
+    return findings?.find(({ what }) => what === 'worker');
+  };
+  const worker = start({}, file);
+  await worker.said('worker is ready');
+  expect(await told()).toMatchObject({
+    ...{ ok: true, text: expect.stringMatching(/^one answers; last seen: .*@\S+ \d+ s ago/) },
+  });
+
+  await worker.ended('SIGKILL');
+
+  expect(await told()).toMatchObject({
+    ok: false,
+    text: expect.stringMatching(/^none answers within 5 s, .* may have died .*npm run worker$/),
   });
 });
 

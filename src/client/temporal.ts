@@ -85,6 +85,16 @@ export function explain(error: unknown, { address, namespace }: Temporal): unkno
   return new CliError(`Temporal at ${address} answers: ${cause.details || cause.message}.`);
 }
 
+/**
+ * Runs a few calls that are to be answered soon.
+ * @throws {CliError} as `withTemporal` does.
+ */
+export function withDeadline<T>(temporal: Temporal, call: () => Promise<T>): Promise<T> {
+  return temporal.client.withDeadline(Date.now() + answerWithinMs, call).catch((error: unknown) => {
+    throw explain(error, temporal);
+  });
+}
+
 /** Whether no worker was there to answer, in time or at all. */
 export function isUnanswered(error: unknown): boolean {
   const cause = grpcCause(error);
