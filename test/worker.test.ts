@@ -1,7 +1,8 @@
 import { afterAll, describe, expect, test } from '@jest/globals';
 import { Client, Connection } from '@temporalio/client';
 import { execa } from 'execa';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { parse, stringify } from 'yaml';
 import { claimOwnPorts } from '../sandbox/ports.ts';
 import { findServers } from '../sandbox/setup/servers.mjs';
 import { temporalDevFlags } from '../sandbox/temporal-dev.ts';
@@ -84,20 +85,19 @@ test('a worker with mistakes in its settings does not start, and tells all of th
 
 describe('a worker in service', () => {
   let worker: LoggedWorker;
+  let settingsFile: string;
 
   test('is ready, and says where', async () => {
-    worker = start(
-      { SECRET_URL: `postgres://wakala:${password}@${nowhere}/wakala` },
-      writeSettings({
-        worker: { metricsAddress, logLevel: 'debug' },
-        services: {
-          logged: {
-            ...{ namespace: `test-worker-${process.pid}`, deployment: 'logged' },
-            ...{ connectionsPerPod: 2, database: '${SECRET_URL}' },
-          },
+    settingsFile = writeSettings({
+      worker: { metricsAddress, logLevel: 'debug' },
+      services: {
+        logged: {
+          ...{ namespace: `test-worker-${process.pid}`, deployment: 'logged' },
+          ...{ connectionsPerPod: 2, database: '${SECRET_URL}' },
         },
-      }),
-    );
+      },
+    });
+    worker = start({ SECRET_URL: `postgres://wakala:${password}@${nowhere}/wakala` }, settingsFile);
     expect(await worker.said('worker is ready')).toMatchObject({ address, namespace: 'default' });
   });
 
@@ -166,6 +166,43 @@ describe('a worker in service', () => {
     }
     await connection.close();
     await cluster.kubectl('delete', 'namespace', cluster.namespace, '--wait=false');
+  });
+
+  test('plans by settings that have changed since its start, and says so', async () => {
+    const cluster = new TestCluster(`test-settings-${process.pid}`);
+    await execa('kubectl', ['create', 'namespace', cluster.namespace]);
+    await cluster.history('checked', 1, 'wakala/api:1.0.0', 'wakala/api:2.0.0');
+    const connection = await Connection.connect({ address });
+    const { workflow } = new Client({ connection });
+    const checksIn = async (workflowId: string) => {
+      const args = [{ deployment: 'checked', namespace: cluster.namespace, dryRun: true }];
+      const started = { workflowId, taskQueue: 'rollback', args };
+      const { plan } = (await workflow.execute('rollbackDeployment', started)) as RunResult;
+      return plan?.checks.map(({ check }) => check);
+    };
+    expect(await checksIn('checked-before')).toEqual([]);
+    const settings = parse(readFileSync(settingsFile, 'utf8')) as { services: object };
+    const { namespace } = cluster;
+    const checks = { smoke: { command: ['true'] } };
+    const services = { checked: { namespace, deployment: 'checked', checks } };
+    writeFileSync(settingsFile, stringify({ ...settings, services }));
+
+    expect(await checksIn('checked-after')).toEqual(['smoke']);
+
+    await worker.said('The settings have changed and count from now on\\.');
+    await connection.close();
+    await cluster.kubectl('delete', 'namespace', cluster.namespace, '--wait=false');
+  });
+
+  test('tells a mistake that somebody makes in its settings at once, with its place', async () => {
+    const text = readFileSync(settingsFile, 'utf8');
+    writeFileSync(settingsFile, `${text}\nservces: {}\n`);
+
+    const { level, msg } = await worker.said('cannot be used');
+
+    expect(level).toBe('warn');
+    expect(msg).toMatch(/: \S+:\d+:\d+ servces: is not a known setting\. Until they are mended/);
+    writeFileSync(settingsFile, text);
   });
 
   test('drains on SIGTERM and ends well, as an orchestrator expects', async () => {

@@ -16,7 +16,9 @@ export async function hasBegun(
     plan.targets.map(async (target) => {
       if (isInCluster(target)) return hasChanged(clusters.of(target.context), target, run);
       const { kind } = change;
-      return target.kind === 'database' && hasChangedDatabase(settings, { kind, target }, run);
+      return (
+        target.kind === 'database' && hasChangedDatabase(settings.current(), { kind, target }, run)
+      );
     }),
   );
   return found.includes(true);

@@ -1,6 +1,6 @@
 import type { Client } from '@temporalio/client';
 import type { Clusters } from '../activities/kubernetes/api.ts';
-import type { LoadedSettings } from '../config/settings.ts';
+import type { SettingsSource } from '../config/settings-source.ts';
 import type { Tell } from '../contract/notice.ts';
 import type { Plan } from '../contract/plan.ts';
 import type { SigningKey } from './private-key.ts';
@@ -15,7 +15,7 @@ export interface AuthorityParts {
   client: Client;
   namespace: string;
   clusters: Clusters;
-  settings: LoadedSettings;
+  settings: SettingsSource;
   regions: Regions;
   tell: Tell;
   /** Whether the error rate of all the plan's services is above a limit from 0 to 1. */

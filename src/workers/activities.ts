@@ -15,6 +15,7 @@ import { redisActivities } from '../activities/redis/index.ts';
 import { verificationActivities } from '../activities/verification/index.ts';
 import type { Authority } from '../authority/authority.ts';
 import type { LoadedSettings } from '../config/settings.ts';
+import type { SettingsSource } from '../config/settings-source.ts';
 import { activityClasses } from '../contract/activities.ts';
 
 /** What activities work with; made once in the worker. */
@@ -27,11 +28,36 @@ export interface Connections {
 type Activity = (...args: never[]) => Promise<unknown>;
 
 /**
- * Every activity by its full name.
+ * Every activity by its full name. Each has the settings as they are when it begins, and these to its
+ * end, whatever becomes of the file meanwhile.
+ * @throws Error as `activitiesWith` does.
+ */
+export function allActivities(
+  source: SettingsSource,
+  connections: Connections,
+): Record<string, Activity> {
+  let settings = source.current();
+  let activities = activitiesWith(settings, connections);
+  const current = () => {
+    const now = source.current();
+    if (now !== settings) activities = activitiesWith(now, connections);
+    settings = now;
+    return activities;
+  };
+  return Object.fromEntries(
+    Object.keys(activities).map((name) => [
+      name,
+      (...args: never[]) => (current()[name] as Activity)(...args),
+    ]),
+  );
+}
+
+/**
+ * Every activity by its full name, with these settings.
  * @throws Error where implementations and contract do not have exactly the same names: an activity
  *   that is not in the contract has no class, and so could pass the guard unseen.
  */
-export function allActivities(
+function activitiesWith(
   settings: LoadedSettings,
   { clusters, locks, authority }: Connections,
 ): Record<string, Activity> {

@@ -10,6 +10,7 @@ import { Regions } from '../authority/regions.ts';
 import type { RegisterSource } from '../authority/register.ts';
 import { findService, ofSameService } from '../config/services.ts';
 import { type LoadedSettings, SettingsError } from '../config/settings.ts';
+import type { SettingsSource } from '../config/settings-source.ts';
 import { isOwner } from '../contract/plan.ts';
 import { taskQueue } from '../contract/run.ts';
 import { allActivities } from './activities.ts';
@@ -18,7 +19,7 @@ import { activityInterceptors } from './interceptors.ts';
 export interface WorkerParts {
   connection: NativeConnection;
   namespace: string;
-  settings: LoadedSettings;
+  settings: SettingsSource;
   workflowBundle: WorkflowBundleOption;
   /** Who may decide, and the key with which this worker seals its plans. */
   register: RegisterSource;
@@ -50,7 +51,7 @@ export function createWorker({
   register,
   key,
   tell,
-  clusters = new Clusters(settings.settings.kubernetes.context),
+  clusters = new Clusters(settings.current().settings.kubernetes.context),
   locks = new Locks(new Client({ connection, namespace })),
 }: WorkerParts): Promise<Worker> {
   const client = new Client({ connection, namespace });
@@ -73,7 +74,7 @@ export function createWorker({
   return Worker.create({
     connection,
     namespace,
-    ...work(settings, workflowBundle),
+    ...work(settings.current(), workflowBundle),
     activities: allActivities(settings, { clusters, locks, authority }),
     interceptors: { activity: activityInterceptors({ authority, locks }) },
     // After a killed worker, its workflows wait this long for it before another takes them.

@@ -1,4 +1,5 @@
 /** The worker's process: `npm run worker`. */
+import { watchFile } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import { Client } from '@temporalio/client';
@@ -6,6 +7,7 @@ import { NativeConnection, Runtime } from '@temporalio/worker';
 import { Clusters } from '../activities/kubernetes/api.ts';
 import { Locks } from '../activities/lock/locks.ts';
 import { loadSettings, SettingsError, type LoadedSettings } from '../config/settings.ts';
+import { SettingsSource } from '../config/settings-source.ts';
 import { loadAuthority } from '../authority/load.ts';
 import { createWorker } from './create-worker.ts';
 import { log, tellInLog, temporalLogger } from './log.ts';
@@ -15,6 +17,8 @@ import { watchCluster } from './watch-cluster.ts';
 import { workflowBundle as bundleOf } from './workflow-bundle.ts';
 
 const retryEveryMs = 2000;
+/** How often the worker looks whether its settings have changed; each activity does as well. */
+const lookEveryMs = 2000;
 
 async function main(): Promise<void> {
   const settings = loadSettings();
@@ -34,10 +38,13 @@ async function main(): Promise<void> {
     await registerSearchAttributes(connection, namespace);
     const clusters = new Clusters(settings.settings.kubernetes.context);
     const locks = new Locks(new Client({ connection, namespace }));
+    const source = new SettingsSource(settings, (level, text) => log[level](text));
     const worker = await createWorker({
-      ...{ connection, namespace, settings, workflowBundle, register, key, clusters, locks },
-      tell: tellInLog,
+      ...{ connection, namespace, settings: source, workflowBundle, register, key },
+      ...{ clusters, locks, tell: tellInLog },
     });
+    // So that a mistake in them is told when it is made, and not in the night when a run begins.
+    watchFile(settings.file, { interval: lookEveryMs, persistent: false }, () => source.current());
     const running = worker.run();
     log.info({ address, namespace, settings: settings.file }, 'worker is ready');
     void watchCluster(clusters, log, stop.signal);

@@ -18,6 +18,7 @@ import { temporalDevFlags } from '../../sandbox/temporal-dev.ts';
 import { loadAuthority } from '../../src/authority/load.ts';
 import type { Notice } from '../../src/contract/notice.ts';
 import { loadSettings } from '../../src/config/settings.ts';
+import { SettingsSource } from '../../src/config/settings-source.ts';
 import type { Procedure } from '../../src/contract/input.ts';
 import { type Target, targetKey, type TargetKind } from '../../src/contract/plan.ts';
 import { createWorker } from '../../src/workers/create-worker.ts';
@@ -103,7 +104,8 @@ export class RollbackEnvironment extends Runs {
     const settings = loadSettings(this.settingsFile);
     const { register, key } = await loadAuthority(settings, this.temporal.address);
     const it = await createWorker({
-      ...{ connection, namespace: 'default', settings, register, key },
+      ...{ connection, namespace: 'default', register, key },
+      settings: new SettingsSource(settings, () => undefined),
       workflowBundle: this.bundle,
       tell: (notice) => Promise.resolve(void this.told.push(notice)),
     });
