@@ -107,6 +107,16 @@ describe('a worker in service', () => {
     expect(await answer.text()).toMatch(/^temporal_\w+\{.*task_queue="rollback"/m);
   });
 
+  test('lets no second one have its address for that, which is told by its setting', async () => {
+    const second = start({}, writeSettings({ worker: { metricsAddress } }));
+    expect(await second.ended()).toBe(1);
+    expect(second.log()).toEqual([
+      expect.objectContaining({
+        ...{ level: 'fatal', msg: expect.stringContaining(`metricsAddress is ${metricsAddress}`) },
+      }),
+    ]);
+  });
+
   test('logs in JSON and never a password, nor does the run that needs it', async () => {
     const cluster = new TestCluster(`test-worker-${process.pid}`);
     await execa('kubectl', ['create', 'namespace', cluster.namespace]);

@@ -60,13 +60,20 @@ async function main(): Promise<void> {
 function installRuntime({ settings }: LoadedSettings): void {
   const { metricsAddress, logLevel } = settings.worker;
   const coreLevel = logLevel === 'debug' ? 'INFO' : 'WARN';
-  Runtime.install({
-    logger: temporalLogger,
-    telemetryOptions: {
-      logging: { forward: {}, filter: { core: coreLevel, other: coreLevel } },
-      ...(metricsAddress ? { metrics: { prometheus: { bindAddress: metricsAddress } } } : {}),
-    },
-  });
+  try {
+    Runtime.install({
+      logger: temporalLogger,
+      telemetryOptions: {
+        logging: { forward: {}, filter: { core: coreLevel, other: coreLevel } },
+        ...(metricsAddress ? { metrics: { prometheus: { bindAddress: metricsAddress } } } : {}),
+      },
+    });
+  } catch (error) {
+    if (!metricsAddress) throw error;
+    throw new SettingsError(
+      `worker.metricsAddress is ${metricsAddress}, where nothing can be served (${(error as Error).message}): a worker that runs already may have it. Name an address of its own for each, or leave it out for none.`,
+    );
+  }
 }
 
 /** Connects as soon as the server answers, saying once that it does not; undefined where stopped first. */
