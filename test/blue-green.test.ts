@@ -109,6 +109,7 @@ describe('the traffic of a Service goes back', () => {
     const result = await env.run({ service: 'tracked' });
 
     expect(result.outcome).toBe('rolled-back');
+    expect(result.plan?.differences).toContain('metadata.labels.track: next -> stable');
     const { spec } = await cluster().get<{ spec: object }>('service', 'tracked');
     expect(spec).toMatchObject({ selector: { app: 'tracked', track: 'stable' } });
   });

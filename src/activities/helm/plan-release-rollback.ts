@@ -139,7 +139,7 @@ function assertFree(
   const ageMs = Date.now() - Math.max(...signs.filter((time) => !Number.isNaN(time)));
   if (ageMs >= abandonedAfterMs) return;
   throw refused(
-    `Another helm is at work on release ${name} in ${namespace}: revision ${revision} is ${status} since ${Math.round(ageMs / 1000)} s. Wait until it has ended; if you know that it was killed, add --take-over (takeOver: true). From ${Math.round(abandonedAfterMs / 60_000)} minutes on it counts as dead.`,
+    `Another helm is at work on release ${name} in ${namespace}: revision ${revision} is ${status} since ${Math.round(ageMs / 1000)} s. Wait until it has ended; if you know that it was killed, add --take-over (takeOver: true). Once it is ${abandonedAfterMs / 1000} s old it counts as dead.`,
   );
 }
 

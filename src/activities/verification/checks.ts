@@ -1,4 +1,5 @@
 /** R5: the checks of the verify phase. Each measures once and says in words what it found. */
+import { resolve } from 'node:path';
 import { execa, ExecaError } from 'execa';
 import type { HealthCheck, LogsCheck, SmokeCheck } from '../../config/schema.ts';
 import { type Rollout, rolloutHashLabel } from '../argo-rollouts/rollout.ts';
@@ -166,6 +167,8 @@ export async function measureSmoke(
   } catch (error) {
     signal.throwIfAborted();
     if (!(error instanceof ExecaError)) throw error;
+    const unusable = whyNotRun(program, folder, error.code);
+    if (unusable !== undefined) return { green: false, text: `smoke: ${unusable}` };
     const last = String(error.all ?? '')
       .trim()
       .split('\n')
@@ -178,4 +181,16 @@ export async function measureSmoke(
   } finally {
     over.removeEventListener('abort', endGroup);
   }
+}
+
+/** Why a program could not be run at all, and what to do; undefined where it was. */
+function whyNotRun(program: string, folder: string, code: string | undefined): string | undefined {
+  const isPath = program.includes('/');
+  const file = isPath ? resolve(folder, program) : program;
+  if (code === 'EACCES') return `the worker may not run ${file}: chmod +x it, with what it is in`;
+  if (code !== 'ENOENT') return undefined;
+  const where = isPath
+    ? `there is no ${file} on the worker's machine, or not the interpreter of its first line: a relative path starts from the settings' folder`
+    : `there is no program ${program} on the worker's PATH`;
+  return `${where}. Put it there, or change checks.smoke.command of the service in the settings`;
 }

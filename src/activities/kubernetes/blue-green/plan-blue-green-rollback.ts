@@ -104,7 +104,7 @@ export async function planBlueGreenRollback(
     targets: targetsOf(target, changes),
     changes,
     summary: `Service ${name} in ${namespace} goes from ${label}=${colours.live.value} (${imagesIn(colours.live)}) to ${label}=${wanted.value} (${imagesIn(wanted)})${left.words}.`,
-    differences: [...scaling(other.change), ...differencesOf(colours.live, wanted)],
+    differences: [...scaling(other.change), ...differencesOf(label, colours.live, wanted)],
     warnings: [
       ...owners.warnings,
       ...other.warnings,
@@ -162,9 +162,14 @@ function imagesIn({ deployments }: Colour): string {
   return [...new Set(images)].join(', ') || 'no Deployment';
 }
 
-function differencesOf({ deployments: [from] }: Colour, { deployments: [to] }: Colour): string[] {
+function differencesOf(label: string, live: Colour, wanted: Colour): string[] {
+  const [[from], [to]] = [live.deployments, wanted.deployments];
   if (!from?.spec || !to?.spec) return [];
-  return templateDifferences(from.spec.template, to.spec.template);
+  // Of other labels only their places are told; of this one the plan tells the value anyway.
+  const place = `metadata.labels.${label}: `;
+  return templateDifferences(from.spec.template, to.spec.template).map((line) =>
+    line === `${place}changed` ? `${place}${live.value} -> ${wanted.value}` : line,
+  );
 }
 
 function scaling({ target, before, after }: ReplicasChange): string[] {

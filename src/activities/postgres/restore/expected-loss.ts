@@ -41,7 +41,7 @@ export async function expectedLoss(client: Client, since: Date): Promise<string[
     if (!counted) unknown.push(name);
     else if (counted.rows > 0) {
       lines.push(
-        `${name}: ${counted.rows} rows of ${column} after ${since.toISOString()}, the newest ${counted.newest}`,
+        `${name}: ${counted.rows} ${counted.rows === 1 ? 'row' : 'rows'} of ${column} after ${since.toISOString()}, the newest ${counted.newest}`,
       );
     }
   }
