@@ -79,6 +79,24 @@ describe('wrong use starts nothing, and is told in one line:', () => {
     expectUsage(await cli.run('history', 'application/api'), 'statefulset/NAME, helm/RELEASE');
   });
 
+  test.concurrent.each([['report'], ['plan', 'report']])(
+    'help about a command that there is not: %s %s',
+    async (...args) => {
+      const { exitCode, stdout, stderr } = await cli.run(...args, '--help');
+      expect(exitCode).toBe(2);
+      expect(stderr).toContain("unknown command 'report'");
+      expect(stdout).toBe('');
+    },
+  );
+
+  test.concurrent.each([
+    ['status', ['status', '']],
+    ['approve', ['approve', ' ']],
+    ['a start', ['deployment', 'api', '--id', '']],
+  ])('an empty id of a run: %s', async (_, args) => {
+    expectUsage(await cli.run(...args), 'is invalid');
+  });
+
   test.concurrent('a flag that there is not, with the one that may be meant', async () => {
     const { exitCode, stderr } = await cli.run('deployment', 'api', '--revision', '3');
     expect(exitCode).toBe(2);

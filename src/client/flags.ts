@@ -126,6 +126,12 @@ function listOf(text: string): string[] {
   return text.split(',').map((item) => item.trim());
 }
 
+/** A workflow id that a run could have. */
+export function runId(text: string): string {
+  if (text.trim() === '') throw new InvalidArgumentError('It is empty: see rollback list.');
+  return text;
+}
+
 export function positiveNumber(text: string): number {
   const number = wholeNumber(text);
   if (number < 1) throw new InvalidArgumentError('It must be 1 or more.');

@@ -1,5 +1,5 @@
 /** Entry of the CLI `rollback`. */
-import { CommanderError } from 'commander';
+import { type Command, CommanderError } from 'commander';
 import { CliError, exitCodes } from './errors.ts';
 import { printNote } from './output.ts';
 import { program } from './program.ts';
@@ -12,12 +12,22 @@ void main();
 
 async function main(): Promise<void> {
   try {
-    await cli.parseAsync(await expandAlias(process.argv.slice(2)), { from: 'user' });
+    const args = withoutVainHelp(cli, await expandAlias(process.argv.slice(2)));
+    await cli.parseAsync(args, { from: 'user' });
   } catch (error) {
     process.exitCode = await tell(error);
   }
   // Nothing that a library keeps open may hold up the shell once the answer is out.
   process.stdout.write('', () => process.exit());
+}
+
+/** Without asking for help where there is no such command: it would be given of all, as if all were well. */
+function withoutVainHelp(parent: Command, args: string[]): string[] {
+  const [first = '', ...rest] = args;
+  if (parent.commands.length === 0 || first.startsWith('-')) return args;
+  const command = parent.commands.find((one) => one.name() === first);
+  if (command) return [first, ...withoutVainHelp(command, rest)];
+  return args.filter((word) => !['-h', '--help'].includes(word));
 }
 
 /** Puts the settings' words for an alias; only a first word that is no command is looked up. */

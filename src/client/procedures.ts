@@ -10,6 +10,7 @@ import {
   inputOf,
   json,
   keyFile,
+  runId,
 } from './flags.ts';
 
 type Flags = Record<string, unknown>;
@@ -189,7 +190,11 @@ function addStart(command: Command, procedure: Procedure, ended: (exitCode: numb
   addAllFlags(command, procedure)
     .option('--input <file>', 'take the input from a JSON file, or from - (standard input)')
     .addOption(keyFile())
-    .option('--id <id>', 'workflow id of the run (default: made from procedure, target and time)')
+    .option(
+      '--id <id>',
+      'workflow id of the run (default: made from procedure, target and time)',
+      runId,
+    )
     .option('--detach', 'print the id of the run and do not follow it')
     .addOption(json())
     .addHelpText(

@@ -1,7 +1,7 @@
 /** The commands of the CLI. What a command needs is imported when it runs, so that each starts fast. */
 import { Command } from 'commander';
 import type { StepDecisionName } from '../contract/decision.ts';
-import { json, keyFile, positiveNumber } from './flags.ts';
+import { json, keyFile, positiveNumber, runId } from './flags.ts';
 import { addProcedures } from './procedures.ts';
 import manifest from '../../package.json' with { type: 'json' };
 
@@ -69,7 +69,7 @@ function addRuns(cli: Command, ended: (exitCode: number) => void): void {
     });
   cli
     .command('status')
-    .argument('<id>', 'workflow id of the run')
+    .argument('<id>', 'workflow id of the run', runId)
     .description('show a run as it is now')
     .addOption(json())
     .action(async (id: string, flags: Flags) => {
@@ -78,7 +78,7 @@ function addRuns(cli: Command, ended: (exitCode: number) => void): void {
     });
   cli
     .command('resume')
-    .argument('<id>', 'workflow id of the run')
+    .argument('<id>', 'workflow id of the run', runId)
     .description('take up a run that was terminated or timed out, and follow it')
     .addOption(keyFile())
     .option('--detach', 'do not follow it')
@@ -101,7 +101,7 @@ Example:
     });
   cli
     .command('watch')
-    .argument('<id>', 'workflow id of the run')
+    .argument('<id>', 'workflow id of the run', runId)
     .description('follow a run to its end; the exit code is that of its outcome')
     .addOption(json())
     .action(async (id: string, flags: Flags) => {
@@ -113,7 +113,7 @@ Example:
 function addDecisions(cli: Command, ended: (exitCode: number) => void): void {
   const signed = (command: Command) =>
     command
-      .argument('<id>', 'workflow id of the run')
+      .argument('<id>', 'workflow id of the run', runId)
       .addOption(keyFile())
       .option('--yes', 'do not ask')
       .option('--unchecked', 'decide although the plan cannot be checked here for want of settings')
