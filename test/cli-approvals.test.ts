@@ -12,6 +12,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { parse, stringify } from 'yaml';
 import type { DecisionAnswer, DecisionMessage } from '../src/contract/decision.ts';
+import { sendDecision } from '../src/client/send-decision.ts';
 import { sealedPlanQuery, type SealedPlan } from '../src/contract/run.ts';
 import { CommandLine } from './support/command-line.ts';
 import { eventually } from './support/eventually.ts';
@@ -188,6 +189,21 @@ describe('rollback reject', () => {
     expect(watched.exitCode).toBe(3);
     expect(watched.stdout).toContain('team-lead rejected it: a fix is on its way');
     expect(await env.cluster.image('lead-rejected')).toBe(v2);
+  });
+
+  test('that comes as the run ends is told where to look, and in no words of Temporal', async () => {
+    const id = await waitingRun('lead-raced');
+    const { token } = JSON.parse(
+      (await lead.run('reject', id, '--note', 'no', '--print')).stdout,
+    ) as DecisionMessage;
+    const message = { decision: 'reject', token } as const;
+    await sendDecision(env, id, message);
+    await env.result(id);
+
+    const late = await sendDecision(env, id, message);
+
+    const text = `Run ${id} has ended meanwhile: see rollback status ${id}.`;
+    expect(late).toEqual({ counted: false, text });
   });
 });
 

@@ -15,6 +15,9 @@ export class CliError extends Error {
   }
 }
 
+/** What to do where no worker answers; part of every such message. */
+export const startWorker = 'start one with npm run worker, or see docs/last-resort.md';
+
 /** What always helps where Temporal or the cluster does not answer; part of every such message. */
 export const lastResort =
   'For the rollback without Temporal, see rollback plan deployment NAME --commands (docs/last-resort.md).';

@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Plan } from '../contract/plan.ts';
 import type { RunResult, RunStatus } from '../contract/run.ts';
 import { shellWord } from '../contract/printable.ts';
+import { startWorker } from './errors.ts';
 import { paint, printJson, printLine, printNote } from './output.ts';
 import { type OpenRun, lookAt, resultOf } from './run-status.ts';
 import type { Temporal } from './temporal.ts';
@@ -18,6 +19,8 @@ import {
 
 /** A redrawn view should look alive; elsewhere each look only takes time from the run. */
 const lookEveryMs = { live: 250, lines: 1000 };
+
+const noWorker = `No worker answers: the run goes on as soon as one does; ${startWorker}.`;
 
 /** Shows a run while it goes. */
 interface View {
@@ -74,7 +77,7 @@ async function liveView(): Promise<View> {
   return {
     show({ status, progress, retrying }) {
       if (status) logUpdate(runLines(status, progress, retrying).join('\n'));
-      else logUpdate(paint('yellow', 'No worker answers: the run goes on as soon as one does.'));
+      else logUpdate(paint('yellow', noWorker));
     },
     end(result) {
       // What stays is printed as it is: whole lines to copy, however narrow the terminal is.
@@ -113,7 +116,7 @@ function plainView(): View {
   return {
     show({ status, progress, retrying }) {
       if (status) news(status);
-      if (!status) note('', 'No worker answers: the run goes on as soon as one does.');
+      if (!status) note('', noWorker);
       else if (retrying) note('', retrying);
       else for (const { about = '', text } of progress) note(about, text);
     },

@@ -7,7 +7,7 @@ import type { StartAuthority } from '../contract/authority.ts';
 import { hashOf, planDigest } from '../contract/digest.ts';
 import type { Plan, Planned } from '../contract/plan.ts';
 import { sealedPlanQuery, type SealedPlan } from '../contract/run.ts';
-import { CliError, exitCodes } from './errors.ts';
+import { CliError, exitCodes, startWorker } from './errors.ts';
 import { answerWithinMs, isUnanswered, type Temporal } from './temporal.ts';
 
 /**
@@ -31,7 +31,7 @@ export async function readSealedPlan(
   if (typeof found === 'object') return found;
   throw new CliError(
     asked === 'nobody answers'
-      ? `Run ${handle.workflowId} has no plan yet and no worker answers for it: start one (npm run worker).`
+      ? `Run ${handle.workflowId} has no plan yet and no worker answers for it: ${startWorker}.`
       : `Run ${handle.workflowId} has no plan yet: try again in a moment.`,
     exitCodes.unreachable,
   );

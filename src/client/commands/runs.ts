@@ -1,6 +1,6 @@
 import { outcomes, type PausedStep, type RunStatus } from '../../contract/run.ts';
 import { searchAttributes } from '../../contract/search-attributes.ts';
-import { CliError } from '../errors.ts';
+import { CliError, startWorker } from '../errors.ts';
 import { follow } from '../follow.ts';
 import { age, paint, printJson, printLine, table } from '../output.ts';
 import { printable, shellWord } from '../../contract/printable.ts';
@@ -53,7 +53,7 @@ export async function list(options: ListOptions): Promise<number> {
 function showRuns(runs: ListedRun[], { waiting, open }: ListOptions): void {
   if (runs.length === 0) {
     printLine(
-      waiting ? 'No run waits for anybody.' : open ? 'No run is open.' : 'There are no runs.',
+      `${waiting ? 'No run waits for anybody' : open ? 'No run is open' : 'There are no runs'}; one that was started a moment ago may be missing.`,
     );
   } else if (waiting) printWaiting(runs);
   else {
@@ -94,7 +94,7 @@ async function addMissing(temporal: Temporal, runs: ListedRun[]): Promise<void> 
       if (regions.length > 0) run.regions = [...new Set(regions)];
       const { status } = open ?? {};
       if (status?.phase === 'paused') run.pausedAt = status.pausedAt;
-      else run.missing = status?.authority?.missing ?? 'unknown: no worker answers';
+      else run.missing = status?.authority?.missing ?? `unknown, no worker answers: ${startWorker}`;
     }),
   );
 }
@@ -123,7 +123,7 @@ export async function status(workflowId: string, options: { json?: boolean }): P
       const run = await lookAt(temporal, handle);
       if (!run.status) {
         throw new CliError(
-          `Run ${workflowId} is open, but no worker answers for it: start one (npm run worker); it goes on by itself.`,
+          `Run ${workflowId} is open, but no worker answers for it: ${startWorker}. It goes on by itself as soon as one does.`,
           outcomes.unreachable.exitCode,
         );
       }
