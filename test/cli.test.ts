@@ -33,6 +33,7 @@ async function generation(name: string): Promise<number | undefined> {
 
 interface Listed {
   workflowId: string;
+  asked?: string;
   outcome?: string;
 }
 
@@ -186,6 +187,13 @@ describe('the exit code', () => {
     expect(exitCode).toBe(2);
     expect(stdout).toContain(`refused: There is no Deployment absent in namespace`);
     expect(stdout).toContain('Nothing was changed.');
+    // It never had a plan that could tell what it was about.
+    const listed = await eventually('it is listed', async () =>
+      (await cli.json<Listed[]>('list'))[0]?.find(
+        ({ asked, outcome }) => asked === 'absent' && outcome,
+      ),
+    );
+    expect(listed).toMatchObject({ outcome: 'refused', requestedBy: 'on-call (not proved)' });
   });
 
   test.concurrent('is 4 where another run holds the target, and names it', async () => {

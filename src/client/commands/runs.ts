@@ -1,10 +1,14 @@
-import { outcomes, type PausedStep, type RunStatus } from '../../contract/run.ts';
+import type { WorkflowExecutionInfo } from '@temporalio/client';
+import { decodeJwt } from 'jose';
+import { type Procedure, procedures, subjectOf } from '../../contract/input.ts';
+import { outcomes, type PausedStep, type RunStatus, startMemo } from '../../contract/run.ts';
 import { searchAttributes } from '../../contract/search-attributes.ts';
 import { CliError, startWorker } from '../errors.ts';
 import { follow } from '../follow.ts';
 import { age, paint, printJson, printLine, table } from '../output.ts';
 import { printable, shellWord } from '../../contract/printable.ts';
 import { describeRun, lookAt, resultOf } from '../run-status.ts';
+import { startedWith } from '../started-with.ts';
 import { type Temporal, withTemporal } from '../temporal.ts';
 import { endLines, pauseLines, runLines } from '../view.ts';
 
@@ -26,6 +30,7 @@ export async function list(options: ListOptions): Promise<number> {
     ];
     const query = conditions.join(' AND ');
     const runs: ListedRun[] = [];
+    const unplanned: Promise<void>[] = [];
     for await (const run of temporal.client.workflow.list({ query, pageSize: options.limit })) {
       const found: ListedRun = {
         workflowId: run.workflowId,
@@ -41,8 +46,10 @@ export async function list(options: ListOptions): Promise<number> {
         startedAt: run.startTime.toISOString(),
       };
       runs.push(found);
+      if (found.targets.length === 0) unplanned.push(addAsked(temporal, found, run));
       if (runs.length === options.limit) break;
     }
+    await Promise.all(unplanned);
     if (options.waiting) await addMissing(temporal, runs);
     if (options.json) printJson(runs);
     else showRuns(printable(runs), options);
@@ -59,7 +66,7 @@ function showRuns(runs: ListedRun[], { waiting, open }: ListOptions): void {
   else {
     const rows = runs.map((run) => [
       run.workflowId,
-      run.targets.join(', '),
+      run.targets.join(', ') || (run.asked ?? ''),
       run.outcome ?? run.phase ?? '',
       age(run.startedAt),
       run.requestedBy ?? '',
@@ -76,12 +83,39 @@ interface ListedRun {
   outcome?: string;
   requestedBy?: string;
   startedAt: string;
+  /** What it was asked to roll back, of a run that has no plan. */
+  asked?: string;
   /** Where its targets are, of a run that waits, where it was started for regions. */
   regions?: string[];
   /** Whose approval is missing, of a run that waits for it. */
   missing?: string;
   /** Where a run waits for a decision about a step, and which. */
   pausedAt?: PausedStep[];
+}
+
+/** Adds what a run without a plan was started for and by whom, as its start says. */
+async function addAsked(
+  { client, namespace }: Temporal,
+  found: ListedRun,
+  { workflowId, runId, memo }: WorkflowExecutionInfo,
+): Promise<void> {
+  const { input } = await startedWith(client, namespace, { workflowId, runId });
+  const procedure = (Object.keys(procedures) as Procedure[]).find((one) => one === found.procedure);
+  if (!procedure || typeof input !== 'object' || input === null) return;
+  found.asked = subjectOf(procedure, input as Record<string, unknown>);
+  if (found.requestedBy !== undefined) return;
+  const { requestedBy } = input as { requestedBy?: unknown };
+  const claimed = claimedBy(memo?.[startMemo]) ?? requestedBy;
+  if (typeof claimed === 'string') found.requestedBy = `${claimed} (not proved)`;
+}
+
+/** Whose name the signature of a start bears, which nobody has checked here. */
+function claimedBy(token: unknown): string | undefined {
+  try {
+    return typeof token === 'string' ? decodeJwt(token).sub : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Asks each run what it waits for, and where; one that no worker answers for is listed all the same. */

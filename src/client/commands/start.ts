@@ -23,6 +23,7 @@ import { follow } from '../follow.ts';
 import { printJson, printLine, printNote } from '../output.ts';
 import { ownKey } from '../own-key.ts';
 import { sameRunOf } from '../same-run.ts';
+import { startedWith } from '../started-with.ts';
 import { answerWithinMs, isDeadline, type Temporal, withTemporal } from '../temporal.ts';
 
 export interface StartOptions {
@@ -133,15 +134,9 @@ async function assertSameInput(
   workflowId: string,
   asked: string,
 ): Promise<void> {
-  const { history } = await client.workflowService.getWorkflowExecutionHistory({
-    ...{ namespace, execution: { workflowId }, maximumPageSize: 1 },
-  });
-  const started = history?.events?.[0]?.workflowExecutionStartedEventAttributes;
-  const payload = started?.input?.payloads?.[0];
-  const { payloadConverter } = client.options.loadedDataConverter;
-  const input: unknown = payload ? payloadConverter.fromPayload(payload) : undefined;
-  const isAsked = inputHash(started?.workflowType?.name ?? '', input) === asked;
-  if (isAsked && started?.taskQueue?.name === taskQueue) return;
+  const started = await startedWith(client, namespace, { workflowId });
+  const isAsked = inputHash(started.type, started.input) === asked;
+  if (isAsked && started.taskQueue === taskQueue) return;
   throw new CliError(
     `There is a run ${workflowId} already, and it was started with another input: look at it with rollback status ${workflowId}, and start yours with another --id.`,
   );
