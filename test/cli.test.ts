@@ -124,7 +124,7 @@ describe('the exit code', () => {
     // All of it, so that a failure says why.
     expect(ended).toMatchObject({ exitCode: 0 });
     expect(stdout).toContain(`${v2} -> ${v1}`);
-    expect(stdout).toMatch(/\ndry-run$/);
+    expect(stdout).toMatch(/\ndry-run: nothing was changed$/);
     const after = await env.cluster.deployment('dry');
     expect(written(after)).toEqual(written(before));
   });

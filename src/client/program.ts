@@ -121,7 +121,7 @@ function addDecisions(cli: Command, ended: (exitCode: number) => void): void {
       .addOption(json());
   signed(cli.command('approve'))
     .description('approve the plan of a run, signed with your key')
-    .option('--note <text>', 'what you want to say for the audit trail')
+    .option('--note <text>', 'what you want to say; it stays with the run')
     .option('--break-glass', 'stand in for somebody who does not answer; needs --note')
     .addHelpText(
       'after',
@@ -160,7 +160,7 @@ Examples:
   for (const [name, description] of steps) {
     const command = aboutStep(cli.command(name))
       .description(description)
-      .option('--note <text>', 'why, for the audit trail');
+      .option('--note <text>', 'why; it stays with the run');
     if (name === 'skip')
       command.option('--stay', 'end a run that watches or soaks, and leave all as it stands');
     command

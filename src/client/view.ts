@@ -159,7 +159,8 @@ export function endLines(result: RunResult): string[] {
   const good = ['rolled-back', 'no-op', 'dry-run'].includes(result.outcome);
   const seconds = result.seconds ? ` in ${result.seconds.toFixed(1)} s` : '';
   const head = paint(good ? ['green', 'bold'] : ['red', 'bold'], `${result.outcome}${seconds}`);
-  const message = good ? '' : `: ${result.message}`;
+  const planOnly = result.outcome === 'dry-run' ? ': nothing was changed' : '';
+  const message = good ? planOnly : `: ${result.message}`;
   const gaps = result.gaps.map((gap) => `  ${paint('yellow', '»')} ${gap}`);
   return [`${head}${message}`, ...gaps, ...result.next.map((line) => `  ${line}`)];
 }

@@ -98,12 +98,16 @@ export const place = {
 
 /** What every procedure takes. */
 export const common = {
-  reason: line(1000).optional().describe('why, in a sentence, for the audit trail'),
+  reason: line(1000)
+    .optional()
+    .describe('why, in a sentence; people who approve see it, and it stays with the run'),
   cause: z
     .string()
     .regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'is not a short slug such as memory-leak')
     .optional()
-    .describe('short slug of the cause, such as memory-leak, counted in statistics'),
+    .describe(
+      'short slug of the cause, such as memory-leak, by which Temporal finds runs (RollbackCause)',
+    ),
   requestedBy: line(200).optional().describe('who asks for it'),
   trigger: z.enum(['manual', 'automatic']).default('manual').describe('what started the run'),
   dryRun: z.boolean().default(false).describe('show the plan and change nothing'),
