@@ -31,6 +31,7 @@ const [plain, glob, flushed, all, restarted, secret, nodes] = await Promise.all(
   startCluster(),
 ]);
 const hanging = await RedisServer.start();
+const asked = await RedisServer.start();
 const replica = await RedisServer.start(['--replicaof', '127.0.0.1', String(plain.port)]);
 const sentinel = await startSentinel(secret.port);
 const { server: secure, ca } = await startSecure();
@@ -44,6 +45,7 @@ const caches = {
   glob: { url: glob.url, prefixes: ['a*[b]?:\\^'] },
   flushed: { url: `${flushed.url}/2` },
   all: { url: all.url },
+  asked: { url: asked.url },
   restarted: { url: restarted.url },
   hanging: { url: hanging.url, prefixes: ['feature:'] },
   replica: { url: replica.url, prefixes: ['feature:'] },
@@ -230,6 +232,26 @@ describe('flushing', () => {
     expect(await keysOf(flushed.client)).toEqual([]);
     await flushed.client.select(0);
     expect(await keysOf(flushed.client)).toEqual(['other:1']);
+  });
+
+  test.concurrent('asks whoever is at a terminal first, and shows what would go', async () => {
+    await fill(asked.client, ['session:1', 'session:2']);
+    const cli = new CommandLine({
+      ...{ TEMPORAL_ADDRESS: env.temporal.address, TEMPORAL_NAMESPACE: 'default' },
+      ...{ ROLLBACK_CONFIG: env.settingsFile, CACHE_PASSWORD: password },
+    });
+
+    const no = await cli.onTerminal('n\n', 'cache', 'asked', '--flush');
+
+    expect(no.stdout).toMatch(/database 0: 2 keys -> none: session: 2\n/);
+    expect(no.stdout).toContain('Empty the whole database of cache asked? [y/N]');
+    expect(no.stdout).toMatch(/Nothing was started\.$/);
+    expect(no.exitCode).toBe(1);
+    expect(await keysOf(asked.client)).toHaveLength(2);
+
+    const yes = await cli.onTerminal('y\n', 'cache', 'asked', '--flush');
+    expect(yes).toMatchObject({ exitCode: 0 });
+    expect(await keysOf(asked.client)).toEqual([]);
   });
 
   test.concurrent('all databases shows whose they are, and needs a team lead', async () => {

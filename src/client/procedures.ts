@@ -30,6 +30,9 @@ const ways: Partial<Record<Procedure, { of: Procedure; flag: string; words: stri
   },
 };
 
+/** Procedures that can be told to hit all there is, without a name. */
+const asksFirst: Procedure[] = ['services', 'cache'];
+
 /** What `--help` says about each. */
 const texts: Record<Procedure, CommandText> = {
   deployment: {
@@ -81,6 +84,7 @@ const texts: Record<Procedure, CommandText> = {
     examples: [
       'rollback services api worker scheduler --reason "release 2.0.0"',
       'rollback services --all --since 2h --dry-run',
+      'rollback services --all --yes             # without being asked on a terminal',
     ],
   },
   release: {
@@ -187,7 +191,11 @@ export function addProcedures(cli: Command, ended: (exitCode: number) => void): 
 }
 
 function addStart(command: Command, procedure: Procedure, ended: (exitCode: number) => void): void {
-  addAllFlags(command, procedure)
+  addAllFlags(command, procedure);
+  if (asksFirst.includes(procedure)) {
+    command.option('--yes', 'do not ask on a terminal before all there is is hit');
+  }
+  command
     .option('--input <file>', 'take the input from a JSON file, or from - (standard input)')
     .addOption(keyFile())
     .option(
@@ -204,7 +212,12 @@ function addStart(command: Command, procedure: Procedure, ended: (exitCode: numb
     .action(async (argument: Argument, flags: Flags) => {
       const { start } = await import('./commands/start.ts');
       const chosen = chosenWay(procedure, flags);
-      ended(await start(chosen, await wholeInput(chosen, argument, flags), flags));
+      const input = await wholeInput(chosen, argument, flags);
+      if (asksFirst.includes(procedure) && !flags.yes) {
+        const { confirmStart } = await import('./commands/confirm-start.ts');
+        await confirmStart(chosen, input);
+      }
+      ended(await start(chosen, input, flags));
     });
 }
 

@@ -2,6 +2,7 @@ import { execa, type Options } from 'execa';
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { shellWord } from '../../src/contract/printable.ts';
 
 /** What a command ended with. */
 export interface Ended {
@@ -44,6 +45,15 @@ export class CommandLine {
   /** Runs `rollback` with a text on its standard input. */
   async runWith(input: string, ...args: string[]): Promise<Ended> {
     return this.execute(args, { input });
+  }
+
+  /** Runs `rollback` on a terminal of its own, where somebody types `typed`; both outputs are its stdout. */
+  async onTerminal(typed: string, ...args: string[]): Promise<Ended> {
+    const command = [program, ...args].map(shellWord).join(' ');
+    const { exitCode, stdout } = await execa('script', ['-qec', command, '/dev/null'], {
+      ...{ input: typed, env: this.variables, reject: false },
+    });
+    return { exitCode, stdout: stdout.replaceAll('\r', ''), stderr: '' };
   }
 
   /** Runs `rollback ... --json` and answers what it printed, a value for each line. */

@@ -1,6 +1,5 @@
 /** Decisions about a run, of its plan or of a step: shows what they are about, asks, signs and sends. */
 import { userInfo } from 'node:os';
-import { createInterface } from 'node:readline/promises';
 import type { WorkflowHandle } from '@temporalio/client';
 import type { SigningKey } from '../../authority/private-key.ts';
 import {
@@ -14,6 +13,7 @@ import {
 import type { StartAuthority } from '../../contract/authority.ts';
 import type { Plan } from '../../contract/plan.ts';
 import type { PausedStep, Phase, RunStatus } from '../../contract/run.ts';
+import { ask } from '../ask.ts';
 import { CliError, exitCodes } from '../errors.ts';
 import { paint, printJson, printLine, printNote } from '../output.ts';
 import { ownKey } from '../own-key.ts';
@@ -234,14 +234,6 @@ async function confirm(decision: string, name: string): Promise<void> {
       `This is no terminal, so nobody can be asked: look at the plan above, and add --yes to ${decision} it.`,
     );
   }
-  const lines = createInterface({ input: process.stdin, output: process.stderr });
-  try {
-    const answer = await lines.question(
-      `${decision[0]?.toUpperCase()}${decision.slice(1)} this as ${name}? [y/N] `,
-    );
-    if (/^y(es)?$/i.test(answer.trim())) return;
-  } finally {
-    lines.close();
-  }
+  if (await ask(`${decision[0]?.toUpperCase()}${decision.slice(1)} this as ${name}?`)) return;
   throw new CliError('Nothing was decided.', 1);
 }

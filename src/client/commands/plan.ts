@@ -17,8 +17,20 @@ export interface PlanOptions {
   commands?: boolean;
 }
 
-/** As a run does it, from here: one part for each region that answers. */
-async function planEverywhere(
+/** As a run does it, from here: one part for each region that answers, with the approvals that it needs. */
+export async function planEverywhere(
+  procedure: Procedure,
+  clusters: Clusters,
+  settings: LoadedSettings,
+  rawInput: unknown,
+): Promise<Plan> {
+  const found = await planRegions(procedure, clusters, settings, rawInput);
+  // Other regions that were changed within the hour are known to a worker only.
+  const contexts = [...new Set(found.targets.filter(isInCluster).map(({ context }) => context))];
+  return { ...found, needs: needsOf(scopeOf(found, contexts), settings.settings.authority) };
+}
+
+async function planRegions(
   procedure: Procedure,
   clusters: Clusters,
   settings: LoadedSettings,
@@ -59,11 +71,7 @@ export async function plan(
   validate(procedure, input);
   const settings = loadSettings();
   const clusters = new Clusters(settings.settings.kubernetes.context);
-  const found = await planEverywhere(procedure, clusters, settings, input);
-  // Other regions that were changed within the hour are known to a worker only.
-  const regions = [...new Set(found.targets.filter(isInCluster).map(({ context }) => context))];
-  const needs = needsOf(scopeOf(found, regions), settings.settings.authority);
-  const made: Plan = { ...found, needs };
+  const made = await planEverywhere(procedure, clusters, settings, input);
   const lines = options.commands
     ? await lastResortCommands(made, settings.settings, clusters)
     : planLines(made);
