@@ -104,7 +104,9 @@ program
 function printDeath(name: string): void {
   const record = readRecord(canonicalFolder(defaultFolder()), name);
   if (!record) return;
-  console.log(`\n${name} has died; the last lines of ${record.log}:\n${logEnd(record, 10)}`);
+  console.log(
+    `\n${name} does not run any more; the last lines of ${record.log}:\n${logEnd(record, 10)}`,
+  );
 }
 
 function whereThingsAre(variables: Environment): string {

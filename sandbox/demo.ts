@@ -62,6 +62,10 @@ async function rollBack(variables: Environment, traffic: Traffic, good: string):
       `After the rollback ${errorRate(after)}; see \`kubectl logs -l app=${deployment}\`.`,
     );
   }
+  if (goesOn) tellWhereToLook(variables, id);
+}
+
+function tellWhereToLook(variables: Environment, id: string): void {
   tellStep('Where to look');
   tell(`This run       ${styled('cyan', runAddress(variables, id))}`);
   tell('A shell        eval "$(npm run -s sandbox -- env)"');
@@ -83,6 +87,8 @@ async function cleanUp(before: readonly string[]): Promise<void> {
 const before = status()
   .filter(({ state }) => state === 'running')
   .map(({ name }) => name);
+/** Whether the servers are still there when the demo has ended. */
+const goesOn = options.keep || before.length > 0;
 let failed = false;
 try {
   await demo();
@@ -98,7 +104,9 @@ if (options.keep && !failed) {
 } else {
   await cleanUp(before);
   if (!failed && before.length === 0) {
-    tell('\nThe sandbox is stopped again; `npm run demo -- --keep` leaves it running.');
+    tell(
+      '\nThe sandbox is stopped again; `npm run demo -- --keep` leaves it running, and says where to look.',
+    );
   }
 }
 process.exit(failed ? 1 : 0);
