@@ -1,4 +1,9 @@
-/** Every workflow that the worker runs, by the name that histories freeze. */
+/**
+ * Every workflow that the worker runs, by the name that histories freeze. R3, R6 and so on in comments are the
+ * procedures of the runbook that this replaces, in its order: R3 Deployment, R4 Helm, R5 quick validation, R6
+ * blue-green, R7 canary, R8 several services, R9 StatefulSet, R11 schema, R12 data, R13 long transactions, R14
+ * feature off, R15 feature share by share, R16 circuit breaker, R17 maintenance page, R18 the full system.
+ */
 export { rollbackCanary } from './rollback-canary.ts';
 export { rollbackDeployment } from './rollback-deployment.ts';
 export { releaseOwner } from './release-owner.ts';
