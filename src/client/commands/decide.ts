@@ -14,7 +14,7 @@ import type { StartAuthority } from '../../contract/authority.ts';
 import type { Plan } from '../../contract/plan.ts';
 import type { PausedStep, Phase, RunStatus } from '../../contract/run.ts';
 import { ask } from '../ask.ts';
-import { CliError, exitCodes } from '../errors.ts';
+import { CliError, exitCodes, startWorker } from '../errors.ts';
 import { paint, printJson, printLine, printNote } from '../output.ts';
 import { ownKey } from '../own-key.ts';
 import { printable, shellWord } from '../../contract/printable.ts';
@@ -149,7 +149,7 @@ function pausedStep(
   const paused = status?.pausedAt ?? [];
   if (!status) {
     throw new CliError(
-      `No worker answers for run ${id}, so where it is paused is not known: start one.`,
+      `No worker answers for run ${id}, so where it is paused is not known: ${startWorker}.`,
       exitCodes.unreachable,
     );
   }
