@@ -125,6 +125,24 @@ describe('a target is free again', () => {
     await env.untilFree('freed');
   });
 
+  test.concurrent('after the end of its owner, and at once for a run that follows', async () => {
+    await env.cluster.history('followed', 1, v1, v2);
+    const first = await env.start({ deployment: 'followed' });
+    expect((await env.result(first)).outcome).toBe('rolled-back');
+    const lockId = `lock:${targetKey(await targetOf(env.cluster, 'followed'))}`;
+    const { runId } = await env.client.workflow.getHandle(lockId).describe();
+
+    const second = await env.run({ deployment: 'followed', toRevision: 2 });
+
+    expect(second.outcome).toBe('rolled-back');
+    const [owner, lock] = await Promise.all([
+      env.client.workflow.getHandle(first).describe(),
+      env.client.workflow.getHandle(lockId, runId).describe(),
+    ]);
+    expect(lock.status.name).toBe('TERMINATED');
+    expect(Number(lock.closeTime)).toBeGreaterThan(Number(owner.closeTime));
+  });
+
   test.concurrent(
     'at once where its owner ended by itself, whose worker could not free it',
     async () => {

@@ -49,7 +49,7 @@ async function main(): Promise<void> {
     log.info({ address, namespace, settings: settings.file }, 'worker is ready');
     void watchCluster(clusters, log, stop.signal);
     await running;
-    await locks.settled();
+    await locks.settle();
     log.info('worker has stopped');
   } finally {
     stop.abort();

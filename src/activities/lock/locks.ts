@@ -19,6 +19,7 @@ import {
   type RunIdentity,
   type Target,
 } from '../../contract/plan.ts';
+import { Freeing } from './freeing.ts';
 
 const lockWorkflowType = 'targetLock';
 const lockQueue = 'rollback-locks';
@@ -50,8 +51,7 @@ export class Locks {
   private readonly client: Client;
   /** The last lock that was started here for each target: freed without being looked at first. */
   private readonly started = new Map<string, Held>();
-  /** Those that are being freed, by the id of the lock. */
-  private readonly freeing = new Map<string, Promise<unknown>>();
+  private readonly freeing = new Freeing();
 
   constructor(client: Client) {
     this.client = client;
@@ -66,6 +66,7 @@ export class Locks {
     const inOrder = lockable(targets).toSorted((one, other) =>
       targetKey(one) < targetKey(other) ? -1 : 1,
     );
+    await Promise.all(inOrder.map((target) => this.freeing.now(lockId(target))));
     const started = await Promise.all(inOrder.map((target) => this.tryToStart(target, owner)));
     await this.assertOpen(owner, started);
     const held = await Promise.allSettled(
@@ -96,7 +97,7 @@ export class Locks {
     }
     for (;;) {
       // A reset run has the identity of the one that has ended, and must not pass on its lock.
-      await this.freeing.get(lockId(target));
+      await this.freeing.now(lockId(target));
       const held = await this.find(target);
       if (!held) {
         if (await this.start(target, owner)) return;
@@ -145,17 +146,13 @@ export class Locks {
    */
   releaseAtEnd(targets: readonly Target[], owner: RunIdentity): void {
     for (const target of targets) {
-      const id = lockId(target);
-      const freed = this.release(target, owner)
-        .catch(() => undefined)
-        .finally(() => this.freeing.delete(id));
-      this.freeing.set(id, freed);
+      this.freeing.later(lockId(target), () => this.release(target, owner));
     }
   }
 
-  /** Resolves when the locks are free that were to be. */
-  async settled(): Promise<void> {
-    await Promise.all(this.freeing.values());
+  /** Frees at once the locks that were to be freed in a moment. */
+  settle(): Promise<void> {
+    return this.freeing.allNow();
   }
 
   /**
