@@ -88,17 +88,27 @@ export function ofKind<T extends KubernetesObject>(apiVersion: string, kind: str
   return { ...item, apiVersion, kind };
 }
 
-type OwnersOfOne = Pick<Owners, 'warnings' | 'refusal' | 'canary' | 'rollout'> & { found: Found[] };
-
-async function ownersOf(lookup: OwnerLookup, object: KubernetesObject): Promise<OwnersOfOne> {
-  const { namespace = '', name = '' } = object.metadata ?? {};
-  const { cluster } = lookup;
-  const [autoscalers, canaries, rollouts, found] = await Promise.all([
+/**
+ * The lists that are looked through for each object of a namespace. Whoever plans may ask for them while
+ * it reads the objects, and `findOwners` has them then.
+ */
+export function lookAhead(lookup: OwnerLookup, namespace: string) {
+  return Promise.all([
     lookup.list<Wire<V2HorizontalPodAutoscaler>>(
       `/apis/autoscaling/v2/namespaces/${namespace}/horizontalpodautoscalers`,
     ),
     lookup.list<Canary>(canariesPath(namespace)),
     lookup.list<Rollout>(rolloutsPath(namespace)),
+  ]);
+}
+
+type OwnersOfOne = Pick<Owners, 'warnings' | 'refusal' | 'canary' | 'rollout'> & { found: Found[] };
+
+async function ownersOf(lookup: OwnerLookup, object: KubernetesObject): Promise<OwnersOfOne> {
+  const { namespace = '', name = '' } = object.metadata ?? {};
+  const { cluster } = lookup;
+  const [[autoscalers, canaries, rollouts], found] = await Promise.all([
+    lookAhead(lookup, namespace),
     findApplying(lookup, cluster, object),
   ]);
   const one: OwnersOfOne = {

@@ -5,12 +5,12 @@ import { durationMs } from '../../../contract/duration.ts';
 import type { InputOf } from '../../../contract/input.ts';
 import type { Change, Plan, Target } from '../../../contract/plan.ts';
 import { refused } from '../../failures.ts';
-import { findOwners, ofKind, type Owners } from '../../owners/find-owners.ts';
+import { findOwners, lookAhead, ofKind, type Owners } from '../../owners/find-owners.ts';
 import { OwnerLookup } from '../../owners/lookup.ts';
 import { plannedChecks } from '../../verification/planned-checks.ts';
 import type { Clusters } from '../api.ts';
 import { rolledBackBy } from '../deployment/annotations.ts';
-import { readAutoscalers, type ReplicasChange } from '../deployment/replicas.ts';
+import { byDeployment, type ReplicasChange } from '../deployment/replicas.ts';
 import { lastApplied, staysRecorded } from '../last-applied.ts';
 import { missing } from '../missing.ts';
 import { kindAndName, targetOf } from '../objects.ts';
@@ -44,10 +44,11 @@ export async function planBlueGreenRollback(
   const namespace = input.namespace ?? settings.kubernetes.namespace;
   const name = input.service;
   const [serviceName, known] = findService(settings, { kind: 'service', namespace, name });
-  const [service, deployments, autoscalers] = await Promise.all([
+  const lookup = new OwnerLookup(clusters, cluster, settings);
+  const [service, deployments, [autoscalers]] = await Promise.all([
     readService(cluster, namespace, name),
     readDeployments(cluster, namespace),
-    readAutoscalers(cluster, namespace),
+    lookAhead(lookup, namespace),
   ]);
   if (!service) throw refused(await missing(cluster, 'service', namespace, name));
   const label = input.label ?? known?.blueGreen?.label ?? 'version';
@@ -59,9 +60,11 @@ export async function planBlueGreenRollback(
     ...{ service: `${name} in ${namespace}`, label, standing },
     to: input.to ?? known?.blueGreen?.to,
   });
-  const found: Found = { cluster, namespace, service, live: colours.live, autoscalers };
+  const found: Found = {
+    ...{ cluster, namespace, service, live: colours.live },
+    autoscalers: byDeployment(autoscalers),
+  };
   const target = targetOf('service', cluster, service);
-  const lookup = new OwnerLookup(clusters, cluster, settings);
   if (wanted === colours.live) {
     const left = colours.others.find(({ selector }) => selector === standing?.from);
     const done = standing
@@ -83,16 +86,15 @@ export async function planBlueGreenRollback(
     });
   }
 
-  const owners = await ownersOf(lookup, service, [
-    ...wanted.deployments,
-    ...colours.live.deployments,
+  const [owners, left] = await Promise.all([
+    ownersOf(lookup, service, [...wanted.deployments, ...colours.live.deployments]),
+    planLeft(found, {
+      soakMs: input.soak === undefined ? (known?.blueGreen?.soak ?? 0) : durationMs(input.soak),
+      isDeleted: input.delete,
+    }),
   ]);
   if (owners.refusal) throw refused(owners.refusal);
   const other = planOther(found, wanted);
-  const left = await planLeft(found, {
-    soakMs: input.soak === undefined ? (known?.blueGreen?.soak ?? 0) : durationMs(input.soak),
-    isDeleted: input.delete,
-  });
   const selector: SelectorChange = {
     ...{ id: 'switch', kind: 'service/selector', target },
     before: { selector: selectorText(service.spec?.selector) },

@@ -78,20 +78,29 @@ export async function readAutoscalers(
   const path = `/apis/autoscaling/v2/namespaces/${namespace}/horizontalpodautoscalers`;
   try {
     const { items } = await cluster.get<ListOf<Wire<V2HorizontalPodAutoscaler>>>(path);
-    const ofDeployments = items.filter(({ spec }) => spec?.scaleTargetRef.kind === 'Deployment');
-    return new Map(
-      ofDeployments.map(({ metadata, spec }) => [
-        spec?.scaleTargetRef.name ?? '',
-        {
-          name: metadata?.name ?? '',
-          min: spec?.minReplicas ?? 1,
-          max: spec?.maxReplicas ?? Infinity,
-          madeBy: metadata?.ownerReferences?.find(({ controller }) => controller)?.kind,
-        },
-      ]),
-    );
+    return byDeployment(items);
   } catch (error) {
     if (error instanceof KubernetesError && error.status === 403) return new Map();
     throw error;
   }
+}
+
+/** HorizontalPodAutoscalers by the Deployment that they scale. */
+export function byDeployment(
+  autoscalers: readonly Wire<V2HorizontalPodAutoscaler>[],
+): Map<string, Autoscaler> {
+  const ofDeployments = autoscalers.filter(
+    ({ spec }) => spec?.scaleTargetRef.kind === 'Deployment',
+  );
+  return new Map(
+    ofDeployments.map(({ metadata, spec }) => [
+      spec?.scaleTargetRef.name ?? '',
+      {
+        name: metadata?.name ?? '',
+        min: spec?.minReplicas ?? 1,
+        max: spec?.maxReplicas ?? Infinity,
+        madeBy: metadata?.ownerReferences?.find(({ controller }) => controller)?.kind,
+      },
+    ]),
+  );
 }
