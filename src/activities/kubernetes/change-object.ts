@@ -35,6 +35,7 @@ const attempts = 10;
  * Makes one aspect of an object what the mandate's change wants, or takes that back: reads, changes
  * only on difference, and only the object that was read. The run notes on the object what it did, so
  * that it does so once, and takes back only what it did itself.
+ * @param found the object, where the caller has just read it
  * @throws PlanStale where the object is neither as before nor as after the change, and where somebody
  *   else has taken this run's change back.
  */
@@ -42,6 +43,7 @@ export async function changeObject<T extends KubernetesObject, State extends Ref
   clusters: Clusters,
   mandate: Mandate<Change<State, State>>,
   aspect: Aspect<T, State>,
+  found?: T,
 ): Promise<Effect> {
   const { change, undo, run } = mandate;
   const { target, before, after } = change;
@@ -49,7 +51,7 @@ export async function changeObject<T extends KubernetesObject, State extends Ref
   const cluster = clusters.of(target.context);
   const what = inWords(target);
   for (let attempt = 1; ; attempt++) {
-    const object = await readTarget<T>(cluster, target);
+    const object = (attempt === 1 && found) || (await readTarget<T>(cluster, target));
     const state = aspect.stateOf(object);
     const isOurs = changesBy(object, run).includes(change.id);
     const isDone = isSame(state, to);

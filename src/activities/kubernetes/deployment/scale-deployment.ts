@@ -53,7 +53,12 @@ export async function scaleDeployment(
     before: { replicas: before.replicas },
     after: { replicas: after.replicas },
   };
-  const effect = await changeObject(clusters, { ...mandate, change }, aspectFor(mandate));
+  const effect = await changeObject(
+    clusters,
+    { ...mandate, change },
+    aspectFor(mandate),
+    deployment,
+  );
   // What is put back as it was need not be better than it was.
   const isAwaited = to > from || (to === from && !mandate.undo);
   // What never went down need not come up either.

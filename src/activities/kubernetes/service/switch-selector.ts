@@ -9,7 +9,7 @@ import { type Aspect, changeObject } from '../change-object.ts';
 import type { Comparison } from '../deployment/compare-revisions.ts';
 import { hasChanged } from '../last-change.ts';
 import { assertMayUndo } from '../may-undo.ts';
-import { pointerToken } from '../objects.ts';
+import { pointerToken, readTarget } from '../objects.ts';
 import { readDeployments } from './carriers.ts';
 import { driveEndpoints } from './drive-endpoints.ts';
 import { readyPods } from './endpoints.ts';
@@ -55,9 +55,10 @@ export async function switchSelector(
       `${to} differs from ${from} by more than the value of one label: Service ${name} in ${namespace} is switched between colours only. Nothing was changed.`,
     );
   }
-  const [ready, deployments] = await Promise.all([
+  const [ready, deployments, found] = await Promise.all([
     stopsTraffic(mandate) ? undefined : readyPods(cluster, namespace, to),
     isSwitch ? readDeployments(cluster, namespace) : [],
+    readTarget<Service>(cluster, mandate.change.target),
   ]);
   if (ready?.length === 0) {
     const nobodyIsServed = async () => (await readyPods(cluster, namespace, from)).length === 0;
@@ -68,7 +69,7 @@ export async function switchSelector(
       );
     }
   }
-  const { changed, text } = await changeObject(clusters, mandate, {
+  const aspect: typeof selectorAspect = {
     ...selectorAspect,
     operations: (service, state) => [
       ...selectorAspect.operations(service, state),
@@ -76,7 +77,8 @@ export async function switchSelector(
         ? noteOperations(service, deployments, mandate)
         : stopOperations(service, mandate)),
     ],
-  });
+  };
+  const { changed, text } = await changeObject(clusters, mandate, aspect, found);
   const followed = await driveEndpoints(clusters, mandate, progress);
   return { changed, text: `${text} ${followed.text}` };
 }
