@@ -58,7 +58,12 @@ await Promise.all([
     legalComments: 'external',
     // What packages in the new module format call themselves by.
     define: { 'import.meta.url': 'importMetaUrl', 'import.meta.dirname': '__dirname' },
-    banner: { js: "const importMetaUrl = require('node:url').pathToFileURL(__filename).href;" },
+    // As Node puts it around a CommonJS file: see bin/code-cache.cjs.
+    banner: {
+      js: `(function (exports, require, module, __filename, __dirname) {
+const importMetaUrl = require('node:url').pathToFileURL(__filename).href;`,
+    },
+    footer: { js: '});' },
   }),
   // The worker's own packages stay outside: the Temporal SDK has native code and threads.
   build({
