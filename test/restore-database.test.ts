@@ -278,9 +278,7 @@ describe('going back to a backup', () => {
     expect(back.outcome).toBe('rolled-back');
     expect(await databases.orders(names.undone)).toBe(11);
     expect(back.plan?.warnings.join('\n')).toContain('only in the database that is put aside');
-    expect(back.plan?.differences.join('\n')).toContain(
-      'lost: public.orders: 1 rows of created_at',
-    );
+    expect(back.plan?.differences.join('\n')).toContain('lost: public.orders: 1 row of created_at');
     const again = await env.result(await env.startAs('on-call', { database: 'undone', undo: id }));
     expect(again.outcome).toBe('refused');
     expect(again.message).toContain(

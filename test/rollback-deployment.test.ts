@@ -169,13 +169,18 @@ describe('a Deployment goes back', () => {
 describe('a revision that an earlier run has left', () => {
   const never = 'wakala/api:2.0.0-broken';
   const dryRun = true;
-  /** Cancels a run while it waits for pods that never get ready, so that it goes back to what is healthier. */
-  async function taken(name: string, input: object): Promise<string> {
+  const cancel = (id: string) => env.client.workflow.getHandle(id).cancel();
+  /** Ends a run while it waits for pods that never get ready, so that it goes back to what is healthier. */
+  async function taken(
+    name: string,
+    input: object,
+    end: (id: string) => Promise<unknown> = cancel,
+  ): Promise<string> {
     const id = await env.start({ deployment: name, ...input });
     await eventually('the rollout is driven', async () =>
       (await env.status(id)).steps.some(({ title }) => title === 'Wait for every replica'),
     );
-    await env.client.workflow.getHandle(id).cancel();
+    await end(id);
     expect((await env.result(id)).outcome).toBe('aborted');
     return id;
   }
@@ -206,6 +211,20 @@ describe('a revision that an earlier run has left', () => {
     const plan = await planned('only');
     expect(plan?.summary).toContain('revision 4 back to revision 3');
     expect(plan?.warnings.join('\n')).toContain(`Revision 3 was left by run ${id} at`);
+  });
+
+  test.concurrent('since somebody aborted it is gone back to only by its name', async () => {
+    await env.cluster.deploy('moment', v1, 2);
+    await env.cluster.release('moment', never, false);
+    await env.cluster.release('moment', v3);
+    const abort = (id: string) => env.decide(id, 'abort', 'on-call');
+    const id = await taken('moment', { toRevision: 2 }, abort);
+
+    const { outcome, message } = await env.run({ deployment: 'moment', dryRun });
+    expect(outcome).toBe('refused');
+    expect(message).toContain(`went back to revision 4 with run ${id}, which was aborted at`);
+    expect(message).toContain('--to-revision N (known revisions: 1, 4, 5)');
+    expect((await planned('moment', { toRevision: 4 }))?.summary).toContain('back to revision 4');
   });
 
   test.concurrent('is known after the next runs, until it is deployed anew', async () => {

@@ -247,9 +247,8 @@ describe('going back to what cannot run', () => {
     expect(await sets.images('worse')).toEqual([v2, v2]);
     expect((await sets.get('worse')).status?.readyReplicas).toBe(2);
     const again = await env.run({ statefulSet: 'worse', skipBackup, dryRun: true });
-    expect(again.plan?.warnings.join('\n')).toContain(
-      `Revision 3 was left by run ${paused.workflowId} at`,
-    );
+    expect(again.outcome).toBe('refused');
+    expect(again.message).toContain(`with run ${paused.workflowId}, which was aborted at`);
   });
 });
 

@@ -5,6 +5,7 @@ import { searchAttributes } from '../contract/search-attributes.ts';
 
 /** More are not worth naming. */
 const named = 3;
+const answerWithinMs = 1000;
 
 /**
  * Warns of other runs that wait for approval of a change of the same targets, so that two people who
@@ -22,10 +23,12 @@ export async function othersWaiting(
   ].join(' AND ');
   const found: string[] = [];
   try {
-    for await (const run of client.workflow.list({ query, pageSize: named + 1 })) {
-      if (run.workflowId !== workflowId) found.push(shellWord(run.workflowId));
-      if (found.length === named) break;
-    }
+    await client.withDeadline(Date.now() + answerWithinMs, async () => {
+      for await (const run of client.workflow.list({ query, pageSize: named + 1 })) {
+        if (run.workflowId !== workflowId) found.push(shellWord(run.workflowId));
+        if (found.length === named) break;
+      }
+    });
   } catch {
     return [];
   }

@@ -52,6 +52,7 @@ export class SettingsSource {
 }
 
 /** What a worker takes from them at its start only. */
-function startOnly({ worker, kubernetes: { context } }: Settings): string {
-  return JSON.stringify([worker, context]);
+function startOnly({ worker, kubernetes: { context }, regions }: Settings): string {
+  const queue = regions[worker.region ?? '']?.taskQueue;
+  return JSON.stringify([worker, context, queue]);
 }

@@ -60,7 +60,7 @@ export class LongRetries {
     const since = new Date(failing.sinceMs).toISOString();
     await this.authority.tellContact(
       workflowId,
-      `Run ${id} has tried a step again and again since ${since} (${message}) and goes on when that is mended: rollback status ${id}. To take back what it has done: rollback abort ${id}`,
+      `Run ${id} has tried a step again and again since ${since} (${message}) and goes on when that is mended: see rollback status ${id}, or end it with rollback abort ${id}, unless it goes back already.`,
       true,
     );
   }

@@ -22,6 +22,7 @@ const lookEveryMs = 2000;
 
 async function main(): Promise<void> {
   const settings = loadSettings();
+  const source = new SettingsSource(settings, (level, text) => log[level](text));
   log.level = settings.settings.worker.logLevel;
   installRuntime(settings);
   const { connectionOptions, namespace = 'default' } = loadClientConnectConfig();
@@ -38,7 +39,6 @@ async function main(): Promise<void> {
     await registerSearchAttributes(connection, namespace);
     const clusters = new Clusters(settings.settings.kubernetes.context);
     const locks = new Locks(new Client({ connection, namespace }));
-    const source = new SettingsSource(settings, (level, text) => log[level](text));
     const worker = await createWorker({
       ...{ connection, namespace, settings: source, workflowBundle, register, key },
       ...{ clusters, locks, tell: tellInLog },

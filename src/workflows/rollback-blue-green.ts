@@ -24,6 +24,7 @@ export const rollbackBlueGreen = runbook('blue-green', {
       const deletion = run.change<DeletionChange>('delete');
       await run.step(`Delete Deployment ${deletion.change.target.name}`, {
         do: () => kubernetes.deleteDeployment(deletion),
+        noWayBack: 'only its manifest brings it back',
       });
     }
   },

@@ -32,8 +32,8 @@ async function restoreOne(
   of: string,
   rollout?: ChangeMandate<RolloutChange>,
 ): Promise<void> {
-  run.ifCutShort(`Hand the Deployment back${of}`, () =>
-    kubernetes.handBackDeployment(change.inverse),
+  run.ifCutShort(`Hand the Deployment back${of}`, (isEnd) =>
+    kubernetes.handBackDeployment(change.inverse, isEnd),
   );
   await run.step(`Restore the pod template${of}`, {
     // Of several, one may be left out, which the result then says.

@@ -27,6 +27,7 @@ import { compareRevisions } from './deployment/compare-revisions.ts';
 import type { DeploymentMandate } from './deployment/deployment-change.ts';
 import { driveRollout } from './deployment/drive-rollout.ts';
 import { giveUpRollout } from './deployment/given-up.ts';
+import { handBackDeployment } from './deployment/hand-back-deployment.ts';
 import { restoreTemplate } from './deployment/restore-template.ts';
 import { driveEndpoints } from './service/drive-endpoints.ts';
 import type { SelectorMandate } from './service/service.ts';
@@ -52,7 +53,9 @@ export function kubernetesActivities(parts: PlanningParts) {
     restoreTemplate: (mandate: DeploymentMandate) => restoreTemplate(clusters, mandate),
     driveRollout: (mandate: DeploymentMandate) =>
       driveRollout(clusters, mandate, activityProgress()),
-    handBackDeployment: (mandate: DeploymentMandate) => giveUpRollout(clusters, mandate),
+    /** `givesUp` where the run ends with it, so that the next one does not see its rollout through. */
+    handBackDeployment: (mandate: DeploymentMandate, givesUp = false) =>
+      givesUp ? giveUpRollout(clusters, mandate) : handBackDeployment(clusters, mandate),
     planCircuitBreaker: planning(parts, 'circuit-breaker'),
     compareBreaker: (mandate: BreakerMandate) => compareBreaker(clusters, mandate),
     setBreaker: (mandate: BreakerMandate) => setBreaker(clusters, settings, mandate),

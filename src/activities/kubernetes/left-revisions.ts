@@ -18,8 +18,8 @@ export interface LeftRevision {
   run: string;
   /** ISO 8601. */
   at: string;
-  /** As in the note: it is told, but need not have been bad. */
-  together?: true;
+  /** As in the note. */
+  decided?: Restored['decided'];
 }
 
 /** What rollbacks of the workload have left, as far as it is still in its history; the latest first. */
@@ -41,11 +41,11 @@ export function leftRevisions(
 }
 
 /** One that was taken back has left what it went to. */
-function leftBy({ from, to, run, at, undone, together }: Restored): LeftRevision[] {
+function leftBy({ from, to, run, at, undone, decided }: Restored): LeftRevision[] {
   const { revision, template } = undone ? to : from;
   return revision === null
     ? []
-    : [{ revision, template, run, at, ...(together ? { together } : {}) }];
+    : [{ revision, template, run, at, ...(decided ? { decided } : {}) }];
 }
 
 /** How a revision was left, and not deployed anew since; a restart makes no other version of it. */
@@ -71,9 +71,22 @@ export function newestNotLeft<R extends WorkloadRevision>(
   const others = otherVersions(versions);
   const wasBad = (entry: R) => {
     const left = leftAs(workload, versions, entry);
-    return left !== undefined && !left.together;
+    return left !== undefined && left.decided === undefined;
   };
   return others.find((entry) => !wasBad(entry)) ?? others[0];
+}
+
+/**
+ * Who was aborted on the way to the revision that would be gone back to, where that was all they did: only
+ * a person knows whether it was the revision that was wrong, or the moment.
+ */
+export function abortedOnTheWayTo<R extends WorkloadRevision>(
+  workload: KubernetesObject,
+  versions: Versions<R>,
+  wanted: R,
+): LeftRevision | undefined {
+  const left = leftAs(workload, versions, wanted);
+  return left?.decided === 'alone' ? left : undefined;
 }
 
 /** Those that were passed over for the one that was chosen, in words. */

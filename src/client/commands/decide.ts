@@ -137,7 +137,7 @@ async function statusOf(temporal: Temporal, handle: WorkflowHandle) {
 
 /**
  * The step that is decided about: the only one at which the run is paused, or the one that is named.
- * Undefined where an abort is about the run as a whole, since it is at several, or acts.
+ * Undefined for an abort that names none: it is about the run as a whole, whatever it is at when it arrives.
  */
 function pausedStep(
   decision: StepDecisionName,
@@ -153,8 +153,7 @@ function pausedStep(
       exitCodes.unreachable,
     );
   }
-  const isWhole = decision === 'abort' && named === undefined && paused.length !== 1;
-  if (isWhole && mayBeAborted(status)) return undefined;
+  if (decision === 'abort' && named === undefined && mayBeAborted(status)) return undefined;
   if (paused.length === 0) {
     throw new CliError(
       `Run ${id} is not paused at a step, so there is nothing to ${decision}: ${insteadOf(decision, status, id)}.`,
@@ -174,7 +173,8 @@ function insteadOf(decision: StepDecisionName, { phase }: RunStatus, id: string)
     return `it waits for approval and has changed nothing: rollback reject ${id} --note WHY ends it`;
   }
   if (phase === 'compensating') return 'it is going back already, and pauses where that fails';
-  if (decision === 'abort') return 'it is planning and has changed nothing: try again in a moment';
+  if (decision === 'abort')
+    return `leave out --step: rollback abort ${id} takes all back at any time`;
   return `a step that fails pauses by itself, and rollback abort ${id} takes all back at any time`;
 }
 

@@ -99,7 +99,11 @@ async function addAsked(
   found: ListedRun,
   { workflowId, runId, memo }: WorkflowExecutionInfo,
 ): Promise<void> {
-  const { input } = await startedWith(client, namespace, { workflowId, runId });
+  // It may have been deleted since it was listed, or be of somebody who wrote something else.
+  const started = await startedWith(client, namespace, { workflowId, runId }).catch(
+    () => undefined,
+  );
+  const { input } = started ?? {};
   const procedure = (Object.keys(procedures) as Procedure[]).find((one) => one === found.procedure);
   if (!procedure || typeof input !== 'object' || input === null) return;
   found.asked = subjectOf(procedure, input as Record<string, unknown>);

@@ -1,11 +1,11 @@
 /** One action of a run: attempted, shown, and held for a decision where it fails. */
-import { isCancellation } from '@temporalio/workflow';
+import { CancellationScope } from '@temporalio/workflow';
 import type { StepDecisionName } from '../../contract/decision.ts';
 import type { Plan } from '../../contract/plan.ts';
 import type { StepStatus } from '../../contract/run.ts';
 import type { Decisions } from './decisions.ts';
 import { hold, type HoldSettings, waitUnlessDecided } from './hold.ts';
-import { aborted, messageOf } from './outcome.ts';
+import { aborted, messageOf, typedCause } from './outcome.ts';
 import { type StepAnswer, undoDecisions } from './pauses.ts';
 import { stepTitle } from './proxies.ts';
 import type { Step, StepResult } from './run.ts';
@@ -14,7 +14,7 @@ import type { StatusBoard } from './status.ts';
 export class Attempts {
   /** Whether any step has changed something. */
   changedAnything = false;
-  /** What steps are known to have changed; of one that was cut short nobody knows how far it came. */
+  /** Steps that have changed something, and those that ended without a word of how far they came. */
   readonly effects = new Map<StepStatus, 'changed' | 'cut short'>();
   private readonly plan: Plan;
   private readonly decisions: Decisions;
@@ -37,8 +37,17 @@ export class Attempts {
 
   /** Does what a step is to do, once; throws what it threw. */
   async attempt(status: StepStatus, action: Step['do'], isAside = false): Promise<void> {
+    const isOver = CancellationScope.current().consideredCancelled;
     await this.seeToItsEnd(status, async () => {
-      const result = await stepTitle.run(status.title, action);
+      let result: StepResult;
+      try {
+        result = await stepTitle.run(status.title, action);
+      } catch (error) {
+        // A failure that is final says what was done, and nothing of it.
+        const isFinal = typedCause(error)?.nonRetryable === true;
+        if (!isOver && !isFinal) this.effects.set(status, 'cut short');
+        throw error;
+      }
       const hasChanged = typeof result === 'object' && result.changed;
       if (hasChanged) this.effects.set(status, 'changed');
       if (hasChanged && !isAside) this.changedAnything = true;
@@ -105,7 +114,6 @@ export class Attempts {
     try {
       return await work();
     } catch (error) {
-      if (isCancellation(error)) this.effects.set(status, 'cut short');
       status.error = messageOf(error);
       status.state = 'failed';
       throw error;

@@ -5,19 +5,19 @@ import type { StepStatus } from '../../contract/run.ts';
 import type { Attempts } from './attempts.ts';
 import { isOutcome, messageOf, typedCause } from './outcome.ts';
 import { undoDecisions } from './pauses.ts';
-import type { Step } from './run.ts';
+import type { ClosingAction, Step } from './run.ts';
 import type { StatusBoard } from './status.ts';
 
-interface Registered {
+interface Registered extends Pick<Step, 'undoOnlyIf' | 'noWayBack'> {
   status: StepStatus;
-  undo: NonNullable<Step['undo']>;
-  undoOnlyIf: Step['undoOnlyIf'];
+  /** Undefined where there is no way back. */
+  undo: Step['undo'];
   isAside: boolean;
 }
 
 interface Closing {
   title: string;
-  do: Step['do'];
+  do: ClosingAction;
 }
 
 export class Compensation {
@@ -26,8 +26,6 @@ export class Compensation {
   private readonly isAborted: () => boolean;
   /** The last one first. */
   private readonly registered: Registered[] = [];
-  /** Steps that nothing takes back, and why. */
-  private readonly lasting: { status: StepStatus; why: string }[] = [];
   private readonly closing: Closing[] = [];
 
   constructor(attempts: Attempts, board: StatusBoard, isAborted: () => boolean) {
@@ -38,8 +36,8 @@ export class Compensation {
 
   /** Registers how a step is undone, before it is taken. */
   register(status: StepStatus, { undo, undoOnlyIf, isAside = false, noWayBack }: Step): void {
-    if (noWayBack !== undefined) this.lasting.push({ status, why: noWayBack });
-    if (undo) this.registered.unshift({ status, undo, undoOnlyIf, isAside });
+    if (!undo && noWayBack === undefined) return;
+    this.registered.unshift({ status, undo, undoOnlyIf, isAside, noWayBack });
   }
 
   ifCutShort(closing: Closing): void {
@@ -48,8 +46,8 @@ export class Compensation {
 
   /** Whether there is something that must not be undone without a person. */
   async needsAPerson(): Promise<boolean> {
-    for (const { undoOnlyIf } of this.registered) {
-      if ((await this.mayUndo(undoOnlyIf)).kept !== undefined) return true;
+    for (const { undo, undoOnlyIf } of this.registered) {
+      if (undo && (await this.mayUndo(undoOnlyIf)).kept !== undefined) return true;
     }
     return false;
   }
@@ -60,7 +58,7 @@ export class Compensation {
    * @returns what could not be undone and why; empty where all was.
    */
   async compensate(): Promise<string[]> {
-    return [...(await this.undo(this.registered)), ...this.whatLasts()];
+    return this.undo(this.registered);
   }
 
   /** Takes back what was done aside of the plan's own changes; false where that cannot be done. */
@@ -70,7 +68,7 @@ export class Compensation {
 
   /**
    * Does what `ifCutShort` registered, shielded from cancellation.
-   * @param holds whether a failure is held for a decision, or thrown
+   * @param holds whether the run ends with it, so that a failure is held for a decision, or thrown
    * @returns what was left out, in words
    */
   async cutShort(holds: boolean): Promise<string[]> {
@@ -79,7 +77,7 @@ export class Compensation {
       for (let next = this.closing[0]; next; next = this.closing[0]) {
         const { title, do: action } = next;
         const status = this.board.addStep(title);
-        const attempt = () => this.attempts.attempt(status, action);
+        const attempt = () => this.attempts.attempt(status, () => action(holds));
         if (holds) await this.seeThrough(status, title, attempt, left);
         else await attempt();
         this.closing.shift();
@@ -101,7 +99,14 @@ export class Compensation {
     return CancellationScope.nonCancellable(async () => {
       const left: string[] = [];
       let standing: string | undefined;
-      for (const { status, undo, undoOnlyIf } of registered) {
+      for (const { status, undo, undoOnlyIf, noWayBack } of registered) {
+        if (!undo) {
+          const lasting = this.whatLasts(status, noWayBack);
+          if (lasting === undefined) continue;
+          left.push(lasting);
+          standing ??= status.title;
+          continue;
+        }
         const { kept, nothing } =
           standing === undefined
             ? await this.mayUndo(undoOnlyIf)
@@ -127,15 +132,12 @@ export class Compensation {
     });
   }
 
-  /** What steps have done that nothing takes back, in words. */
-  private whatLasts(): string[] {
-    return this.lasting.flatMap(({ status, why }) => {
-      const effect = this.attempts.effects.get(status);
-      if (effect === undefined) return [];
-      const did =
-        effect === 'changed' ? status.text : 'It was cut short, and may have done a part.';
-      return [`${status.title}: ${did} That stays so: ${why}.`];
-    });
+  /** What a step has done that nothing takes back, in words; undefined where it has done nothing. */
+  private whatLasts(status: StepStatus, why: string | undefined): string | undefined {
+    const effect = this.attempts.effects.get(status);
+    if (effect === undefined) return undefined;
+    const did = effect === 'changed' ? status.text : 'It was cut short, and may have done a part.';
+    return `${status.title}: ${did} That stays so: ${why}.`;
   }
 
   /** Tries what must not be left half-done until it is done or somebody gives it up. */

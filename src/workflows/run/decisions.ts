@@ -253,7 +253,7 @@ export class Decisions {
     if (!counted || by === undefined) return this.refuse(name, by ?? claimedBy(token), text);
     if (isWhole) {
       if (this.stop.problem !== undefined) return this.refuse(name, by, this.stop.problem);
-      this.stop.stop({ by, note, token: message?.token ?? '' });
+      this.stop.stop({ by, note, at: this.pauses.steps, token: message?.token ?? '' });
     } else if (isStepDecision(name)) {
       if (!pause || !this.pauses.isOpen(pause))
         return this.refuse(name, by, 'The step goes on already.');

@@ -31,6 +31,11 @@ export class Pauses {
     return this.open.size === 0;
   }
 
+  /** Titles of those that nobody has answered. */
+  get steps(): string[] {
+    return [...this.open.values()].filter(({ answer }) => !answer).map(({ step }) => step);
+  }
+
   begin(pause: Pause): void {
     this.open.set(pause.step, pause);
   }

@@ -11,7 +11,7 @@ import {
 } from '../../contract/plan.ts';
 import { messageOf, typedCause } from './outcome.ts';
 import { authority, planningInRegion, regional } from './proxies.ts';
-import type { ChangeMandate, CutShort, Run, Step } from './run.ts';
+import type { ChangeMandate, ClosingAction, CutShort, Run, Step } from './run.ts';
 import type { WholeRun } from './steps.ts';
 
 type PlanOne<Input> = (
@@ -172,8 +172,10 @@ class RegionalRun implements Run {
     this.whole.leaveOpen(titleIn(this.region.name, text));
   }
 
-  ifCutShort(title: string, action: Step['do']): void {
-    this.whole.ifCutShort(titleIn(this.region.name, title), () => this.there(action));
+  ifCutShort(title: string, action: ClosingAction): void {
+    this.whole.ifCutShort(titleIn(this.region.name, title), (isEnd) =>
+      this.there(() => action(isEnd)),
+    );
   }
 
   private there<T>(action: () => Promise<T>): Promise<T> {

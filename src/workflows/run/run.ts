@@ -24,6 +24,9 @@ export interface Step {
   undoOnlyIf?: () => Promise<{ beforeIsHealthier: boolean; nothingToUndo: boolean; text: string }>;
 }
 
+/** What closes a run that was cut short; `isEnd` tells whether it ends with it, or goes on some other way. */
+export type ClosingAction = (isEnd: boolean) => Promise<StepResult>;
+
 /** A mandate for a change, with the one that takes it back. */
 export type ChangeMandate<C extends Change> = Mandate<C> & { inverse: Mandate<C> };
 
@@ -67,6 +70,6 @@ export interface Run {
   readonly isWhole: boolean;
   /** Notes what the run itself leaves out, and why, in a sentence without its full stop. */
   leaveOpen(text: string): void;
-  /** Registers what is done at the end of a run whose steps did not all end well, after compensation. */
-  ifCutShort(title: string, action: Step['do']): void;
+  /** Registers what is done where the steps did not all end well, after compensation. */
+  ifCutShort(title: string, action: ClosingAction): void;
 }

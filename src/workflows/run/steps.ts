@@ -11,7 +11,7 @@ import type { HoldSettings } from './hold.ts';
 import { aborted, isOutcome, isPlanVoid, typedCause } from './outcome.ts';
 import { neededStepDecisions } from './pauses.ts';
 import { verification } from './proxies.ts';
-import type { ChangeMandate, CutShort, OnFailure, Run, Step } from './run.ts';
+import type { ChangeMandate, ClosingAction, CutShort, OnFailure, Run, Step } from './run.ts';
 import type { StatusBoard } from './status.ts';
 
 /** The steps of one run. */
@@ -68,10 +68,10 @@ export class WholeRun implements Run {
   }
 
   get isAborted(): boolean {
-    return this.authority.abort !== undefined;
+    return this.authority.abort !== undefined || this.decisions.stop.answer !== undefined;
   }
 
-  /** Does `work`, at the end of which, or of what it is at, the run goes back where somebody says so. */
+  /** Does `work`, which ends where somebody stops the run: what is taken back then has their signature. */
   async unlessStopped(work: () => Promise<void>): Promise<void> {
     const { stop } = this.decisions;
     try {
@@ -156,7 +156,7 @@ export class WholeRun implements Run {
     this.board.addGap(`${text}.`);
   }
 
-  ifCutShort(title: string, action: Step['do']): void {
+  ifCutShort(title: string, action: ClosingAction): void {
     this.compensation.ifCutShort({ title, do: action });
   }
 

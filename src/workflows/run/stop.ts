@@ -5,6 +5,8 @@ import { aborted, isOutcome } from './outcome.ts';
 export interface StopAnswer {
   by: string;
   note?: string;
+  /** Steps that waited then, by title. */
+  at: string[];
   token: string;
 }
 
@@ -19,7 +21,7 @@ export class Stop {
     if (this.scope && !this.answer) return undefined;
     return this.answer
       ? 'The run goes back already.'
-      : 'The run is at nothing that could be aborted: reject one that waits for approval; one that goes back does what an abort asks for.';
+      : 'The run is at nothing that could be aborted: reject one that waits for approval; one that goes back comes to its end.';
   }
 
   /** Ends what the run is at. Only where there is no `problem`. */
@@ -45,6 +47,7 @@ export class Stop {
   }
 }
 
-function inWords({ by, note }: StopAnswer): string {
-  return `${by} aborted the run${note ? `: ${note}` : ''}.`;
+function inWords({ by, note, at }: StopAnswer): string {
+  const where = at.length > 0 ? ` at ${at.map((step) => `"${step}"`).join(' and ')}` : '';
+  return `${by} aborted the run${where}${note ? `: ${note}` : ''}.`;
 }

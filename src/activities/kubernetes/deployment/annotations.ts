@@ -37,8 +37,11 @@ export interface Restored {
   at: string;
   /** Whether the run has taken it back. It stays noted, so that nothing of that run does it again. */
   undone?: true;
-  /** Of several that somebody took back together: which of them was the bad one is not known. */
-  together?: true;
+  /**
+   * That somebody decided to take it back, alone or with others of one plan: what it went to need not be
+   * bad. One that was taken back without a person was measured to be worse.
+   */
+  decided?: 'alone' | 'together';
   /**
    * When the run ended before its rollout was complete, since somebody decided so or it failed; ISO 8601.
    * A run that was interrupted notes nothing.

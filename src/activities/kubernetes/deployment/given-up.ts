@@ -73,7 +73,8 @@ export async function takeUpRollout(cluster: Cluster, deployment: Deployment): P
 export function assertNotGivenUp(history: RevisionHistory): void {
   const { deployment, revisions, current } = history;
   const note = standingRollback(history);
-  if (!current || note?.givenUp === undefined) return;
+  // Kubernetes itself may have seen it through since.
+  if (!current || note?.givenUp === undefined || rolloutState(deployment).complete) return;
   const { name = '', namespace = '' } = deployment.metadata ?? {};
   const [now, from] = [current.revision, note.from.revision];
   const about = (revision: number) => {

@@ -23,7 +23,7 @@ const mostDifferences = 60;
 /**
  * Plans R8: several Deployments, each as `planDeploymentRollback` does, and the order in which they
  * go. One that must not be rolled back refuses the whole plan, with all reasons at once; with `all`
- * it is left out, and said.
+ * it is left out where there is something else to do, and said.
  * @throws Refused
  */
 export async function planServicesRollback(
@@ -46,7 +46,9 @@ export async function planServicesRollback(
     if (draft.status === 'fulfilled') made.push(draft.value);
     else reasons.push(reasonOf(draft.reason));
   }
-  if (reasons.length > 0 && !input.all) throw refused(reasons.join(' '));
+  // Nothing to do beside what must not be done is no success.
+  const isRest = input.all && made.some(({ change }) => change !== undefined);
+  if (reasons.length > 0 && !isRest) throw refused(reasons.join(' '));
   return planOf(made, settings, [...leftOut, ...reasons.map((reason) => `Left out: ${reason}`)]);
 }
 

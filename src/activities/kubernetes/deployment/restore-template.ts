@@ -190,7 +190,7 @@ function annotationsAfter(
     noted
       ? ({
           ...{ ...noted, at: new Date().toISOString(), undone: true },
-          ...(isTogether(mandate) ? { together: true } : {}),
+          ...decidedBy(mandate),
         } satisfies Restored)
       : ({
           from: { revision: before.revision, template: before.template },
@@ -216,15 +216,20 @@ function annotationsAfter(
   return annotations;
 }
 
-/** Whether somebody takes this Deployment back because of a plan that has others as well. */
-function isTogether({ change: { target }, plan, authority }: DeploymentMandate): boolean {
+/** Whether somebody has decided to take this Deployment back, and others of its plan with it. */
+function decidedBy({
+  change: { target },
+  plan,
+  authority,
+}: DeploymentMandate): Pick<Restored, 'decided'> {
+  if (authority.abort === undefined) return {};
   const others = plan.targets.filter(
     ({ kind, name }) =>
       kind === 'deployment' &&
       ![target.name, primaryName(target.name)].includes(name) &&
       primaryName(name) !== target.name,
   );
-  return authority.abort !== undefined && others.length > 0;
+  return { decided: others.length > 0 ? 'together' : 'alone' };
 }
 
 /** The number that the controller gives to a ReplicaSet when its template becomes the current one. */

@@ -111,7 +111,7 @@ function findRevision(history: StatefulSetHistory, mandate: TemplateMandate): St
 
 function patchTo(
   cluster: Cluster,
-  { change, undo, run }: TemplateMandate,
+  { change, undo, run, authority }: TemplateMandate,
   history: StatefulSetHistory,
   revision: StatefulSetRevision,
 ): Promise<StatefulSet> {
@@ -123,6 +123,7 @@ function patchTo(
     from: { revision: change.before.revision, template: change.before.template },
     to: { revision: nextRevision(revisions, revision), template: change.after.template },
     ...(noted ? { ...noted, at: new Date().toISOString(), undone: true } : {}),
+    ...(undo && authority.abort ? { decided: 'alone' } : {}),
   };
   const added = {
     [restoredAnnotation]: JSON.stringify(note),
