@@ -130,5 +130,5 @@ test('a plan whose time is up without a word is one that was not reached', () =>
   const of = ['redis.planClearing', '1', 'TIMEOUT', 'worker', timeout] as const;
   const failure = new ActivityFailure('Activity task timed out', ...of);
   expect(outcomeBeforeAnyChange(failure)).toBe('unreachable');
-  expect(messageOf(failure)).toMatch(/^redis\.planClearing had no end .*rollback doctor/);
+  expect(messageOf(failure)).toMatch(/^No answer in time: redis\.planClearing .*rollback doctor/);
 });

@@ -21,9 +21,14 @@ let peaces: Peace[];
 beforeAll(async () => {
   Runtime.install({ logger: silentLogger });
   for (let count = 0; count < 3; count++) lanes.push(await Lane.open());
-  peaces = await Promise.all(
-    scenarios.map((scenario, index) => inPeace(lanes[index % lanes.length] as Lane, scenario)),
-  );
+  const waiting = [...scenarios];
+  peaces = [];
+  const play = async (lane: Lane) => {
+    for (let next = waiting.shift(); next; next = waiting.shift()) {
+      peaces.push(await inPeace(lane, next));
+    }
+  };
+  await Promise.all(lanes.map(play));
 });
 afterAll(() => Promise.all(lanes.map((lane) => lane.close())));
 

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
-import { targetKey, type TargetKind } from '../../src/contract/plan.ts';
+import { type RunIdentity, targetKey, type TargetKind } from '../../src/contract/plan.ts';
 import type { Phase, RunStatus } from '../../src/contract/run.ts';
 import { searchAttributes } from '../../src/contract/search-attributes.ts';
 import type { FakeOwner } from './fake-owner.ts';
@@ -108,12 +108,15 @@ export class Place {
     });
   }
 
-  /** Whether a run holds the object of this UID. */
+  /** Whether a run that is open holds the object of this UID: the lock of one that has ended is anybody's. */
   async isLocked(kind: TargetKind, name: string, uid: string): Promise<boolean> {
     const target = { kind, context: '', namespace: this.namespace, name, uid };
     try {
-      const lock = this.client.workflow.getHandle(`lock:${targetKey(target)}`);
-      return (await lock.describe()).status.name === 'RUNNING';
+      const { workflow } = this.client;
+      const lock = await workflow.getHandle(`lock:${targetKey(target)}`).describe();
+      const { workflowId = '' } = (lock.memo?.owner ?? {}) as Partial<RunIdentity>;
+      if (lock.status.name !== 'RUNNING') return false;
+      return (await workflow.getHandle(workflowId).describe()).status.name === 'RUNNING';
     } catch (error) {
       if (error instanceof WorkflowNotFoundError) return false;
       throw error;
