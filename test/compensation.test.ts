@@ -62,3 +62,15 @@ test('a step that is given up is said, with those that rest on it and what to do
     'Do it by hand.',
   ]);
 });
+
+test('a step that nothing takes back is said, and keeps what it rests on', async () => {
+  const paused = await env.runUntilPaused({ deployment: 'steps', reason: 'lasting' });
+  const result = await env.abort(paused);
+  expect(result.outcome).toBe('failed');
+  expect(result.steps.map(({ state }) => state)).toEqual(['not-undone', 'done', 'undone']);
+  expect(result.next).toEqual([
+    'second: The second was done. That stays so: nobody knows one.',
+    'first: not taken back, since "second" still stands',
+    'Do it by hand.',
+  ]);
+});

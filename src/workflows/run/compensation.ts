@@ -104,7 +104,7 @@ export class Compensation {
           const lasting = this.whatLasts(status, noWayBack);
           if (lasting === undefined) continue;
           left.push(lasting);
-          standing ??= status.title;
+          if (patched('what-lasts-stands')) standing ??= status.title;
           continue;
         }
         const { kept, nothing } =
