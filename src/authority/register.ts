@@ -1,11 +1,11 @@
 /** Who may decide: people, roles and public keys, as the settings say at this moment. */
-import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { compactVerify, errors, importJWK, type CryptoKey } from 'jose';
 import { startRule } from '../contract/authority.ts';
 import type { KnownKey, SealClaims } from '../contract/authority.ts';
 import { maxTokenLength, quoted, tokenTypes, type TokenType } from '../contract/decision.ts';
 import type { AuthoritySettings } from '../config/authority.ts';
+import { fileState } from '../config/file-state.ts';
 import { loadPeople, type People, type PublicKey } from '../config/people.ts';
 import type { Settings } from '../config/schema.ts';
 import { loadSettings, SettingsError, type LoadedSettings } from '../config/settings.ts';
@@ -242,12 +242,7 @@ export class RegisterSource {
   }
 
   private state(): string {
-    return [this.file, this.peopleFile]
-      .map((file) => {
-        const stat = statSync(file, { bigint: true, throwIfNoEntry: false });
-        return stat ? `${file} ${stat.ino} ${stat.size} ${stat.mtimeNs}` : `${file} -`;
-      })
-      .join('\n');
+    return [this.file, this.peopleFile].map(fileState).join('\n');
   }
 }
 

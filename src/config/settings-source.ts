@@ -1,4 +1,4 @@
-import { statSync } from 'node:fs';
+import { fileState } from './file-state.ts';
 import type { Settings } from './schema.ts';
 import { loadSettings, SettingsError, type LoadedSettings } from './settings.ts';
 
@@ -14,7 +14,7 @@ export class SettingsSource {
   constructor(loaded: LoadedSettings, tell: TellSettings) {
     this.loaded = loaded;
     this.tell = tell;
-    this.readAs = this.state();
+    this.readAs = fileState(loaded.file);
   }
 
   /**
@@ -22,7 +22,7 @@ export class SettingsSource {
    * as nothing has changed.
    */
   current(): LoadedSettings {
-    const state = this.state();
+    const state = fileState(this.loaded.file);
     if (state === this.readAs) return this.loaded;
     // What is replaced while it is read is read again the next time.
     this.readAs = state;
@@ -43,11 +43,6 @@ export class SettingsSource {
       );
     }
     return this.loaded;
-  }
-
-  private state(): string {
-    const stat = statSync(this.loaded.file, { bigint: true, throwIfNoEntry: false });
-    return stat ? `${stat.ino} ${stat.size} ${stat.mtimeNs}` : '-';
   }
 }
 
