@@ -51,13 +51,14 @@ const regions = {
   dead: { context: 'dead' },
   slow: { context: 'slow' },
   far: { context: 'far', taskQueue: 'rollback-far' },
+  lone: { context: 'far', taskQueue: 'rollback-lone' },
   empty: { context: 'eu', taskQueue: 'nobody-polls' },
 };
 const services = {
   waved: { deployment: 'waved', ...healthOf('well') },
   ill: { deployment: 'ill', ...healthOf('well'), regions: { eu: healthOf('ill') } },
 };
-const env = useRollbackEnvironment({ regions, services });
+const env = useRollbackEnvironment({ regions, services, authority: { retriesToldAfter: '2s' } });
 let us: TestCluster;
 beforeAll(async () => {
   us = new TestCluster(env.cluster.namespace, 'us');
@@ -83,6 +84,17 @@ async function inBoth(name: string): Promise<void> {
 
 async function imagesOf(name: string) {
   return Promise.all([env.cluster, us].map((cluster) => cluster.image(name)));
+}
+
+/** A worker of one region, which has the context `far` alone. */
+function workerIn(region: string): Promise<WorkerProcess> {
+  const file = writeSettings({
+    ...{ kubernetes: { namespace: env.cluster.namespace }, regions, services, worker: { region } },
+  });
+  return WorkerProcess.start({
+    ...{ TEMPORAL_ADDRESS: env.temporal.address, TEMPORAL_NAMESPACE: 'default' },
+    ...{ KUBECONFIG: farKubeconfig, ROLLBACK_CONFIG: file },
+  });
 }
 
 /** Starts a run and gives it the CTO's approval. */
@@ -228,14 +240,7 @@ test.concurrent(
   'a region with a worker of its own is planned and changed by that worker',
   async () => {
     await us.history('afar', 1, v1, v2);
-    const file = writeSettings({
-      ...{ kubernetes: { namespace: env.cluster.namespace }, regions, services },
-      worker: { region: 'far' },
-    });
-    const worker = await WorkerProcess.start({
-      ...{ TEMPORAL_ADDRESS: env.temporal.address, TEMPORAL_NAMESPACE: 'default' },
-      ...{ KUBECONFIG: farKubeconfig, ROLLBACK_CONFIG: file },
-    });
+    const worker = await workerIn('far');
     try {
       const result = await env.run({ deployment: 'afar', regions: ['far'] });
 
@@ -248,10 +253,35 @@ test.concurrent(
   },
 );
 
+test.concurrent(
+  'a step that no worker of its region takes up pauses, and can be tried again once one is there',
+  async () => {
+    await us.history('alone', 1, v1, v2);
+    let worker = await workerIn('lone');
+    try {
+      const input = { deployment: 'alone', regions: ['lone'] };
+      const id = await env.startInterrupted(input, () => worker.end('SIGTERM'), us);
+      const paused = await env.untilPaused(id);
+
+      expect(paused.pausedAt[0]?.step).toBe('Restore the pod template in lone');
+      expect(paused.pausedAt[0]?.error).toContain(
+        'No worker answers on task queue rollback-lone of region lone: start one',
+      );
+      expect(await us.image('alone')).toBe(v2);
+      worker = await workerIn('lone');
+      await env.decideStep(paused, 'retry');
+      expect((await env.result(id)).outcome).toBe('rolled-back');
+      expect(await us.image('alone')).toBe(v1);
+    } finally {
+      await worker.end('SIGTERM');
+    }
+  },
+);
+
 test.concurrent.each([
   [
     { regions: ['mars'] },
-    'There is no region mars: the settings have eu, us, dead, slow, far, empty.',
+    'There is no region mars: the settings have eu, us, dead, slow, far, lone, empty.',
   ],
   [{ regions: ['eu'], skipRegion: ['eu'] }, 'All regions are left out'],
   [{ regions: ['eu'], context: 'us' }, 'Regions and a context are both named'],

@@ -63,7 +63,7 @@ describe('health', () => {
   test('finds a version that fails three of ten, which one request would miss', async () => {
     server.answer = (count) => (count % 10 < 3 ? 500 : 200);
     expect(await red('health', health())).toBe(
-      `health: 3 of 10 requests to ${server.url} failed (HTTP 500), at most 0 may; 1 tries.`,
+      `health: 3 of 10 requests to ${server.url} failed (HTTP 500), at most 0 may; 1 attempt.`,
     );
   });
 
@@ -96,10 +96,10 @@ describe('health', () => {
 
   test('is tried no more often, and no longer, than the settings say', async () => {
     server.answer = () => 503;
-    expect(await red('health', health({ retries: 2 }))).toContain('; 3 tries.');
+    expect(await red('health', health({ retries: 2 }))).toContain('; 3 attempts.');
     expect(server.asked).toBe(30);
     const limited = health({ retries: 100, every: '40ms', limit: '100ms' });
-    expect(await red('health', limited)).toMatch(/; [123] tries\.$/);
+    expect(await red('health', limited)).toMatch(/; [123] attempts?\.$/);
   });
 });
 
@@ -117,7 +117,7 @@ describe('the smoke command', () => {
   test('tells the last line of what it said, which is why it failed', async () => {
     const told = await red('smoke', sh('echo one; echo "no such table: orders" >&2; exit 3'));
     expect(told).toContain('exit code 3');
-    expect(told).toContain('(no such table: orders); 1 tries.');
+    expect(told).toContain('(no such table: orders); 1 attempt.');
     expect(told).not.toContain('\n');
   });
 

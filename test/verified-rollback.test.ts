@@ -56,7 +56,7 @@ describe('a red check', () => {
     const result = await env.runUntilPaused({ deployment: 'checked' });
 
     expect(result.pausedAt[0]?.error).toBe(
-      `health: 4 of 4 requests to ${server.url} failed (HTTP 500), at most 0 may; 2 tries.`,
+      `health: 4 of 4 requests to ${server.url} failed (HTTP 500), at most 0 may; 2 attempts.`,
     );
     expect(await env.cluster.image('checked')).toBe(v1);
     // The others are told as well: what is green narrows down what is wrong.

@@ -72,6 +72,7 @@ export async function sealPlan(
       remindAfterMs: settings.remindAfter,
       decisionTimeoutMs: settings.decisionTimeout,
       furtherContacts: settings.contacts.length - 1,
+      workerMissingAfterMs: settings.retriesToldAfter,
     },
   };
 }

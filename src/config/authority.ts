@@ -76,7 +76,10 @@ export const authoritySchema = z.strictObject({
   approvalTimeout: duration.default(3_600_000),
   /** How long a run is paused before the next contact is told; it holds however long that takes. */
   decisionTimeout: duration.default(1_800_000),
-  /** How long a step is tried again and again before the first contact is told; then each time twice as long. */
+  /**
+   * How long a step is tried again and again before the first contact is told; then each time twice as
+   * long. One that no worker of its region takes up pauses after it.
+   */
   retriesToldAfter: duration.default(120_000),
 });
 export type AuthoritySettings = z.output<typeof authoritySchema>;

@@ -114,4 +114,6 @@ export interface WaitSettings {
   furtherContacts: number;
   /** When those who are missing are told again, counted from the beginning of the wait. */
   remindAfterMs: number[];
+  /** How long a region's own queue may be without a worker before a step pauses; not in older plans. */
+  workerMissingAfterMs?: number;
 }

@@ -13,6 +13,11 @@ export function printable<T>(value: T): T {
   ) as T;
 }
 
+/** A number of things: `1 key`, `2 keys`. */
+export function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
+}
+
 /** A word as a shell takes it; a workflow id may be anything. */
 export function shellWord(text: string): string {
   const word = printable(text);

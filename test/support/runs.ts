@@ -8,6 +8,7 @@ import {
 import { randomBytes, randomUUID } from 'node:crypto';
 import { signStart } from '../../src/authority/sign-start.ts';
 import { sendDecision } from '../../src/client/send-decision.ts';
+import { isUnanswered } from '../../src/client/temporal.ts';
 import {
   tokenTypes,
   type DecisionAnswer,
@@ -93,8 +94,15 @@ export abstract class Runs {
     return this.result(await this.startAs('on-call', input, newId(), 'release'));
   }
 
+  /** The status of a run; a worker too busy to answer in time is asked again, as `rollback watch` does. */
   async status(workflowId: string): Promise<RunStatus> {
-    return this.client.workflow.getHandle(workflowId).query<RunStatus>('status');
+    const run = this.client.workflow.getHandle(workflowId);
+    return eventually(`a worker answers for run ${workflowId}`, () =>
+      run.query<RunStatus>('status').catch((error: unknown) => {
+        if (isUnanswered(error)) return undefined;
+        throw error;
+      }),
+    );
   }
 
   /** Waits until a run has made its plan. */

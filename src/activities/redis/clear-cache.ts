@@ -1,5 +1,6 @@
 import type { LoadedSettings } from '../../config/settings.ts';
 import type { Effect } from '../../contract/plan.ts';
+import { counted } from '../../contract/printable.ts';
 import { stale } from '../failures.ts';
 import { inWords } from '../kubernetes/objects.ts';
 import type { Progress } from '../progress.ts';
@@ -45,7 +46,7 @@ async function clearKeys(
 ): Promise<Effect> {
   const selection = selectionOf(loaded, change);
   return withCache(loaded, change.target.namespace, async (cache) => {
-    const tell = (deleted: number) => progress.report(`${deleted} keys deleted`);
+    const tell = (deleted: number) => progress.report(`${counted(deleted, 'key')} deleted`);
     const deleted = await deleteKeys(cache, selection, tell, progress.cancelled);
     const words = `${selectionInWords(selection)} in cache ${cache.name}`;
     return {

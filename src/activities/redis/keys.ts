@@ -1,4 +1,5 @@
 /** Keys of a cache: counted and deleted by their names or prefixes, and by nothing else. */
+import { counted } from '../../contract/printable.ts';
 import { fieldOf, type OpenCache } from './connect.ts';
 import type { Master } from './master.ts';
 
@@ -109,7 +110,7 @@ export async function readDatabases({ masters }: OpenCache): Promise<[number, nu
 /** `3 keys`, or `more than 120000 keys` where counting was given up. */
 export function countInWords({ count, isAll }: Count): string {
   if (count === 0 && !isAll) return 'keys that could not be counted in time';
-  return `${isAll ? '' : 'more than '}${count} ${count === 1 ? 'key' : 'keys'}`;
+  return `${isAll ? '' : 'more than '}${counted(count, 'key')}`;
 }
 
 /** Keys may be any bytes, so they stay bytes. */

@@ -6,6 +6,7 @@ import { settingsIn } from '../../config/services.ts';
 import type { LoadedSettings } from '../../config/settings.ts';
 import { failureTypes } from '../../contract/failures.ts';
 import type { Change, Mandate, PlannedCheck } from '../../contract/plan.ts';
+import { counted } from '../../contract/printable.ts';
 import type { Clusters } from '../kubernetes/api.ts';
 import { activityProgress } from '../progress.ts';
 import { measureHealth, measureLogs, measureSmoke, type Measurement } from './checks.ts';
@@ -38,7 +39,7 @@ export function verificationActivities(clusters: Clusters, { settings, folder }:
         const { green, text } = await check.measure(progress.cancelled);
         if (green) return text;
         if (attempt > check.retries || red.ms() + check.every > check.limit) {
-          throw checkFailed(`${text}; ${attempt} tries.`);
+          throw checkFailed(`${text}; ${counted(attempt, 'attempt')}.`);
         }
         progress.report(`${text}; trying again`, attempt, tries);
         await delay(check.every, undefined, { signal: progress.cancelled });

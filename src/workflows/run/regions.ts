@@ -1,5 +1,7 @@
 /** Runs over several regions: planned side by side, carried out one after the other or at once. */
-import { TimeoutFailure } from '@temporalio/common';
+import { ApplicationFailure, TimeoutFailure } from '@temporalio/common';
+import type { ActivityOptions } from '@temporalio/workflow';
+import type { WaitSettings } from '../../contract/authority.ts';
 import { failureTypes } from '../../contract/failures.ts';
 import type { CommonInput } from '../../contract/input.ts';
 import {
@@ -68,6 +70,12 @@ function isUnreachable(error: unknown): boolean {
   return error instanceof Error && error.cause instanceof TimeoutFailure;
 }
 
+/** Whether no worker was there for an activity. */
+function isTakenUpByNobody(error: unknown): error is Error {
+  if (!(error instanceof Error) || !(error.cause instanceof TimeoutFailure)) return false;
+  return error.cause.timeoutType === 'SCHEDULE_TO_START';
+}
+
 /** Title of a step as the whole run has it. */
 export function titleIn(region: string | undefined, title: string): string {
   return region === undefined ? title : `${title} in ${region}`;
@@ -87,7 +95,7 @@ export function missedRegions({ regions = [] }: Plan): string[] {
 /** Takes a procedure's steps in each region of the plan, and verifies each. */
 export async function takeStepsEverywhere(
   run: WholeRun,
-  { regionOrder }: CommonInput,
+  { input: { regionOrder }, wait }: { input: CommonInput; wait: WaitSettings },
   steps: (run: Run) => Promise<void>,
 ): Promise<void> {
   const { regions, changes } = run.plan;
@@ -95,7 +103,7 @@ export async function takeStepsEverywhere(
   const branches = regions
     .filter(({ name }) => changes.some(({ target }) => target.region === name))
     .map((region) => async () => {
-      const there = new RegionalRun(run, region);
+      const there = new RegionalRun(run, region, wait);
       await steps(there);
       await there.verify();
     });
@@ -108,12 +116,16 @@ class RegionalRun implements Run {
   readonly plan: Plan;
   private readonly whole: WholeRun;
   private readonly region: PlannedRegion;
+  private readonly options: Partial<ActivityOptions>;
 
-  constructor(whole: WholeRun, region: PlannedRegion) {
+  constructor(whole: WholeRun, region: PlannedRegion, { workerMissingAfterMs }: WaitSettings) {
     const { targets, changes, checks } = whole.plan;
     const prefix = regionalId(region.name, '');
     this.whole = whole;
     this.region = region;
+    const { taskQueue } = region;
+    this.options =
+      taskQueue === undefined ? {} : { taskQueue, scheduleToStartTimeout: workerMissingAfterMs };
     this.plan = {
       ...whole.plan,
       targets: targets.filter((target) => target.region === region.name),
@@ -178,8 +190,20 @@ class RegionalRun implements Run {
     );
   }
 
-  private there<T>(action: () => Promise<T>): Promise<T> {
-    const { taskQueue } = this.region;
-    return regional.run(taskQueue === undefined ? {} : { taskQueue }, action);
+  private async there<T>(action: () => Promise<T>): Promise<T> {
+    try {
+      return await regional.run(this.options, action);
+    } catch (error) {
+      throw isTakenUpByNobody(error) ? this.noWorker(error) : error;
+    }
+  }
+
+  private noWorker(cause: Error): ApplicationFailure {
+    const { name, taskQueue } = this.region;
+    return ApplicationFailure.create({
+      type: failureTypes.unreachable,
+      message: `No worker answers on task queue ${taskQueue} of region ${name}: start one with npm run worker and worker.region: ${name} in its settings, then retry.`,
+      cause,
+    });
   }
 }

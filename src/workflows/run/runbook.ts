@@ -180,7 +180,7 @@ async function carryOut<P extends Procedure>(
     board.enter('executing', plan.summary);
     for (const missed of missedRegions(plan)) board.addGap(missed);
     await run.unlessStopped(async () => {
-      await takeStepsEverywhere(run, input, async (there) => {
+      await takeStepsEverywhere(run, { input, wait }, async (there) => {
         await holdOwners(there);
         await definition.steps(there, input);
       });

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Effect } from '../../../contract/plan.ts';
+import { counted } from '../../../contract/printable.ts';
 import type { Progress } from '../../progress.ts';
 import type { Clusters } from '../api.ts';
 import { PodCommandFailed } from '../pod-command-failed.ts';
@@ -71,7 +72,7 @@ export async function backUpState(
     await archives.rename(partial, name);
     const words = [
       wordsOf(archives.pathOf(name), found?.bytes ?? 0, sha256),
-      `${count} ${count === 1 ? 'file' : 'files'}`,
+      counted(count, 'file'),
       remark,
     ];
     return { changed: true, text: `${words.filter(Boolean).join(', ')}.` };

@@ -3,7 +3,7 @@ import { digestPlan } from '../../../contract/digest.ts';
 import type { LoadedSettings } from '../../../config/settings.ts';
 import type { InputOf } from '../../../contract/input.ts';
 import type { Plan, Target } from '../../../contract/plan.ts';
-import { printable } from '../../../contract/printable.ts';
+import { counted, printable } from '../../../contract/printable.ts';
 import { refused } from '../../failures.ts';
 import type { Clusters } from '../../kubernetes/api.ts';
 import { Database } from '../database.ts';
@@ -65,7 +65,7 @@ export async function planSchema(
     summary:
       steps.length === 0
         ? `The schema ${where} is already at version ${now}.`
-        : `The schema ${where} goes back from version ${now} to ${wanted}, in ${steps.length} ${steps.length === 1 ? 'step' : 'steps'}, each in a transaction of its own.`,
+        : `The schema ${where} goes back from version ${now} to ${wanted}, in ${counted(steps.length, 'step')}, each in a transaction of its own.`,
     differences: steps.flatMap(({ change, down }, index) => [
       `${change.before.version} -> ${change.after.version} by ${down.file}${index < shownScripts ? ':' : ''}`,
       ...(index < shownScripts ? shown(down, versions.folder) : []),

@@ -3,6 +3,7 @@ import { digestPlan } from '../../../contract/digest.ts';
 import { durationMs } from '../../../contract/duration.ts';
 import type { InputOf } from '../../../contract/input.ts';
 import type { Plan, Target } from '../../../contract/plan.ts';
+import { counted } from '../../../contract/printable.ts';
 import { refused } from '../../failures.ts';
 import type { Clusters } from '../../kubernetes/api.ts';
 import { Database } from '../database.ts';
@@ -96,14 +97,10 @@ function summaryOf(
 ): string {
   const where = `database ${name} on ${address}`;
   if (ended > 0) {
-    return `${sessions(ended)} of ${where} with a transaction open for more than ${endAfter} ${ended === 1 ? 'is' : 'are'} ended.`;
+    return `${counted(ended, 'session')} of ${where} with a transaction open for more than ${endAfter} ${ended === 1 ? 'is' : 'are'} ended.`;
   }
   if (listed === 0) return `No transaction of ${where} is open for more than ${olderThan}.`;
-  return `${sessions(listed)} of ${where} ${listed === 1 ? 'has' : 'have'} a transaction open for more than ${olderThan}, none that may be ended for more than ${endAfter}: give a shorter --end-after to end them as well.`;
-}
-
-function sessions(count: number): string {
-  return count === 1 ? '1 session' : `${count} sessions`;
+  return `${counted(listed, 'session')} of ${where} ${listed === 1 ? 'has' : 'have'} a transaction open for more than ${olderThan}, none that may be ended for more than ${endAfter}: give a shorter --end-after to end them as well.`;
 }
 
 function inWords(

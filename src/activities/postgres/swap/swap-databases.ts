@@ -3,6 +3,7 @@ import type pg from 'pg';
 import type { LoadedSettings } from '../../../config/settings.ts';
 import { failureTypes } from '../../../contract/failures.ts';
 import type { Effect } from '../../../contract/plan.ts';
+import { counted } from '../../../contract/printable.ts';
 import { stale } from '../../failures.ts';
 import type { Comparison } from '../../kubernetes/deployment/compare-revisions.ts';
 import type { Progress } from '../../progress.ts';
@@ -61,7 +62,7 @@ export async function swapDatabases(
     const ms = Math.round(performance.now() - begun);
     return {
       changed: true,
-      text: `${swap.incoming.name} is ${swap.live.name} now, in ${ms} ms, with ${ended} sessions ended; what was live is kept as ${swap.aside}.`,
+      text: `${swap.incoming.name} is ${swap.live.name} now, in ${ms} ms, with ${counted(ended, 'session')} ended; what was live is kept as ${swap.aside}.`,
     };
   };
   return database.session(work, atServer);
