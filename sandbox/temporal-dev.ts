@@ -9,6 +9,7 @@ const file = join(repository, 'temporal-dev.yaml');
 const settingsSchema = z.strictObject({
   namespace: z.string().min(1),
   retention: z.string().regex(/^\d+h$/, 'must be whole hours, such as 720h'),
+  sqlite: z.record(z.string(), z.string()),
   dynamicConfig: z.record(z.string(), z.json()),
 });
 
@@ -24,7 +25,7 @@ export function temporalDevSettings(): TemporalDevSettings {
 
 /**
  * temporal-dev.yaml as flags of `temporal server start-dev`. The retention is not among them,
- * because start-dev has no flag for it; see `retentionSeconds`.
+ * because start-dev has no flag for it; see `retentionSeconds`. Nor is `sqlite`: a server in memory has no file.
  */
 export function temporalDevFlags(): string[] {
   const { namespace, dynamicConfig } = temporalDevSettings();
@@ -34,6 +35,15 @@ export function temporalDevFlags(): string[] {
     flags.push('--dynamic-config-value', `${key}=${JSON.stringify(value)}`);
   }
   return flags;
+}
+
+/** Where a server keeps its data, as flags of `temporal server start-dev`. */
+export function temporalDataFlags(file: string): string[] {
+  const pragmas = Object.entries(temporalDevSettings().sqlite);
+  return [
+    `--db-filename=${file}`,
+    ...pragmas.flatMap(([name, value]) => ['--sqlite-pragma', `${name}=${value}`]),
+  ];
 }
 
 /** How long closed runs are kept, in seconds. */

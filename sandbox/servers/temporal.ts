@@ -2,7 +2,12 @@ import { join } from 'node:path';
 import type { Server } from '../server.ts';
 import type { ServerPaths } from '../setup/servers.mjs';
 import type { Sandbox } from '../state.ts';
-import { retentionSeconds, temporalDevFlags, temporalDevSettings } from '../temporal-dev.ts';
+import {
+  retentionSeconds,
+  temporalDataFlags,
+  temporalDevFlags,
+  temporalDevSettings,
+} from '../temporal-dev.ts';
 import { answers } from './probes.ts';
 
 /** Temporal's development server, with its Web UI and its data on disk. */
@@ -25,7 +30,7 @@ export function temporal({ dir, ports }: Sandbox, paths: ServerPaths): Server {
         `--ui-port=${ports.temporalUi}`,
         `--http-port=${ports.temporalHttp}`,
         `--metrics-port=${ports.temporalMetrics}`,
-        `--db-filename=${join(dir, 'temporal.db')}`,
+        ...temporalDataFlags(join(dir, 'temporal.db')),
         ...temporalDevFlags(),
         // The caller's own Temporal profile is about another server.
         '--disable-config-file',
