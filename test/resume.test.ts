@@ -66,7 +66,7 @@ test('a run that was terminated halfway goes on where it was, and does nothing t
   await handle.cancel();
   const { exitCode, stderr } = await resumed;
   expect(exitCode).toBe(1);
-  expect(stderr).toContain('goes on after its last finished step');
+  expect(stderr).toContain('is taken up from where it was');
   expect(await env.cluster.image('halfway')).toBe(v2);
 });
 

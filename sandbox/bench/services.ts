@@ -43,7 +43,7 @@ async function compare(count: number, rounds: number): Promise<Row> {
       details: `ours ${Math.round(median(times.ours))} ms; kubectl ${Math.round(median(times.loop))} ms`,
     };
   } finally {
-    await execa('kubectl', ['delete', 'namespace', '--wait=false', ...Object.values(twins)]);
+    await execa('kubectl', ['delete', 'namespace', ...Object.values(twins)]);
   }
 }
 

@@ -84,7 +84,7 @@ async function resumptionOf({ client }: Temporal, handle: WorkflowHandle): Promi
     procedures[procedure].leavesNoMark === true &&
     changedSomething(events);
   if (wasEndedFromOutside && !wentBack && !isUnmarked && lastTask) {
-    const text = `Run ${shellWord(workflowId)} was ended from outside, and goes on after its last finished step.`;
+    const text = `Run ${shellWord(workflowId)} was ended from outside, and is taken up from where it was.`;
     const firstRunId = described.raw.workflowExecutionInfo?.firstRunId || described.runId;
     return { kind: 'reset', toEvent: lastTask.eventId, events, firstRunId, text };
   }

@@ -45,6 +45,9 @@ export async function makeCopy(
   if (copy) await dropCopy(database, client, copy, { change, run });
   const { rows } = await client.query<{ options: string }>(optionsSql, [change.target.name]);
   await client.query(`create database ${identifier(name)} template template0 ${rows[0]?.options}`);
+  // Nothing is lost by not waiting for the disk: what is written into the copy later gets there after it,
+  // and a copy without note that nothing is in is known as bare.
+  await client.query('set synchronous_commit = off');
   await client.query(noteSql(name, undefined, noteOf(change, run, 'begun')));
   return oidOf(client, name);
 }
