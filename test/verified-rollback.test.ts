@@ -148,7 +148,7 @@ describe('lines with ERROR', () => {
   test('that cannot be looked for are not taken for none', async () => {
     await env.cluster.deploy('mute', v1, 1);
     expect(await look('mute', env.cluster)).toMatch(
-      /^logs: cannot be read of pod mute-.*sidecar.* 1 tries/,
+      /^logs: cannot be read of pod mute-.*sidecar.* 1 attempt/,
     );
   });
 
