@@ -7,7 +7,7 @@ import { join, resolve } from 'node:path';
 import { withLock } from '../sandbox/setup/lock.mjs';
 import { startOf } from '../sandbox/setup/process-identity.mjs';
 import { atLeast, versionOf } from '../sandbox/setup/versions.mjs';
-import { retentionSeconds, temporalDevFlags } from '../sandbox/temporal-dev.ts';
+import { retentionSeconds, temporalDataFlags, temporalDevFlags } from '../sandbox/temporal-dev.ts';
 
 const cache = mkdtempSync(join(tmpdir(), 'rollback-setup-'));
 const before = process.env.XDG_CACHE_HOME;
@@ -136,5 +136,9 @@ test('temporal-dev.yaml reaches the server as flags, with closed runs kept for a
   const flags = temporalDevFlags();
   expect(flags).toContain('system.enableActivityEagerExecution=true');
   expect(flags.filter((flag) => flag === '--dynamic-config-value')).toHaveLength(flags.length / 2);
+  expect(temporalDataFlags('data')).toEqual([
+    ...['--db-filename=data', '--sqlite-pragma', 'journal_mode=wal'],
+    ...['--sqlite-pragma', 'synchronous=normal'],
+  ]);
   expect(retentionSeconds()).toBe(30 * 86_400);
 });

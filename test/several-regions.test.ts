@@ -58,7 +58,7 @@ const services = {
   waved: { deployment: 'waved', ...healthOf('well') },
   ill: { deployment: 'ill', ...healthOf('well'), regions: { eu: healthOf('ill') } },
 };
-const env = useRollbackEnvironment({ regions, services, authority: { retriesToldAfter: '2s' } });
+const env = useRollbackEnvironment({ regions, services, authority: { retriesToldAfter: '5s' } });
 let us: TestCluster;
 beforeAll(async () => {
   us = new TestCluster(env.cluster.namespace, 'us');
@@ -265,7 +265,7 @@ test.concurrent(
 
       expect(paused.pausedAt[0]?.step).toBe('Restore the pod template in lone');
       expect(paused.pausedAt[0]?.error).toContain(
-        'No worker answers on task queue rollback-lone of region lone: start one',
+        'No worker of region lone has taken this up from task queue rollback-lone: start one',
       );
       expect(await us.image('alone')).toBe(v2);
       worker = await workerIn('lone');

@@ -86,7 +86,7 @@ function addRuns(cli: Command, ended: (exitCode: number) => void): void {
     .addHelpText(
       'after',
       `
-A run that was ended from outside goes on after its last finished step. One that had begun to go back, or
+A run that was ended from outside is taken up from where it was. One that had begun to go back, or
 that failed, is not taken up: a new run with the same input begins, and so for feature flags, caches and
 transactions, where nothing tells that a run had begun. A run whose worker was killed needs
 nothing: it goes on by itself. Approvals that it had are kept for the same plan where you, with your key,

@@ -83,6 +83,9 @@ export function createWorker({
     // still there: so no more than the work asks for.
     workflowTaskPollerBehavior: pollers,
     activityTaskPollerBehavior: pollers,
+    // Each waits for others nearly all the time, and a run has one for each of up to 200 services: what
+    // waits for its turn at the worker would look as if there were none.
+    maxConcurrentActivityTaskExecutions: 1000,
     // A run in memory takes a megabyte or more, and one that waits for people needs none: when it is
     // decided about, it is read back from its history within some 20 ms.
     maxCachedWorkflows: 50,

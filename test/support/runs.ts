@@ -97,12 +97,12 @@ export abstract class Runs {
   /** The status of a run; a worker too busy to answer in time is asked again, as `rollback watch` does. */
   async status(workflowId: string): Promise<RunStatus> {
     const run = this.client.workflow.getHandle(workflowId);
-    return eventually(`a worker answers for run ${workflowId}`, () =>
+    const look = () =>
       run.query<RunStatus>('status').catch((error: unknown) => {
         if (isUnanswered(error)) return undefined;
         throw error;
-      }),
-    );
+      });
+    return eventually(`a worker answers for run ${workflowId}`, look, 20_000);
   }
 
   /** Waits until a run has made its plan. */

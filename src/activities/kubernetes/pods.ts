@@ -14,24 +14,10 @@ export function podsPath(namespace: string): string {
 export async function readPods(
   cluster: Cluster,
   workload: KubernetesObject & Parameters<typeof selectorOf>[0],
-  query: { resourceVersion?: number } = {},
 ): Promise<Pod[]> {
   const path = podsPath(workload.metadata?.namespace ?? '');
-  const labelSelector = selectorOf(workload);
-  const { items } = await cluster.get<ListOf<Pod>>(path, { ...query, labelSelector });
+  const { items } = await cluster.get<ListOf<Pod>>(path, { labelSelector: selectorOf(workload) });
   return items;
-}
-
-/**
- * Pods of a Deployment that was just read, as the API server's cache has them where they are as many as
- * its controller has counted: a cache that is behind has another number. A list as new as can be waits up
- * to 100 ms for the cache where anything else was just written.
- */
-export async function readCountedPods(cluster: Cluster, deployment: Deployment): Promise<Pod[]> {
-  const early = await readPods(cluster, deployment, { resourceVersion: 0 });
-  return early.length === (deployment.status?.replicas ?? 0)
-    ? early
-    : readPods(cluster, deployment);
 }
 
 /** When the pod became ready, as the API server wrote it; undefined for a pod that is not ready. */

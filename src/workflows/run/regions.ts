@@ -202,7 +202,7 @@ class RegionalRun implements Run {
     const { name, taskQueue } = this.region;
     return ApplicationFailure.create({
       type: failureTypes.unreachable,
-      message: `No worker answers on task queue ${taskQueue} of region ${name}: start one with npm run worker and worker.region: ${name} in its settings, then retry.`,
+      message: `No worker of region ${name} has taken this up from task queue ${taskQueue}: start one with npm run worker and worker.region: ${name} in its settings, then retry. An abort needs one as well.`,
       cause,
     });
   }

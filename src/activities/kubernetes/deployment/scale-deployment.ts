@@ -9,7 +9,7 @@ import { followUntil, into, intoOne } from '../follow-until.ts';
 import { scaleUpIsOnItsWay } from '../node-scale-up.ts';
 import { annotationPointer, inWords, isObserved, objectPath, readTarget } from '../objects.ts';
 import { Patience } from '../patience.ts';
-import { podsPath, readCountedPods, type Pod } from '../pods.ts';
+import { podsPath, readPods, type Pod } from '../pods.ts';
 import { trafficTo, whyPodsMustStay } from '../service/traffic.ts';
 import { wakeReplicaSets } from '../wake.ts';
 import { findScaleObstacle, notReady, type Obstacle } from './obstacles.ts';
@@ -73,7 +73,7 @@ export async function assertNotNeeded(
   deployment: Deployment,
   { change: { target }, plan }: Pick<Mandate, 'change' | 'plan'>,
 ): Promise<void> {
-  const pods = readCountedPods(cluster, deployment);
+  const pods = readPods(cluster, deployment);
   const why = whyPodsMustStay(await trafficTo(cluster, target.namespace, pods), plan);
   if (why === undefined) return;
   throw ApplicationFailure.nonRetryable(

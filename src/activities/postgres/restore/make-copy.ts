@@ -47,8 +47,8 @@ export async function makeCopy(
   await client.query(`create database ${identifier(name)} template template0 ${rows[0]?.options}`);
   // Nothing is lost by not waiting for the disk: what is written into the copy later gets there after it,
   // and a copy without note that nothing is in is known as bare.
-  await client.query('set synchronous_commit = off');
-  await client.query(noteSql(name, undefined, noteOf(change, run, 'begun')));
+  const note = noteSql(name, undefined, noteOf(change, run, 'begun'));
+  await client.query(`begin; set local synchronous_commit = off; ${note}; commit`);
   return oidOf(client, name);
 }
 

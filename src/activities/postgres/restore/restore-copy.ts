@@ -39,10 +39,6 @@ export async function restoreCopy(
   const { change, run, undo } = mandate;
   const { target, after } = change;
   const database = new Database(settings, target.namespace);
-  const { recoverTo } = after;
-  // Read while the server is asked, so that the restore begins sooner.
-  const dump = undo || recoverTo != null ? undefined : readDump(database, mandate);
-  dump?.catch(() => undefined);
   const found = await database.session(async (client): Promise<Effect | undefined> => {
     await database.assertIs(client, target);
     const standing = await readStanding(client, change);
@@ -60,10 +56,10 @@ export async function restoreCopy(
   return whileThereIsRoom(database, progress, async (watched) => {
     const fill = (archive: Archive, what: string) =>
       fillCopy(database, mandate, watched, archive, what);
-    if (dump) return fill(await dump, after.backup);
-    const to = new Date(String(recoverTo));
-    return withRecovered(database, mandate, to, watched, (recovered, reach) =>
-      fill(recovered, `${target.name} as of ${reach} recovered from ${after.backup} and`),
+    if (after.recoverTo == null) return fill(await readDump(database, mandate), after.backup);
+    const to = new Date(after.recoverTo);
+    return withRecovered(database, mandate, to, watched, (dump, reach) =>
+      fill(dump, `${target.name} as of ${reach} recovered from ${after.backup} and`),
     );
   });
 }
