@@ -233,17 +233,19 @@ test('what somebody else writes into a run cannot draw on the terminal of whoeve
   const forged = await env.token(id, 'approve', 'on-call', { sub: escape });
   await env.send(id, { decision: 'approve', token: forged });
 
-  const outputs = await Promise.all([
-    cli.run('status', id),
-    cli.run('list', '--waiting'),
-    cli.run('approve', id, '--yes'),
-  ]);
+  const outputs = [
+    await cli.run('status', id),
+    await eventually('the run is listed', async () => {
+      const found = await cli.run('list', '--waiting');
+      return found.stdout.includes("rollback approve 'run ; touch ") && found;
+    }),
+    await cli.run('approve', id, '--yes'),
+  ];
 
   for (const { stdout, stderr } of outputs) {
     // eslint-disable-next-line no-control-regex
     expect(stdout + stderr).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u202e]/);
   }
-  expect(outputs[1].stdout).toContain("rollback approve 'run ; touch ");
   expect((await env.result(id)).outcome).toBe('rolled-back');
 });
 
