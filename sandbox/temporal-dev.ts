@@ -25,7 +25,8 @@ export function temporalDevSettings(): TemporalDevSettings {
 
 /**
  * temporal-dev.yaml as flags of `temporal server start-dev`. The retention is not among them,
- * because start-dev has no flag for it; see `retentionSeconds`. Nor is `sqlite`: a server in memory has no file.
+ * because start-dev has no flag for it; see `retentionSeconds`. Nor is `sqlite`, since a server in
+ * memory has no file; see `temporalDataFlags`.
  */
 export function temporalDevFlags(): string[] {
   const { namespace, dynamicConfig } = temporalDevSettings();

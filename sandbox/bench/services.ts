@@ -43,6 +43,7 @@ async function compare(count: number, rounds: number): Promise<Row> {
       details: `ours ${Math.round(median(times.ours))} ms; kubectl ${Math.round(median(times.loop))} ms`,
     };
   } finally {
+    // Hundreds of pods that go in the background would cost the next bench time.
     await execa('kubectl', ['delete', 'namespace', ...Object.values(twins)]);
   }
 }

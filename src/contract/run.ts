@@ -6,6 +6,11 @@ import type { Plan, Planned } from './plan.ts';
 /** Task queue of every workflow and activity but the guards' long ones. */
 export const taskQueue = 'rollback';
 
+/** What to do where no worker of a region answers; part of every such message. */
+export function startWorkerOf(region: string): string {
+  return `start one with npm run worker and worker.region: ${region} in its settings`;
+}
+
 /** Query for the plan as a worker sealed it, for those who decide about it. */
 export const sealedPlanQuery = 'sealedPlan';
 export type SealedPlan = Pick<Planned<unknown>, 'plan' | 'seal'>;

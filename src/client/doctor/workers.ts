@@ -1,6 +1,6 @@
 /** Whether workers are there. Temporal lists one that was killed for minutes, so one is asked for an answer. */
 import { QueryNotRegisteredError } from '@temporalio/client';
-import { taskQueue } from '../../contract/run.ts';
+import { startWorkerOf, taskQueue } from '../../contract/run.ts';
 import { CliError } from '../errors.ts';
 import { answerWithinMs, isUnanswered, type Temporal, withDeadline } from '../temporal.ts';
 
@@ -40,7 +40,7 @@ export async function regionWorkers(
   region: string,
 ): Promise<[true, string]> {
   const where = `region ${region}: `;
-  const remedy = `start one with npm run worker and worker.region: ${region} in its settings`;
+  const remedy = startWorkerOf(region);
   try {
     const seen = await seenWorkers(temporal, queue, queueTypes.activity, remedy);
     return [true, where + lastSeen(seen)];

@@ -30,10 +30,17 @@ export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
+/** Which of its time limits an activity went over; undefined where it failed for another reason. */
+export function timeoutOf(error: unknown): TimeoutFailure['timeoutType'] | undefined {
+  if (!(error instanceof ActivityFailure) || !(error.cause instanceof TimeoutFailure)) {
+    return undefined;
+  }
+  return error.cause.timeoutType;
+}
+
 /** Whether an activity was tried until its time was up, and no attempt of it has said why. */
 function isOverdue(error: unknown): error is ActivityFailure {
-  if (!(error instanceof ActivityFailure) || !(error.cause instanceof TimeoutFailure)) return false;
-  return error.cause.timeoutType === 'SCHEDULE_TO_CLOSE';
+  return timeoutOf(error) === 'SCHEDULE_TO_CLOSE';
 }
 
 /** Whether a change was turned away because the plan or its approvals do not hold any more. */

@@ -1,5 +1,5 @@
 /** Runs over several regions: planned side by side, carried out one after the other or at once. */
-import { ApplicationFailure, TimeoutFailure } from '@temporalio/common';
+import { ApplicationFailure } from '@temporalio/common';
 import type { ActivityOptions } from '@temporalio/workflow';
 import type { WaitSettings } from '../../contract/authority.ts';
 import { failureTypes } from '../../contract/failures.ts';
@@ -11,7 +11,8 @@ import {
   type PlannedRegion,
   regionalId,
 } from '../../contract/plan.ts';
-import { messageOf, typedCause } from './outcome.ts';
+import { startWorkerOf } from '../../contract/run.ts';
+import { messageOf, timeoutOf, typedCause } from './outcome.ts';
 import { authority, planningInRegion, regional } from './proxies.ts';
 import type { ChangeMandate, ClosingAction, CutShort, Run, Step } from './run.ts';
 import type { WholeRun } from './steps.ts';
@@ -67,13 +68,7 @@ function asksForRegions(input: unknown): boolean {
 /** Whether a region's cluster does not answer, or no worker does on its queue. */
 function isUnreachable(error: unknown): boolean {
   if (typedCause(error)?.type === failureTypes.unreachable) return true;
-  return error instanceof Error && error.cause instanceof TimeoutFailure;
-}
-
-/** Whether no worker was there for an activity. */
-function isTakenUpByNobody(error: unknown): error is Error {
-  if (!(error instanceof Error) || !(error.cause instanceof TimeoutFailure)) return false;
-  return error.cause.timeoutType === 'SCHEDULE_TO_START';
+  return timeoutOf(error) !== undefined;
 }
 
 /** Title of a step as the whole run has it. */
@@ -194,16 +189,13 @@ class RegionalRun implements Run {
     try {
       return await regional.run(this.options, action);
     } catch (error) {
-      throw isTakenUpByNobody(error) ? this.noWorker(error) : error;
+      if (timeoutOf(error) !== 'SCHEDULE_TO_START') throw error;
+      const { name, taskQueue } = this.region;
+      throw ApplicationFailure.create({
+        type: failureTypes.unreachable,
+        message: `No worker of region ${name} has taken this up from task queue ${taskQueue}: ${startWorkerOf(name)}, then retry. An abort needs one as well.`,
+        cause: error as Error,
+      });
     }
-  }
-
-  private noWorker(cause: Error): ApplicationFailure {
-    const { name, taskQueue } = this.region;
-    return ApplicationFailure.create({
-      type: failureTypes.unreachable,
-      message: `No worker of region ${name} has taken this up from task queue ${taskQueue}: start one with npm run worker and worker.region: ${name} in its settings, then retry. An abort needs one as well.`,
-      cause,
-    });
   }
 }

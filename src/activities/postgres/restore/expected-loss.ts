@@ -1,6 +1,6 @@
 /** Whom and what a rollback of data costs, as far as the live database tells. */
 import type { Client } from 'pg';
-import { printable } from '../../../contract/printable.ts';
+import { counted, printable } from '../../../contract/printable.ts';
 import { identifier } from '../database.ts';
 import { type Found, notedBy } from '../notes.ts';
 import type { Source } from './source.ts';
@@ -37,11 +37,11 @@ export async function expectedLoss(client: Client, since: Date): Promise<string[
   const unknown: string[] = [];
   for (const { schema, table, column } of tables.slice(0, mostTables)) {
     const name = `${schema}.${table}`;
-    const counted = column && (await countSince(client, { schema, table, column }, since, giveUp));
-    if (!counted) unknown.push(name);
-    else if (counted.rows > 0) {
+    const later = column && (await countSince(client, { schema, table, column }, since, giveUp));
+    if (!later) unknown.push(name);
+    else if (later.rows > 0) {
       lines.push(
-        `${name}: ${counted.rows} ${counted.rows === 1 ? 'row' : 'rows'} of ${column} after ${since.toISOString()}, the newest ${counted.newest}`,
+        `${name}: ${counted(later.rows, 'row')} of ${column} after ${since.toISOString()}, the newest ${later.newest}`,
       );
     }
   }
